@@ -1,0 +1,1 @@
+"""The vocabulary of a Concento network: what goes over the wire and what everybody must agree on."""

@@ -1,0 +1,58 @@
+"""Batches: transactions signed as a whole by the validator that cut them; a block names them by id."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from concento.encoding import Bytes32, Natural, Record, decode, encode
+from concento.errors import Rejected
+from concento.hashing import Network, signing_bytes, tagged_hash
+from concento.keys import Check, PublicKey, Signature, sign
+from concento.limits import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX
+from concento.merkle import merkle_root
+
+
+class BatchHeader(Record):
+    """What the batch id covers. `number` grows with every batch of its author; `bytes` sums the transactions."""
+
+    author: PublicKey
+    number: Natural
+    count: Annotated[int, Meta(ge=1, le=BATCH_TRANSACTIONS_MAX)]
+    bytes: Annotated[int, Meta(ge=1, le=BATCH_BYTES_MAX)]
+    root: Bytes32
+
+
+class Batch(Record):
+    """A header, its author's signature, and the transactions in order."""
+
+    header: BatchHeader
+    signature: Signature
+    transactions: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=BATCH_TRANSACTIONS_MAX)]
+
+
+def batch_id(header: BatchHeader) -> bytes:
+    return tagged_hash("batch", encode(header))
+
+
+def batch_check(network: Network, batch: Batch) -> Check:
+    """The check of the author's signature."""
+    return batch.header.author, signing_bytes(network, "batch", batch_id(batch.header)), batch.signature
+
+
+def cut_batch(network: Network, seed: bytes, author: bytes, number: int, transactions: tuple[bytes, ...]) -> Batch:
+    """A signed batch of these encoded transactions."""
+    size = sum(map(len, transactions))
+    header = BatchHeader(author, number, len(transactions), size, merkle_root(list(transactions)))
+    return Batch(header, sign(seed, signing_bytes(network, "batch", batch_id(header))), transactions)
+
+
+def decode_batch(raw: bytes) -> Batch:
+    """The batch in these bytes, its header checked against its transactions. Raises Rejected."""
+    batch = decode(Batch, raw, "batch")
+    header = batch.header
+    found = len(batch.transactions), sum(map(len, batch.transactions))
+    if found != (header.count, header.bytes) or merkle_root(list(batch.transactions)) != header.root:
+        raise Rejected("batch.invalid", reason="its header does not describe its transactions")
+    return batch

@@ -1,0 +1,84 @@
+"""The one encoding of wire and store: MessagePack arrays in fixed field order, in exactly one form.
+
+`decode` accepts a byte string only if encoding its value gives the same bytes again, so a hash of received bytes
+is a hash of the value. There are no floats, maps or extension types.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar, dataclass_transform
+
+import msgpack
+import msgspec
+from msgspec import Meta
+
+from concento.errors import Rejected
+
+INTEGER_MAX = 2**63 - 1
+"""The largest integer of any field: fits a signed 64-bit column and MessagePack."""
+
+NUMBER_MAX = 2**53 - 1
+"""The largest height, time or count: exact as a JSON number in every client."""
+
+ARRAY_LENGTH_MAX = 70_000
+"""Elements of one array on the wire; above every list of limits.py, below what makes a decoder eat memory."""
+
+Bytes8 = Annotated[bytes, Meta(min_length=8, max_length=8)]
+Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Natural = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
+Integer63 = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
+BasisPoints = Annotated[int, Meta(ge=0, le=10_000)]
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+class _FrozenByDefault(msgspec.StructMeta):
+    """Tells type checkers what every Record inherits at run time: it is frozen."""
+
+
+class Record(
+    msgspec.Struct, metaclass=_FrozenByDefault, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False
+):
+    """A value with named, typed fields that is encoded as an array; a union member carries its tag first."""
+
+
+def encode(value: object) -> bytes:
+    """The canonical bytes of a record, or of nested tuples, lists, integers, bytes, text, booleans and None."""
+    packed: bytes = msgpack.packb(value, default=_plain, use_bin_type=True)
+    return packed
+
+
+def decode(kind: type[T], data: bytes, what: str = "record") -> T:
+    """The value of type `kind` in these bytes. Raises Rejected where they are malformed or not canonical."""
+    try:
+        plain = msgpack.unpackb(
+            data,
+            raw=False,
+            use_list=False,
+            max_array_len=ARRAY_LENGTH_MAX,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+        value = msgspec.convert(plain, kind)
+    except msgspec.ValidationError as error:
+        raise Rejected("encoding.invalid", what=what, reason=str(error)) from None
+    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise Rejected("encoding.invalid", what=what, reason=_reason(error)) from None
+    if encode(value) != data:
+        raise Rejected("encoding.not_canonical", what=what)
+    return value
+
+
+def _plain(record: Any) -> tuple[Any, ...]:
+    if not isinstance(record, Record):
+        raise TypeError(f"{type(record).__name__} has no encoding")
+    fields = msgspec.structs.astuple(record)
+    tag = record.__struct_config__.tag
+    return fields if tag is None else (tag, *fields)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

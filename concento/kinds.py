@@ -1,0 +1,73 @@
+"""Every reason for which input is refused or a service is not available: kind -> (sentence, hint or None).
+
+A sentence names the numbers involved as {name}; a hint names the next command.
+Kinds are stable: clients branch on them. Sorted by prefix; a kind is never renamed and never used for two meanings.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KINDS: Final[dict[str, tuple[str, str | None]]] = {
+    "address.checksum": ("address {text} has a wrong checksum", "copy the address again; one character is wrong"),
+    "address.malformed": (
+        "{text} is not an address",
+        "an address looks like conc1q... (tconc1q... on a development network)",
+    ),
+    "address.network": (
+        "address {text} belongs to a network with prefix {prefix}, this one uses {expected}",
+        "use an address of this network",
+    ),
+    "amount.decimals": ("amount {text} has more than 6 decimals", "1 BEAT has 6 decimals; round the amount"),
+    "amount.malformed": ("{text} is not an amount of BEAT", "write for example 12.50"),
+    "amount.range": ("amount {amount} is outside {minimum} to {maximum} ubeat", None),
+    "batch.invalid": ("the batch is not valid: {reason}", None),
+    "cid.malformed": ("{text} is not a CID of this network (CIDv1, raw, sha2-256)", "a CID looks like bafkrei..."),
+    "commit.invalid": ("the commit of block {height} does not prove finality: {reason}", None),
+    "encoding.invalid": ("these bytes are not a valid {what}: {reason}", None),
+    "encoding.not_canonical": ("these bytes are a {what}, but not in its one canonical form", None),
+    "encoding.too_large": ("{what} has {bytes} bytes, at most {bytes_max} are allowed", None),
+    "evidence.invalid": ("the evidence of height {height} does not hold", None),
+    "genesis.invalid": ("genesis is not valid: {field}: {reason}", "see docs/protocol/genesis.md for every field"),
+    "json.invalid": ("this is not valid {what}: {reason}", None),
+    "key.invalid": ("public key {key} is not a usable Ed25519 key", "make a new key with: concento wallet new NAME"),
+    "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
+    "proof.invalid": ("the proof does not hold: {reason}", None),
+    "terms.unknown_purpose": (
+        "{purpose} is not a purpose of the licence vocabulary",
+        "see: concento licence offer --help",
+    ),
+    "store.corrupt": (
+        "the store {path} is damaged: {reason}",
+        "run: concento node repair; if that does not help: concento node resync",
+    ),
+    "store.exists": ("{path} holds a store already", "use another folder, or run the node that is there"),
+    "store.foreign": (
+        "the store {path} belongs to chain {found}, this node to {expected}",
+        "check --home; to begin again on this chain run: concento node resync",
+    ),
+    "store.locked": ("the store {path} is in use by another process", "stop the other node first: concento doctor"),
+    "store.lost": ("the store {path} cannot be repaired: {reason}", "run: concento node resync"),
+    "store.missing": ("there is no store at {path}", "make one with: concento node init, or run: concento node resync"),
+    "store.missing_keys": (
+        "the store {path} holds {found} {what} where its commit record counts {expected}",
+        "run: concento node repair; if that does not help: concento node resync",
+    ),
+    "store.unusable": ("the store {path} cannot be used: {reason}", "check the folder's owner, its disk and its space"),
+    "tx.malformed": ("the transaction is malformed: {reason}", None),
+    "tx.signature": ("signature {index} of the transaction does not verify", "sign it again for this network"),
+    "tx.wrong_chain": (
+        "the transaction was signed for another network ({chain_id})",
+        "check the network with: concento node status",
+    ),
+    "validators.invalid": (
+        "a set of {count} validators, or with a key twice, is not possible (at most {count_max})",
+        None,
+    ),
+    "vote.invalid": ("the vote is not valid: {reason}", None),
+}
+
+UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
+    "node.unreachable": ("no node answers at {url}: {reason}", "start one with: concento testnet up"),
+    "node.busy": ("the node's pool is full ({count} transactions)", "try again in a moment"),
+}

@@ -1,0 +1,83 @@
+"""Every size, count and window of the protocol that genesis does not set, each with its reason.
+
+What two constants must satisfy together is checked at import: a node with inconsistent limits does not start.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from concento.errors import Broken
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Transactions
+TRANSACTION_BYTES_MAX: Final = 64 * KIB
+"""Registers some 150 recordings at once; one decode stays below a millisecond."""
+TRANSACTION_ACTIONS_MAX: Final = 64
+"""Atomic work of one transaction: bounds its journal and its events."""
+TRANSACTION_SIGNATURES_MAX: Final = 16
+"""As many as the largest policy has keys."""
+MEMO_BYTES_MAX: Final = 256
+"""A remark for people; data belongs into content-addressed files."""
+
+# Batches and blocks
+BATCH_BYTES_MAX: Final = 256 * KIB
+"""One batch is one disk append and one frame; 10 ms on a 200 Mbit/s link."""
+BATCH_TRANSACTIONS_MAX: Final = 1_000
+"""Cost per transaction stops falling at about 500."""
+BLOCK_BYTES_MAX: Final = 4 * MIB
+"""The sum of a block's batch bodies: a block executes well within a propose timeout."""
+BLOCK_BATCHES_MAX: Final = 256
+"""Batch ids in one block: at 10 ms a block and one transaction a batch, still more than a second of work."""
+BLOCK_EVIDENCE_MAX: Final = 16
+"""Evidence is rare; one entry has at most 500 bytes."""
+
+# Validators
+VALIDATORS_MAX: Final = 128
+"""Votes are all-to-all and every validator checks every vote."""
+
+# Peers
+FRAME_BYTES_MAX: Final = 5 * MIB
+"""The largest frame: a proposal that carries all its batch bodies, with room for its last commit."""
+HANDSHAKE_BYTES_MAX: Final = 1 * KIB
+"""What is read from a peer that has not proved who it is."""
+HANDSHAKE_MS_MAX: Final = 3_000
+
+# RPC
+RPC_BODY_BYTES_MAX: Final = 5 * MIB
+RPC_ANSWER_BYTES_MAX: Final = 25 * MIB
+RPC_BATCH_ITEMS_MAX: Final = 100
+PAGE_ITEMS: Final = 50
+PAGE_ITEMS_MAX: Final = 200
+
+# Ledger texts and lists
+TITLE_BYTES_MAX: Final = 200
+NAME_BYTES_MAX: Final = 64
+TAGS_MAX: Final = 16
+TAG_BYTES_MAX: Final = 32
+PATH_BYTES_MAX: Final = 255
+PARTS_MAX: Final = 16
+SPLIT_ROWS_MAX: Final = 64
+"""Rows of a split table: one page, paid in the block of the payment."""
+LEGS_MAX: Final = 8
+MEMBERS_PER_ACTION_MAX: Final = 1_000
+"""Members that one AddMembers names: 34 bytes each fit a transaction."""
+BODIES_PER_ANCHOR_MAX: Final = 64
+"""Receipts whose bodies ride inline in the anchoring transaction."""
+LANES_MAX: Final = 64
+"""Open lanes of one licence: parallel readers, each with its own key."""
+
+# Replay protection
+IDS_FORGOTTEN_PER_BLOCK_MAX: Final = 8
+"""Heights whose transaction ids are dropped in one block: bounds the clean-up after a long pause."""
+
+_PROPOSAL_ROOM: Final = 128 * KIB
+
+if BLOCK_BYTES_MAX + _PROPOSAL_ROOM > FRAME_BYTES_MAX:
+    raise Broken("a largest block does not fit one frame")
+if TRANSACTION_BYTES_MAX > BATCH_BYTES_MAX or BATCH_BYTES_MAX > BLOCK_BYTES_MAX:
+    raise Broken("a largest transaction does not fit a batch, or a batch a block")
+if VALIDATORS_MAX * 80 + BLOCK_BATCHES_MAX * 34 > _PROPOSAL_ROOM:
+    raise Broken("a commit and the batch ids do not fit the room beside the bodies")

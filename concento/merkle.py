@@ -1,0 +1,134 @@
+"""Merkle trees over lists, as in RFC 6962: roots, inclusion paths and consistency proofs.
+
+A leaf hashes with a 0x00 byte in front and a node with 0x01; a list splits at the largest power of two below its
+size; the root of the empty list is the hash of the empty string. The `verify_*` functions follow RFC 9162 sections
+2.1.3.2 and 2.1.4.2 and raise `Rejected("proof.invalid")`; they return nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+from concento.errors import Rejected
+
+_HASH_BYTES: Final = 32
+
+
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
+    """The root of the list."""
+    return _subtree_root([_leaf_hash(leaf) for leaf in leaves])
+
+
+def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The sibling hashes from the leaf at this index up to the root."""
+    if not 0 <= index < len(leaves):
+        raise IndexError(f"index {index} in a list of {len(leaves)}")
+    level = [_leaf_hash(leaf) for leaf in leaves]
+    path: list[bytes] = []
+    while len(level) > 1:
+        sibling = index ^ 1
+        # The odd one at the end of a level goes up as it is.
+        if sibling < len(level):
+            path.append(level[sibling])
+        level, index = _parents(level), index >> 1
+    return path
+
+
+def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
+    """The hashes showing that the first `old_size` leaves are a prefix of the list; 1 <= old_size <= len(leaves)."""
+    if not 1 <= old_size <= len(leaves):
+        raise IndexError(f"old size {old_size} of a list of {len(leaves)}")
+    return _subproof([_leaf_hash(leaf) for leaf in leaves], old_size, known=True)
+
+
+def verify_inclusion(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> None:
+    """Refuses unless the leaf is at this index of the list of this size with this root."""
+    if not 0 <= index < size:
+        raise Rejected("proof.invalid", reason="the index is outside the list")
+    computed, last = _leaf_hash(leaf), size - 1
+    for sibling in path:
+        if last == 0 or len(sibling) != _HASH_BYTES:
+            raise Rejected("proof.invalid", reason="the path has a wrong length")
+        if index & 1 or index == last:
+            computed = _node_hash(sibling, computed)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            computed = _node_hash(computed, sibling)
+        index, last = index >> 1, last >> 1
+    if last != 0:
+        raise Rejected("proof.invalid", reason="the path has a wrong length")
+    if computed != root:
+        raise Rejected("proof.invalid", reason="it leads to another root")
+
+
+def verify_consistency(old_root: bytes, old_size: int, new_root: bytes, new_size: int, proof: Sequence[bytes]) -> None:
+    """Refuses unless the list of the old root is a prefix of the list of the new root."""
+    if not 1 <= old_size <= new_size:
+        raise Rejected("proof.invalid", reason="the old list is not shorter")
+    if any(len(item) != _HASH_BYTES for item in proof):
+        raise Rejected("proof.invalid", reason="the path has a wrong length")
+    if old_size == new_size:
+        if proof:
+            raise Rejected("proof.invalid", reason="the path has a wrong length")
+        if old_root != new_root:
+            raise Rejected("proof.invalid", reason="it leads to another root")
+        return
+    # Where the old size is a power of two its root is itself a node of the new tree, and is not repeated.
+    items = [old_root, *proof] if old_size & (old_size - 1) == 0 else list(proof)
+    if not proof:
+        raise Rejected("proof.invalid", reason="the path has a wrong length")
+    old_last, new_last = old_size - 1, new_size - 1
+    while old_last & 1:
+        old_last, new_last = old_last >> 1, new_last >> 1
+    old_computed = new_computed = items[0]
+    for item in items[1:]:
+        if new_last == 0:
+            raise Rejected("proof.invalid", reason="the path has a wrong length")
+        if old_last & 1 or old_last == new_last:
+            old_computed, new_computed = _node_hash(item, old_computed), _node_hash(item, new_computed)
+            while not old_last & 1 and old_last:
+                old_last, new_last = old_last >> 1, new_last >> 1
+        else:
+            new_computed = _node_hash(new_computed, item)
+        old_last, new_last = old_last >> 1, new_last >> 1
+    if new_last != 0:
+        raise Rejected("proof.invalid", reason="the path has a wrong length")
+    if old_computed != old_root or new_computed != new_root:
+        raise Rejected("proof.invalid", reason="it leads to another root")
+
+
+def _leaf_hash(leaf: bytes) -> bytes:
+    return sha256(b"\x00" + leaf).digest()
+
+
+def _node_hash(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+def _parents(level: Sequence[bytes]) -> list[bytes]:
+    """The level above. Pairing neighbours and passing an odd last one up is the split at powers of two."""
+    above = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+    if len(level) & 1:
+        above.append(level[-1])
+    return above
+
+
+def _subtree_root(hashes: Sequence[bytes]) -> bytes:
+    if not hashes:
+        return sha256(b"").digest()
+    while len(hashes) > 1:
+        hashes = _parents(hashes)
+    return hashes[0]
+
+
+def _subproof(hashes: Sequence[bytes], old_size: int, known: bool) -> list[bytes]:
+    """SUBPROOF of RFC 6962 section 2.1.2; `known` while the subtree is the whole old tree."""
+    if old_size == len(hashes):
+        return [] if known else [_subtree_root(hashes)]
+    split = 1 << (len(hashes) - 1).bit_length() - 1
+    if old_size <= split:
+        return [*_subproof(hashes[:split], old_size, known), _subtree_root(hashes[split:])]
+    return [*_subproof(hashes[split:], old_size - split, known=False), _subtree_root(hashes[:split])]
