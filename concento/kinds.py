@@ -46,6 +46,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the store {path} belongs to chain {found}, this node to {expected}",
         "check --home; to begin again on this chain run: concento node resync",
     ),
+    "store.format": (
+        "the store {path} has format {found}, this release reads format {expected}",
+        "run: concento node resync",
+    ),
     "store.locked": ("the store {path} is in use by another process", "stop the other node first: concento doctor"),
     "store.lost": ("the store {path} cannot be repaired: {reason}", "run: concento node resync"),
     "store.missing": ("there is no store at {path}", "make one with: concento node init, or run: concento node resync"),

@@ -1,0 +1,147 @@
+"""What a node keeps of every decided height, where it lies, and how it is found again.
+
+Each height has three records under its own key, so that a list of headers never reads results or events. Batch bodies
+stay in the segment files; the block record says where. A transaction that was skipped may still be included later,
+so its place is kept apart and never hides an inclusion.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from concento.blocks import Block, TransactionResult, block_id
+from concento.encoding import Bytes32, Natural, Record, decode, encode
+from concento.errors import Broken, Rejected
+from concento.votes import Commit
+from state.store.kv import BLOCK, BLOCK_HEIGHT, INDEX, TRANSACTION, KeyValueView, key_number, number_key
+
+_BLOCK_PART: Final = b"\x00"
+_RESULTS_PART: Final = b"\x01"
+_EVENTS_PART: Final = b"\x02"
+PARTS: Final = (_BLOCK_PART, _RESULTS_PART, _EVENTS_PART)
+"""The records of one height, in key order; a height has all of them or none."""
+_SKIPPED: Final = INDEX + b"skipped/"
+
+T = TypeVar("T")
+
+
+class BodyPlace(Record):
+    """Where the bytes of one batch lie: the number of the segment file, and the stretch of it."""
+
+    segment: Natural
+    offset: Natural
+    length: Natural
+
+
+class BlockRecord(Record):
+    """A decided block, the commit that decided it, and what it ordered; bodies are in the order of its batches."""
+
+    block: Block
+    commit: Commit
+    bodies: tuple[BodyPlace, ...]
+    transactions: tuple[Bytes32, ...]
+
+
+class Place(Record):
+    """A position in the chain."""
+
+    height: Natural
+    index: Natural
+
+
+class StoredBlock(Record):
+    """Everything kept of one height.
+
+    `results` are the leaves of the results root: one encoded `TransactionResult` per transaction, then the rows of
+    finalisation. `events` are the encoded events per transaction, then those of finalisation.
+    """
+
+    record: BlockRecord
+    results: tuple[bytes, ...]
+    events: tuple[bytes, ...]
+
+    @property
+    def height(self) -> int:
+        return self.record.block.header.height
+
+
+def block_changes(stored: StoredBlock) -> dict[bytes, bytes | None]:
+    """The writes that keep this height."""
+    height = stored.height
+    at = BLOCK + number_key(height)
+    changes: dict[bytes, bytes | None] = {
+        at + _BLOCK_PART: encode(stored.record),
+        at + _RESULTS_PART: encode(stored.results),
+        at + _EVENTS_PART: encode(stored.events),
+        BLOCK_HEIGHT + block_id(stored.record.block.header): number_key(height),
+    }
+    for index, result in enumerate(transaction_results(stored)):
+        space = _SKIPPED if result.status == "skipped" else TRANSACTION
+        changes[space + result.id] = encode(Place(height, index))
+    return changes
+
+
+def transaction_results(stored: StoredBlock) -> list[TransactionResult]:
+    """The results of the transactions, without the rows of finalisation."""
+    ids = stored.record.transactions
+    if len(stored.results) < len(ids):
+        raise Broken("height {height} has fewer results than transactions", height=stored.height)
+    results = [decode(TransactionResult, raw, "result") for raw in stored.results[: len(ids)]]
+    if [result.id for result in results] != list(ids):
+        raise Broken("the results of height {height} are not those of its transactions", height=stored.height)
+    return results
+
+
+def included_count(stored: StoredBlock) -> int:
+    """How many transactions the height brought into the chain; skipped ones are not in it."""
+    return sum(result.status != "skipped" for result in transaction_results(stored))
+
+
+def find_block(view: KeyValueView, height: int) -> BlockRecord | None:
+    """The block of this height, or None where it is not decided yet or no longer kept."""
+    raw = view.get(BLOCK + number_key(height) + _BLOCK_PART)
+    return None if raw is None else _decoded(BlockRecord, raw)
+
+
+def find_results(view: KeyValueView, height: int) -> tuple[bytes, ...] | None:
+    """The leaves under the results root of this height."""
+    raw = view.get(BLOCK + number_key(height) + _RESULTS_PART)
+    return None if raw is None else _decoded(tuple[bytes, ...], raw)
+
+
+def find_events(view: KeyValueView, height: int) -> tuple[bytes, ...] | None:
+    """The encoded events per transaction of this height, then those of finalisation."""
+    raw = view.get(BLOCK + number_key(height) + _EVENTS_PART)
+    return None if raw is None else _decoded(tuple[bytes, ...], raw)
+
+
+def find_height(view: KeyValueView, identity: bytes) -> int | None:
+    """The height of the block with this id."""
+    raw = view.get(BLOCK_HEIGHT + identity)
+    return None if raw is None else key_number(raw)
+
+
+def find_transaction(view: KeyValueView, transaction_id: bytes) -> Place | None:
+    """Where this transaction was included, whether it succeeded or failed."""
+    raw = view.get(TRANSACTION + transaction_id)
+    return None if raw is None else _decoded(Place, raw)
+
+
+def find_skip(view: KeyValueView, transaction_id: bytes) -> Place | None:
+    """Where this transaction was last skipped; it may have been included before or since."""
+    raw = view.get(_SKIPPED + transaction_id)
+    return None if raw is None else _decoded(Place, raw)
+
+
+def find_result(view: KeyValueView, place: Place) -> TransactionResult | None:
+    """The result at this position."""
+    results = find_results(view, place.height)
+    return None if results is None else _decoded(TransactionResult, results[place.index])
+
+
+def _decoded(kind: type[T], raw: bytes) -> T:
+    try:
+        return decode(kind, raw, "stored record")
+    except Rejected as error:
+        # Our own bytes: what a stranger may get wrong is damage here.
+        raise Broken("{reason}; stop the node and run: concento node repair", reason=str(error)) from None

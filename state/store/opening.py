@@ -1,0 +1,167 @@
+"""Opening a store: its records are compared with its commit record, and a difference is refused by name.
+
+LevelDB can open with a part of the records gone and no error (see `leveldb.py`). So a start rebuilds the tree from
+the state records and compares root and count, and counts what belongs to the blocks. Every refusal is `Rejected` with
+a hint that names the command that mends it; a store is never opened half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from concento.blocks import block_id
+from concento.encoding import Bytes32, Natural, Record, decode, encode
+from concento.errors import Broken, Rejected
+from concento.hashing import NO_HASH, Network
+from state.store.blockstore import PARTS, StoredBlock, block_changes, find_block, included_count
+from state.store.kv import BLOCK, BLOCK_HEIGHT, HISTORY, META, STATE, TRANSACTION, KeyValue, KeyValueView
+from state.store.tree import Tree
+
+STORE_FORMAT: Final = 1
+"""Grows when a record of the store changes its form; a store of another format is resynced, not guessed at."""
+_COMMIT_KEY: Final = META + b"commit"
+
+
+class CommitRecord(Record):
+    """What the store holds, written in the same batch as it: the state after `height`, and counts to check it by."""
+
+    format: Natural
+    network: Network
+    height: Natural
+    block_id: Bytes32
+    app_hash: Bytes32
+    state_keys: Natural
+    oldest_height: Natural
+    transactions: Natural
+
+
+@dataclass(slots=True)
+class OpenStore:
+    """A store that was found whole: its records, the tree over its state, and its newest commit record."""
+
+    kv: KeyValue
+    tree: Tree
+    commit: CommitRecord
+
+
+def create_store(kv: KeyValue, network: Network, state: Mapping[bytes, bytes]) -> OpenStore:
+    """Writes the genesis state, keyed without the prefix of its space, into an empty store."""
+    if next(kv.scan(b""), None) is not None:
+        raise Rejected("store.exists", path=kv.name)
+    tree = Tree.build(state.items())
+    commit = CommitRecord(STORE_FORMAT, network, 0, NO_HASH, tree.root, tree.count, 1, 0)
+    kv.write({**{STATE + key: value for key, value in state.items()}, _COMMIT_KEY: encode(commit)})
+    return OpenStore(kv, tree, commit)
+
+
+def open_store(kv: KeyValue, network: Network) -> OpenStore:
+    """The store of this network, found whole; reads every state record and counts every block once."""
+    try:
+        commit = _find_commit(kv)
+        _check_ours(kv, commit, network)
+        store = OpenStore(kv, Tree.build((key[1:], value) for key, value in kv.scan(STATE)), commit)
+        _check_state(store)
+        _check_blocks(store)
+    except Broken as error:
+        raise _corrupt(kv, str(error.numbers.get("reason", error))) from None
+    return store
+
+
+def is_empty(kv: KeyValueView) -> bool:
+    """Whether nothing was ever written: `create_store` is for such a store, `open_store` for any other."""
+    return next(kv.scan(b""), None) is None
+
+
+def advance(
+    store: OpenStore,
+    stored: StoredBlock,
+    state: Mapping[bytes, bytes | None],
+    history: Mapping[bytes, bytes],
+) -> dict[bytes, bytes | None]:
+    """Moves tree and commit record on by one block and returns the one batch to write before anything else happens.
+
+    `state` and `history` are keyed without the prefix of their space.
+    """
+    before = store.commit
+    if stored.height != before.height + 1:
+        raise Broken("the store is at {found}, not below {height}", found=before.height, height=stored.height)
+    store.tree.apply(state)
+    store.commit = CommitRecord(
+        STORE_FORMAT,
+        before.network,
+        stored.height,
+        block_id(stored.record.block.header),
+        store.tree.root,
+        store.tree.count,
+        before.oldest_height,
+        before.transactions + included_count(stored),
+    )
+    batch = block_changes(stored)
+    batch.update((STATE + key, value) for key, value in state.items())
+    batch.update((HISTORY + key, value) for key, value in history.items())
+    batch[_COMMIT_KEY] = encode(store.commit)
+    return batch
+
+
+def _find_commit(kv: KeyValue) -> CommitRecord:
+    raw = kv.get(_COMMIT_KEY)
+    if raw is None and is_empty(kv):
+        raise Rejected("store.missing", path=kv.name)
+    if raw is None:
+        raise _corrupt(kv, "its commit record is missing")
+    try:
+        return decode(CommitRecord, raw, "commit record")
+    except Rejected as error:
+        raise _corrupt(kv, str(error)) from None
+
+
+def _check_ours(kv: KeyValue, commit: CommitRecord, network: Network) -> None:
+    if commit.network != network:
+        raise Rejected("store.foreign", path=kv.name, found=_named(commit.network), expected=_named(network))
+    if commit.format != STORE_FORMAT:
+        raise Rejected("store.format", path=kv.name, found=commit.format, expected=STORE_FORMAT)
+
+
+def _named(network: Network) -> str:
+    """The chain as a person tells it apart: two networks may share a name, never a genesis hash."""
+    return f"{network.chain_id} ({network.genesis_hash.hex()[:8]})"
+
+
+def _check_state(store: OpenStore) -> None:
+    _check_count(store.kv, "state records", store.tree.count, store.commit.state_keys)
+    if store.tree.root != store.commit.app_hash:
+        raise _corrupt(
+            store.kv,
+            f"its state has root {store.tree.root.hex()}, its commit record says {store.commit.app_hash.hex()}",
+        )
+
+
+def _check_blocks(store: OpenStore) -> None:
+    """Every height kept has all its records, every included transaction its place, and the tip is the one committed."""
+    kv, commit = store.kv, store.commit
+    heights = commit.height - commit.oldest_height + 1
+    _check_count(kv, "block records", _count(kv, BLOCK), heights * len(PARTS))
+    _check_count(kv, "block ids", _count(kv, BLOCK_HEIGHT), heights)
+    _check_count(kv, "transactions", _count(kv, TRANSACTION), commit.transactions)
+    if heights == 0:
+        return
+    tip = find_block(kv, commit.height)
+    if tip is None or block_id(tip.block.header) != commit.block_id:
+        raise _corrupt(kv, f"the block of height {commit.height} is not the one in its commit record")
+
+
+def _count(kv: KeyValue, space: bytes) -> int:
+    return sum(1 for _ in kv.scan(space))
+
+
+def _check_count(kv: KeyValue, what: str, found: int, expected: int) -> None:
+    if found < expected:
+        raise Rejected("store.missing_keys", path=kv.name, what=what, found=found, expected=expected)
+    if found > expected:
+        raise _corrupt(kv, f"it holds {found} {what} where its commit record counts {expected}")
+
+
+def _corrupt(kv: KeyValue, reason: str) -> Rejected:
+    return Rejected("store.corrupt", path=kv.name, reason=reason)
