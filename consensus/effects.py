@@ -1,0 +1,242 @@
+"""All that can happen to the consensus engine (inputs) and all that it asks for (effects): two closed unions.
+
+The seam to the replica:
+
+    engine = Engine(network, key, crypto, timing, guard)      key None: an observer; guard: the record read from disk
+    effects = engine.handle(input)
+
+`handle` never blocks, never reads a clock and never raises on what a peer sent. Time enters only as `TimerFired`.
+The effects are performed **in order**; the next input waits until they are done. An input that answers an effect (`Built`,
+`ProposalJudged`, `BlockFetched`) may come at once or much later; while it is missing the engine goes on, its timers alive.
+
+One height, as the replica sees it:
+ 1. `StartHeight(h, ...)` - after start, after each `Decide`, and after a block taken from block sync (at any moment).
+ 2. `Due(h)` as soon as a reason for a block appears (a batch or evidence is held). Heartbeat and spacing are timers of the
+    engine.
+ 3. `Build` -> the replica makes a block, stores and syncs it, answers `Built`. An own block needs no further judgement.
+ 4. `Received(proposal)` -> `Judge(proposal)` -> the replica finds the block and its batches (fetching what is missing),
+    checks it, answers `ProposalJudged`. Hold the answer while anything is missing; never answer "invalid" for "missing".
+ 5. `Fetch` -> a quorum voted for a block this node has not judged: find it (nodes in `holders` have it), answer
+    `BlockFetched`. May name a block for which `Judge` is still open: then it only adds holders; answering both is fine.
+ 6. `Decide(commit)` -> apply the block, then `StartHeight(h + 1)`.
+
+Signatures: the engine verifies what it receives (after all cheaper checks) and signs its own messages through `Crypto`.
+Whatever it signed is part of the guard record, and `Persist(record)` stands before the message's `Broadcast`: when Persist
+returns, the record is on disk and synced; if that fails the node stops. Before it writes the record, the replica syncs the
+segments that hold proposals and batches, so that no precommit leaves for a block that a crash could lose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+from concento.evidence import Evidence
+from concento.validators import ValidatorSet
+from concento.votes import Commit, Proposal
+from consensus.guard import GuardRecord
+from consensus.messages import Message
+
+Peer: TypeAlias = bytes
+"""A connected peer as the node names it; opaque here."""
+
+
+class Timer(IntEnum):
+    """What a timer is for. Stale timers are ignored when they fire, so nothing is ever cancelled."""
+
+    SPACING = 1
+    HEARTBEAT = 2
+    PROPOSE = 3
+    PREVOTE = 4
+    PRECOMMIT = 5
+    STATUS = 6
+
+
+# Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class StartHeight:
+    """All before `height` is committed and applied; forget whatever belongs to lower heights.
+
+    `proposers` is `proposers.order(...)` of this height. `due`: there is a reason for a block already (work is held, or the
+    tip's header lacks the current state root). `signing`: this node's guard is usable at this height; without it the node
+    follows and decides but signs nothing (also where it is no member of `validators`).
+    """
+
+    height: int
+    validators: ValidatorSet
+    proposers: tuple[bytes, ...]
+    due: bool
+    signing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Work for a block of `height` has appeared."""
+
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A decoded message from a peer. A `Status` of a lower height is the replica's to answer, with the decided block."""
+
+    peer: Peer
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class PeerGone:
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The answer to `Build`: the block is stored, synced, and valid."""
+
+    height: int
+    round: int
+    block_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalJudged:
+    """The answer to `Judge`, once block and batches are at hand.
+
+    `valid`: the block may be decided; a function of block and committed state alone, the same on every node.
+    `fits`: this node may prevote the block in this proposal: its header's round fits the proposal (equal to `round` where
+    pol_round is -1, else at most pol_round), and a fresh proposal is timely. Counts only for the prevote on this proposal.
+    """
+
+    height: int
+    round: int
+    block_id: bytes
+    valid: bool
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFetched:
+    """The answer to `Fetch`, once block and batches are at hand; `valid` as in ProposalJudged."""
+
+    height: int
+    block_id: bytes
+    valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The fields of the `ArmTimer` that has run out."""
+
+    height: int
+    round: int
+    timer: Timer
+
+
+Input: TypeAlias = (
+    StartHeight | Due | Received | PeerConnected | PeerGone | Built | ProposalJudged | BlockFetched | TimerFired
+)
+
+
+# Effects
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write the guard record into the older slot and sync it, before anything that follows is done."""
+
+    record: GuardRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Send to every connected peer. With a Proposal go its block and, as the replica sees fit, batch bodies."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SendTo:
+    """Send to one peer. With a Proposal goes its block; with a Commit (of this height) its block as well."""
+
+    peer: Peer
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTimer:
+    """Answer with `TimerFired(height, round, timer)` in `delay_ms`."""
+
+    height: int
+    round: int
+    timer: Timer
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """This node proposes: make a block with header.round = `round` and answer `Built`; late answers are ignored."""
+
+    height: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Find and check the block of a proposal whose signature and place are right; answer `ProposalJudged`."""
+
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """More than two thirds voted for a block this node has not judged; `holders` are the keys of those who did."""
+
+    height: int
+    round: int
+    block_id: bytes
+    holders: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """The block is final; `commit` proves it. The engine then rests until the next `StartHeight`."""
+
+    commit: Commit
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEvidence:
+    """One validator contradicted itself; both signatures are verified. Each pair is reported once per height."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaved:
+    """The peer sent what no honest node sends (a bad signature, a malformed bitmap): disconnect it. `reason` is for logs."""
+
+    peer: Peer
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A signature of this node's own key was met that its guard does not know: `signer.rolled_back`.
+
+    The engine signs nothing more at this height; the replica keeps `signing` False until `guard.signs_from` allows it.
+    """
+
+    height: int
+
+
+Effect: TypeAlias = (
+    Persist | Broadcast | SendTo | ArmTimer | Build | Judge | Fetch | Decide | ReportEvidence | Misbehaved | RolledBack
+)
