@@ -64,6 +64,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the transaction was signed for another network ({chain_id})",
         "check the network with: concento node status",
     ),
+    "url.malformed": ("{text} is not the URL of a node", "write for example http://127.0.0.1:26600"),
     "validators.invalid": (
         "a set of {count} validators, or with a key twice, is not possible (at most {count_max})",
         None,
@@ -72,6 +73,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
 }
 
 UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
+    "tx.outcome_unknown": (
+        "what became of transaction {tx} is not known yet",
+        "ask again: concento tx wait {tx}",
+    ),
     "node.unreachable": ("no node answers at {url}: {reason}", "start one with: concento testnet up"),
     "node.busy": ("the node's pool is full ({count} transactions)", "try again in a moment"),
 }

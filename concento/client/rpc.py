@@ -1,0 +1,47 @@
+"""JSON-RPC 2.0 from the caller's side: how a request is written and what an answer or an error becomes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from concento.errors import ConcentoError, Unavailable
+
+CODE_NOT_FOUND: Final = -32001
+CODE_UNAVAILABLE: Final = -32002
+
+
+class RpcError(ConcentoError):
+    """A node's or gateway's refusal, word for word. Branch on `kind`, never on the sentence."""
+
+    def __init__(self, code: int, message: str, data: dict[str, Any]) -> None:
+        Exception.__init__(self, message)
+        self.code = code
+        self.data = data
+        self.kind = data.get("kind") or "rpc.error"
+        self.hint = data.get("hint")
+        self.numbers = data.get("numbers") or {}
+        self.retryable = bool(data.get("retryable"))
+
+    @property
+    def not_found(self) -> bool:
+        return self.code == CODE_NOT_FOUND
+
+
+def request_bytes(number: int, method: str, params: dict[str, Any]) -> bytes:
+    """One request; parameters that are None are left to the server's default."""
+    given = {name: value for name, value in params.items() if value is not None}
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": given}).encode()
+
+
+def answer_value(body: bytes, url: str) -> Any:
+    """The result in an answer. Raises RpcError where it is an error, Unavailable where it is no JSON-RPC at all."""
+    try:
+        document = json.loads(body)
+        error = document.get("error")
+        if error is None:
+            return document["result"]
+        code, message, data = int(error["code"]), str(error["message"]), error.get("data") or {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Unavailable("node.unreachable", url=url, reason="it does not speak JSON-RPC 2.0") from None
+    raise RpcError(code, message, data)
