@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from concento.accounts import address
 from concento.client.client import Client
 from concento.errors import Unavailable
 from concento.hashing import Network
@@ -48,10 +49,19 @@ class Session:
         self._valid_ms = valid_ms
 
     @cached_property
+    def _status(self) -> dict[str, Any]:
+        document: dict[str, Any] = self.client.status()
+        return document
+
+    @cached_property
     def network(self) -> Network:
         """The network that the node is part of; every signature is bound to it."""
-        status = self.client.status()
-        return Network(status["chain_id"], bytes.fromhex(status["genesis_hash"]))
+        return Network(self._status["chain_id"], bytes.fromhex(self._status["genesis_hash"]))
+
+    @property
+    def address(self) -> str:
+        """The signer's account as this network writes it."""
+        return address(self.signer.account, self._status["dev"])
 
     def body(
         self, actions: Iterable[Action], nonce: bytes | None = None, max_fee_ubeat: int = 0, memo: str = ""

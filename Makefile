@@ -1,0 +1,46 @@
+# One entry point for every chore. `make help` prints this file's own remarks.
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+BIN := .venv/bin
+FOR ?=
+RESET ?=
+NODES ?= 4
+SEED ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup testnet test check sim bench fuzz docs clean
+
+help: ## print this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## create .venv with everything that a node and its tests need
+
+.venv/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 13)))' 2>/dev/null || \
+	  { echo "Concento needs CPython 3.11 or 3.12; found: $$($(PYTHON) --version 2>&1 || echo none)." >&2; \
+	    echo "Install one, then: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@printf 'Setting up .venv (first run only) ... '; start=$$(date +%s); \
+	  $(PYTHON) -m venv .venv > .venv.log 2>&1 && $(BIN)/python -m pip install -q -e '.[dev]' >> .venv.log 2>&1 \
+	    || { echo failed; tail -n 20 .venv.log >&2; \
+	         echo "On Debian and Ubuntu the missing piece is often: apt-get install python3-venv" >&2; exit 9; }; \
+	  rm -f .venv.log; touch $@; echo "done in $$(( $$(date +%s) - start )) s"
+
+testnet: setup ## 4 validators and a gateway; plays the story, then a live table (FOR=0: story only; RESET=1: new chain; NODES=n)
+	@$(BIN)/python examples/story.py --nodes $(NODES) $(if $(FOR),--for $(FOR)) $(if $(RESET),--reset)
+
+test: setup ## the whole test suite, in parallel
+	@$(BIN)/python -m pytest -q -n auto
+
+check: setup ## format, lint, types, architecture, unit tests: under a minute
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q -n auto -m 'not e2e' tests/test_architecture.py tests/concento tests/consensus
+
+bench: setup ## speed as a ratio to the signature limit, and finality
+	@$(BIN)/python -m bench
+
+docs: setup ## make the generated pages of docs/ again
+	@$(BIN)/python docs/make.py
+
+clean: ## remove what setup and the tools made
+	@rm -rf .venv .venv.log .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
