@@ -6,7 +6,7 @@ lost its CURRENT file opens as a nearly empty store. A cut MANIFEST still opens 
 no option finds: the opener compares the records with the commit record (`state/store/opening.py`).
 
 What is found while opening is `Rejected` and names the command that mends it. Once open, a failed read or write is
-`Broken`: LevelDB refuses all writes after a failed one, and the node must stop before it signs anything more.
+`Broken`: no write is taken after a failed one, and the node must stop before it signs anything more.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class LevelDb:
     def __init__(self, path: Path, handle: Any) -> None:
         self.path = path
         self.name = str(path)
+        self._write_failure: str | None = None
         self._handle = handle
 
     @classmethod
@@ -71,6 +72,9 @@ class LevelDb:
         return _scan(self.path, self._handle, prefix, after, reverse)
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        # LevelDB itself goes on after an append that failed half way, with a torn record in the middle of its log.
+        if self._write_failure is not None:
+            raise _unwritable(self.path, self._write_failure)
         try:
             batch = self._handle.write_batch(sync=True)
             for key, value in changes.items():
@@ -80,11 +84,8 @@ class LevelDb:
                     batch.put(key, value)
             batch.write()
         except (plyvel.Error, RuntimeError) as error:
-            raise Broken(
-                "the store {path} did not take a write: {reason}; see to the disk, then start the node again",
-                path=str(self.path),
-                reason=_reason(error),
-            ) from None
+            self._write_failure = _reason(error)
+            raise _unwritable(self.path, self._write_failure) from None
 
     def snapshot(self) -> KeyValueView:
         try:
@@ -163,25 +164,29 @@ def _get(path: Path, handle: Any, key: bytes) -> bytes | None:
 
 
 def _scan(path: Path, handle: Any, prefix: bytes, after: bytes | None, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
-    start, stop = prefix, prefix_end(prefix)
-    include_start = True
-    if after is not None and reverse:
-        stop = after if stop is None else min(stop, after)
-    elif after is not None and after >= start:
-        start, include_start = after, False
+    bounds: dict[str, Any] = {"stop": prefix_end(prefix)}
+    if reverse:
+        # Without a start: plyvel 1.5.1 finds nothing in reverse where the start itself is the last key of all.
+        if after is not None:
+            bounds["stop"] = after if bounds["stop"] is None else min(bounds["stop"], after)
+    elif after is not None and after >= prefix:
+        bounds |= {"start": after, "include_start": False}
+    else:
+        bounds["start"] = prefix
     try:
-        found = handle.iterator(
-            start=start, stop=stop, include_start=include_start, reverse=reverse, verify_checksums=True
-        )
+        found = handle.iterator(**bounds, reverse=reverse, verify_checksums=True)
     except (plyvel.Error, RuntimeError) as error:
         raise _unreadable(path, error) from None
-    return _pairs(path, found)
+    return _pairs(path, found, prefix)
 
 
-def _pairs(path: Path, found: Any) -> Iterator[tuple[bytes, bytes]]:
+def _pairs(path: Path, found: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
     try:
         with found:
-            yield from found
+            for key, value in found:
+                if key < prefix:
+                    return
+                yield key, value
     except (plyvel.Error, RuntimeError) as error:
         raise _unreadable(path, error) from None
 
@@ -191,6 +196,14 @@ def _unreadable(path: Path, error: Exception) -> Broken:
         "the store {path} cannot be read: {reason}; stop the node and run: concento node repair",
         path=str(path),
         reason=_reason(error),
+    )
+
+
+def _unwritable(path: Path, reason: str) -> Broken:
+    return Broken(
+        "the store {path} did not take a write: {reason}; see to the disk, then start the node again",
+        path=str(path),
+        reason=reason,
     )
 
 
