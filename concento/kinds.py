@@ -24,7 +24,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "audio.repeated": ("{path} has the same bytes as {other}", None),
     "audio.silent": ("{path} contains no samples", None),
     "audio.truncated": (
-        "{path} is cut short: {decoded} of {claimed} frames can be decoded",
+        "{path} is cut short: {reason}",
         "copy the file again from its source",
     ),
     "audio.unreadable": ("{path} cannot be decoded: {reason}", "WAV, FLAC, OGG, MP3 and AIFF files can be registered"),

@@ -95,13 +95,16 @@ def _decode(path: Path, name: str) -> tuple[str, AudioFacts]:
             if media_type is None:
                 raise Rejected("audio.unreadable", path=name, reason=f"{audio.format} is not a supported container")
             claimed, rate, channels = int(audio.frames), int(audio.samplerate), int(audio.channels)
-            decoded = sum(len(block) for block in audio.blocks(_DECODE_FRAMES, dtype="float32"))
+            decoded = 0
+            while frames := len(audio.read(_DECODE_FRAMES, dtype="float32")):
+                decoded += frames
     except (soundfile.LibsndfileError, RuntimeError) as error:
         reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").strip(". ")
         raise Rejected("audio.unreadable", path=name, reason=reason) from None
-    missing = _container_is_cut(path, media_type)
-    if missing or decoded < claimed:
-        raise Rejected("audio.truncated", path=name, decoded=decoded, claimed=max(claimed, decoded))
+    if decoded < claimed:
+        raise Rejected("audio.truncated", path=name, reason=f"{decoded} of {claimed} frames can be decoded")
+    if _container_is_cut(path, media_type):
+        raise Rejected("audio.truncated", path=name, reason="its container says that more should follow the last byte")
     if decoded == 0:
         raise Rejected("audio.silent", path=name)
     return media_type, AudioFacts(duration_ms=decoded * 1000 // rate, sample_rate_hz=rate, channels=channels)
@@ -112,8 +115,7 @@ def _container_is_cut(path: Path, media_type: str) -> bool:
     size = path.stat().st_size
     with path.open("rb") as file:
         if media_type in ("audio/wav", "audio/aiff"):
-            order = "little" if media_type == "audio/wav" else "big"
-            claimed = int.from_bytes(file.read(8)[4:8], "little" if order == "little" else "big")
+            claimed = int.from_bytes(file.read(8)[4:8], "little" if media_type == "audio/wav" else "big")
             return claimed not in _SIZE_UNKNOWN and claimed + 8 > size
         if media_type == "audio/ogg":
             file.seek(max(0, size - (1 << 17)))

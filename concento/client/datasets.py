@@ -216,9 +216,7 @@ class _Writer:
 
     def room(self, actions: int, nonce: bytes) -> None:
         """Open another transaction unless this many actions still fit the last one."""
-        if not self.transactions:
-            self.transactions.append((nonce, []))
-        elif len(self.transactions[-1][1]) + actions > TRANSACTION_ACTIONS_MAX - _TAIL_ACTIONS:
+        if not self.transactions or len(self.transactions[-1][1]) + actions > TRANSACTION_ACTIONS_MAX - _TAIL_ACTIONS:
             self.transactions.append((nonce, []))
 
     def add(self, action: Action) -> None:
