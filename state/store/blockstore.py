@@ -7,6 +7,8 @@ so its place is kept apart and never hides an inclusion.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from concento.blocks import Block, TransactionResult, block_id
@@ -42,21 +44,24 @@ class BlockRecord(Record):
     transactions: tuple[Bytes32, ...]
 
 
-class Place(Record):
+@dataclass(frozen=True, slots=True)
+class Place:
     """A position in the chain."""
 
-    height: Natural
-    index: Natural
+    height: int
+    index: int
 
 
-class StoredBlock(Record):
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
     """Everything kept of one height.
 
-    `results` are the leaves of the results root: one encoded `TransactionResult` per transaction, then the rows of
+    `results` are the leaves of the results root: `outcomes` encoded, one per transaction, then the rows of
     finalisation. `events` are the encoded events per transaction, then those of finalisation.
     """
 
     record: BlockRecord
+    outcomes: Sequence[TransactionResult]
     results: tuple[bytes, ...]
     events: tuple[bytes, ...]
 
@@ -67,7 +72,9 @@ class StoredBlock(Record):
 
 def block_changes(stored: StoredBlock) -> dict[bytes, bytes | None]:
     """The writes that keep this height."""
-    height = stored.height
+    height, ids = stored.height, stored.record.transactions
+    if [outcome.id for outcome in stored.outcomes] != list(ids) or len(stored.results) < len(ids):
+        raise Broken("the results of height {height} are not those of its transactions", height=height)
     at = BLOCK + number_key(height)
     changes: dict[bytes, bytes | None] = {
         at + _BLOCK_PART: encode(stored.record),
@@ -75,26 +82,15 @@ def block_changes(stored: StoredBlock) -> dict[bytes, bytes | None]:
         at + _EVENTS_PART: encode(stored.events),
         BLOCK_HEIGHT + block_id(stored.record.block.header): number_key(height),
     }
-    for index, result in enumerate(transaction_results(stored)):
-        space = _SKIPPED if result.status == "skipped" else TRANSACTION
-        changes[space + result.id] = encode(Place(height, index))
+    for index, outcome in enumerate(stored.outcomes):
+        space = _SKIPPED if outcome.status == "skipped" else TRANSACTION
+        changes[space + outcome.id] = number_key(height) + number_key(index)
     return changes
-
-
-def transaction_results(stored: StoredBlock) -> list[TransactionResult]:
-    """The results of the transactions, without the rows of finalisation."""
-    ids = stored.record.transactions
-    if len(stored.results) < len(ids):
-        raise Broken("height {height} has fewer results than transactions", height=stored.height)
-    results = [decode(TransactionResult, raw, "result") for raw in stored.results[: len(ids)]]
-    if [result.id for result in results] != list(ids):
-        raise Broken("the results of height {height} are not those of its transactions", height=stored.height)
-    return results
 
 
 def included_count(stored: StoredBlock) -> int:
     """How many transactions the height brought into the chain; skipped ones are not in it."""
-    return sum(result.status != "skipped" for result in transaction_results(stored))
+    return sum(outcome.status != "skipped" for outcome in stored.outcomes)
 
 
 def find_block(view: KeyValueView, height: int) -> BlockRecord | None:
@@ -123,20 +119,22 @@ def find_height(view: KeyValueView, identity: bytes) -> int | None:
 
 def find_transaction(view: KeyValueView, transaction_id: bytes) -> Place | None:
     """Where this transaction was included, whether it succeeded or failed."""
-    raw = view.get(TRANSACTION + transaction_id)
-    return None if raw is None else _decoded(Place, raw)
+    return _place(view.get(TRANSACTION + transaction_id))
 
 
 def find_skip(view: KeyValueView, transaction_id: bytes) -> Place | None:
     """Where this transaction was last skipped; it may have been included before or since."""
-    raw = view.get(_SKIPPED + transaction_id)
-    return None if raw is None else _decoded(Place, raw)
+    return _place(view.get(_SKIPPED + transaction_id))
 
 
 def find_result(view: KeyValueView, place: Place) -> TransactionResult | None:
     """The result at this position."""
     results = find_results(view, place.height)
     return None if results is None else _decoded(TransactionResult, results[place.index])
+
+
+def _place(raw: bytes | None) -> Place | None:
+    return None if raw is None else Place(key_number(raw[:8]), key_number(raw[8:]))
 
 
 def _decoded(kind: type[T], raw: bytes) -> T:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 from support.stored_blocks import stored_block, transaction_id
 
 from concento.blocks import block_id
 from concento.errors import Broken
 from state.store.blockstore import (
-    BlockRecord,
     Place,
     StoredBlock,
     block_changes,
@@ -61,10 +63,11 @@ def test_an_included_transaction_is_found_with_its_result() -> None:
 def test_a_skip_never_hides_an_inclusion() -> None:
     """The same id is included at 7 and skipped as a duplicate at 8."""
     included, skipped = stored_block(7, ("ok",)), stored_block(8, ("skipped",))
-    again = StoredBlock(
-        BlockRecord(skipped.record.block, skipped.record.commit, (), included.record.transactions),
-        (skipped.results[0].replace(transaction_id(8, 0), transaction_id(7, 0)),),
-        skipped.events,
+    ids = included.record.transactions
+    again = replace(
+        skipped,
+        record=msgspec.structs.replace(skipped.record, transactions=ids),
+        outcomes=[msgspec.structs.replace(skipped.outcomes[0], id=ids[0])],
     )
     kv = kept(included, again)
     assert find_transaction(kv, transaction_id(7, 0)) == Place(7, 0)
@@ -73,9 +76,13 @@ def test_a_skip_never_hides_an_inclusion() -> None:
 
 def test_results_of_other_transactions_are_our_own_error() -> None:
     stored = stored_block(7)
-    for results in (stored.results[:2], (stored.results[1], *stored.results[1:])):
+    for wrong in (
+        replace(stored, outcomes=stored.outcomes[:2]),
+        replace(stored, outcomes=[stored.outcomes[1], *stored.outcomes[1:]]),
+        replace(stored, results=stored.results[:2]),
+    ):
         with pytest.raises(Broken):
-            block_changes(StoredBlock(stored.record, results, stored.events))
+            block_changes(wrong)
 
 
 def test_a_record_that_does_not_decode_is_damage_and_not_bad_input() -> None:
