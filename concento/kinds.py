@@ -9,6 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 KINDS: Final[dict[str, tuple[str, str | None]]] = {
+    "account.not_found": (
+        "no account is known as {text}",
+        "write an address, the beginning of one, or a name such as @alice; see: concento identity list",
+    ),
     "address.checksum": ("address {text} has a wrong checksum", "copy the address again; one character is wrong"),
     "address.malformed": (
         "{text} is not an address",
@@ -21,14 +25,14 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "amount.decimals": ("amount {text} has more than 6 decimals", "1 BEAT has 6 decimals; round the amount"),
     "amount.malformed": ("{text} is not an amount of BEAT", "write for example 12.50"),
     "amount.range": ("amount {amount} is outside {minimum} to {maximum} ubeat", None),
+    "asset.not_found": ("there is no asset {text}", "see: concento asset search"),
     "audio.repeated": ("{path} has the same bytes as {other}", None),
     "audio.silent": ("{path} contains no samples", None),
-    "audio.truncated": (
-        "{path} is cut short: {reason}",
-        "copy the file again from its source",
-    ),
+    "audio.truncated": ("{path} is cut short: {reason}", "copy the file again from its source"),
     "audio.unreadable": ("{path} cannot be decoded: {reason}", "WAV, FLAC, OGG, MP3 and AIFF files can be registered"),
     "batch.invalid": ("the batch is not valid: {reason}", None),
+    "block.not_found": ("there is no block {text}; the newest is {height}", None),
+    "block.pruned": ("block {text} is no longer kept; the oldest is {oldest_height}", "ask an archive node"),
     "cid.malformed": ("{text} is not a CID of this network (CIDv1, raw, sha2-256)", "a CID looks like bafkrei..."),
     "commit.invalid": ("the commit of block {height} does not prove finality: {reason}", None),
     "dataset.no_audio": (
@@ -42,10 +46,39 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "evidence.invalid": ("the evidence of height {height} does not hold", None),
     "file.unreadable": ("{path} cannot be read: {reason}", None),
     "genesis.invalid": ("genesis is not valid: {field}: {reason}", "see docs/protocol/genesis.md for every field"),
+    "id.ambiguous": ("{text} is the beginning of {count} ids", "type more of it"),
+    "id.malformed": ("{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them", None),
     "json.invalid": ("this is not valid {what}: {reason}", None),
     "key.invalid": ("public key {key} is not a usable Ed25519 key", "make a new key with: concento wallet new NAME"),
+    "key.unknown_form": (
+        "{text} is not a state key",
+        "for example account/ADDRESS, asset/ID, licence/ID or receipt/ID",
+    ),
+    "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
+    "offer.not_found": ("there is no offer {text}", "see: concento asset show"),
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
     "proof.invalid": ("the proof does not hold: {reason}", None),
+    "receipt.not_found": (
+        "no receipt {text} is anchored",
+        "it appears once its gateway has anchored it: concento receipt list",
+    ),
+    "rpc.answer_too_large": (
+        "the answer has {bytes} bytes, at most {bytes_max} are sent",
+        "ask for less: a smaller limit, or a page",
+    ),
+    "rpc.batch_too_long": ("{count} requests in one batch, at most {count_max} are answered", "send several batches"),
+    "rpc.body_too_large": ("a request has at most {bytes_max} bytes", "send several requests"),
+    "rpc.cursor_malformed": ("{text} is not a cursor of this list", 'use the "next" of the page before, unchanged'),
+    "rpc.forbidden": ("{method} answers only programs on the node's own machine", "run it there"),
+    "rpc.param_invalid": ("parameter {name} of {method} is not valid: {reason}", None),
+    "rpc.param_missing": ("{method} needs the parameter {name}", None),
+    "rpc.param_unknown": ("{method} has no parameter {name}", "its parameters: {names}"),
+    "rpc.params_too_many": ("{method} takes at most {count_max} parameters, not {count}", None),
+    "rpc.streams_full": ("{count} streams are open on this node", "close one, or ask another node"),
+    "rpc.subscription_unknown": ("this connection has no subscription {text}", None),
+    "rpc.subscriptions_full": ("a connection has at most {count_max} subscriptions", "open another connection"),
+    "rpc.waits_full": ("{count} requests wait on this node already", "ask again without wait_ms"),
+    "rpc.websocket_needed": ("{method} needs a WebSocket: connect to /ws", "or read the event stream at /events"),
     "split.layers": (
         "{work_bps} bps for the work leave nothing for one of the two layers",
         "for example --layers work=50,recording=50",
@@ -53,10 +86,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "split.malformed": ("{text} is not a percentage", "write for example --split alice=70,bea=30"),
     "split.repeated": ("account {account} appears twice in one split", None),
     "split.sum": ("the split sums to {percent} %, not to 100 %", "write for example --split alice=70,bea=30"),
-    "terms.unknown_purpose": (
-        "{purpose} is not a purpose of the licence vocabulary",
-        "see: concento licence offer --help",
-    ),
     "store.corrupt": (
         "the store {path} is damaged: {reason}",
         "run: concento node repair; if that does not help: concento node resync",
@@ -78,7 +107,16 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "run: concento node repair; if that does not help: concento node resync",
     ),
     "store.unusable": ("the store {path} cannot be used: {reason}", "check the folder's owner, its disk and its space"),
+    "terms.unknown_purpose": (
+        "{purpose} is not a purpose of the licence vocabulary",
+        "see: concento licence offer --help",
+    ),
     "tx.malformed": ("the transaction is malformed: {reason}", None),
+    "tx.not_found": (
+        "no transaction {text} was ever seen here",
+        "a transaction is pending until its block; see: concento tx show",
+    ),
+    "tx.pruned": ("transaction {text} is older than the oldest block kept ({oldest_height})", "ask an archive node"),
     "tx.signature": ("signature {index} of the transaction does not verify", "sign it again for this network"),
     "tx.wrong_chain": (
         "the transaction was signed for another network ({chain_id})",
@@ -98,5 +136,10 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
         "ask again: concento tx wait {tx}",
     ),
     "node.unreachable": ("no node answers at {url}: {reason}", "start one with: concento testnet up"),
+    "node.syncing": (
+        "the node is behind and catching up (at height {height})",
+        "ask again in a moment, or ask another node",
+    ),
+    "proof.no_block": ("no block has committed to the newest state within {seconds} s", "ask again in a moment"),
     "node.busy": ("the node's pool is full ({count} transactions)", "try again in a moment"),
 }
