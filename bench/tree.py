@@ -1,7 +1,8 @@
 """What a changed key costs in the state tree: medians over blocks, by number of keys and size of block.
 
-Run with `python -m bench.tree`. The last lines are the ratios that must stay flat: ten times the keys may cost at
-most twice as much per changed key, and a larger block must not cost more per key than a smaller one.
+Run with `python -m bench.tree`. Each figure stands beside the cost of its hashing alone (key, value and one page),
+measured in the same second, since machines differ most in SHA-256. The last lines are the ratios that must stay flat: ten
+times the keys may cost at most twice as much per changed key, and a larger block no more per key than a smaller one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ def main() -> None:
         print(f"build   {keys:>9,} keys: {(perf_counter() - started_s) * 1e6 / keys:8.2f} us a key")
         for size in BLOCK_SIZES:
             costs_us[keys, size] = median(_block_us(tree, keys, size, block) for block in range(BLOCKS)) / size
-            print(f"apply   {keys:>9,} keys, {size:>5,} changed: {costs_us[keys, size]:8.2f} us a changed key")
+            print(
+                f"apply   {keys:>9,} keys, {size:>5,} changed: {costs_us[keys, size]:8.2f} us a changed key, "
+                f"{_hashing_us(tree):6.2f} us of hashing"
+            )
         print(f"prove   {keys:>9,} keys: {_prove_us(tree, keys):8.2f} us")
     few, some, many = KEY_COUNTS
     print(f"ratio of {some:,} to {few:,} keys, blocks of 2,000: {costs_us[some, 2000] / costs_us[few, 2000]:.2f}")
@@ -49,6 +53,17 @@ def _block_us(tree: Tree, keys: int, size: int, block: int) -> float:
     started_s = process_time()
     tree.apply(changes)
     return (process_time() - started_s) * 1e6
+
+
+def _hashing_us(tree: Tree) -> float:
+    """CPU time to hash one key, one value and a page of this tree."""
+    page = tree.prove(_key(0))[-1]
+    started_s = process_time()
+    for _ in range(2_000):
+        sha256(bytes(33)).digest()
+        sha256(bytes(60)).digest()
+        sha256(page).digest()
+    return (process_time() - started_s) * 500
 
 
 def _prove_us(tree: Tree, keys: int) -> float:
