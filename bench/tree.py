@@ -1,13 +1,12 @@
 """What a changed key costs in the state tree: medians over blocks, by number of keys and size of block.
 
 Run with `python -m bench.tree`. Each figure stands beside the cost of its hashing alone (key, value and one page),
-measured in the same second, since machines differ most in SHA-256. The last lines are the ratios that must stay flat: ten
-times the keys may cost at most twice as much per changed key, and a larger block no more per key than a smaller one.
+measured in the same second, since machines differ most in SHA-256. The last lines are the ratios that must stay flat:
+ten times the keys may cost at most twice as much per changed key, and a larger block no more than a smaller one.
 """
 
 from __future__ import annotations
 
-import sys
 from hashlib import sha256
 from statistics import median
 from time import perf_counter, process_time
@@ -74,4 +73,4 @@ def _prove_us(tree: Tree, keys: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
