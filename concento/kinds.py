@@ -123,6 +123,48 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "check the network with: concento node status",
     ),
     "url.malformed": ("{text} is not the URL of a node", "write for example http://127.0.0.1:26600"),
+    "block.full": ("the block at height {height} has no room left for this transaction", "it stays pending; wait"),
+    "identity.issuer_in_genesis_only": ("role issuer is given and taken in genesis only", None),
+    "identity.name_differs": (
+        "this account is the party {name}, not {given}",
+        "use the name and kind under which it was admitted; only roles are added",
+    ),
+    "identity.name_taken": ("another party is called {name}", "choose another name"),
+    "identity.not_a_placeholder": (
+        "{account} is no placeholder: it holds money, is a party, or is bound already",
+        None,
+    ),
+    "identity.not_on_board": (
+        "{account} cannot stand behind a placeholder: it holds no money and is no party, or is a placeholder itself",
+        "admit it first with: concento identity admit WHO --role ROLE",
+    ),
+    "identity.party_required": (
+        "account {account} is not an admitted party",
+        "ask an issuer for: concento identity admit WHO --role ROLE",
+    ),
+    "identity.payout_invalid": (
+        "payout {mode} with amount {amount_ubeat} and period {period_ms} ms is not possible",
+        "min takes an amount, every a period of at least {period_ms_min} ms, now neither",
+    ),
+    "identity.role_required": (
+        "account {account} does not have role {role}",
+        "ask an issuer for: concento identity admit WHO --role {role}",
+    ),
+    "identity.roles_invalid": ("roles must be sorted and distinct", None),
+    "text.invalid": ("{field} cannot be written so: {reason}", "remove what cannot be seen, and extra spaces"),
+    "tokens.amount_zero": ("an amount of nothing cannot be sent", None),
+    "tokens.balance_low": ("balance {balance} is less than the {needed} ubeat needed", None),
+    "tx.authority": (
+        "the signatures do not meet the policy of {account}",
+        "sign with exactly as many of the account's keys as its policy asks: concento wallet balance",
+    ),
+    "tx.duplicate": ("transaction {tx} is in the chain already", "see: concento tx show {tx}"),
+    "tx.expired": ("the transaction was valid until {valid_until_ms}, block time is {time_ms}", "sign it again"),
+    "tx.fee_too_low": ("the fee is {fee}, more than the {max_fee} ubeat that the sender allows", "raise max_fee"),
+    "tx.too_early": (
+        "the transaction is valid until {valid_until_ms}, more than {window_ms} ms after block time {time_ms}",
+        "choose an expiry within the window",
+    ),
     "validators.invalid": (
         "a set of {count} validators, or with a key twice, is not possible (at most {count_max})",
         None,

@@ -1,0 +1,178 @@
+"""Money: balances, the buckets where money waits that is nobody's balance, and deposits in escrow.
+
+No unit is ever made or lost after genesis: every function here moves an amount between two places, and the transition
+compares the sum of all movements of a block with zero. Each movement of a balance leaves a history record.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+from concento.encoding import Bytes32, Natural, Record
+from concento.encoding import encode as _encode
+from concento.errors import Broken, Rejected
+from concento.messages.tokens import Transfer
+from concento.units import AMOUNT_UBEAT_MAX, Amount
+from state.calls import Call, Event
+from state.modules.identity import ACCOUNTS, Account
+from state.view import Kind, View
+
+BucketName: TypeAlias = Literal["fees", "burnt", "escrow", "royalties"]
+BUCKET_NAMES: Final[tuple[BucketName, ...]] = ("fees", "burnt", "escrow", "royalties")
+"""Where money is that no account holds: fees to distribute, burnt, deposits, income on its way to its holders."""
+
+HISTORY_PREFIX: Final = b"account/"
+
+
+class Bucket(Record):
+    """The total of one bucket."""
+
+    total_ubeat: Amount
+
+
+class Deposit(Record):
+    """Money set aside under an id, part of bucket "escrow"."""
+
+    amount_ubeat: Amount
+
+
+class Entry(Record):
+    """A history record: one movement of one balance. `amount_ubeat` is negative where money left.
+
+    `counterparty` is an account or empty; `tx` is empty for movements of finalisation and genesis.
+    """
+
+    time_ms: Natural
+    tx: bytes
+    cause: str
+    counterparty: bytes
+    amount_ubeat: int
+    balance_ubeat: Amount
+
+
+BUCKETS = Kind(b"bucket/", Bucket)
+DEPOSITS = Kind(b"deposit/", Deposit)
+
+
+# Balances
+
+
+def balance(view: View, account: bytes) -> int:
+    found = view.find(ACCOUNTS, account)
+    return 0 if found is None else found.balance_ubeat
+
+
+def credit(view: View, account: bytes, amount_ubeat: int, cause: str, counterparty: bytes = b"") -> None:
+    """Adds to a balance; an account that was not there is made. The caller takes the same amount elsewhere."""
+    _check_amount(amount_ubeat)
+    if amount_ubeat:
+        _move(view, account, amount_ubeat, cause, counterparty)
+
+
+def debit(view: View, account: bytes, amount_ubeat: int, cause: str, counterparty: bytes = b"") -> None:
+    """Takes from a balance. Raises Rejected("tokens.balance_low"). The caller adds the same amount elsewhere."""
+    _check_amount(amount_ubeat)
+    require_balance(view, account, amount_ubeat)
+    if amount_ubeat:
+        _move(view, account, -amount_ubeat, cause, counterparty)
+
+
+def require_balance(view: View, account: bytes, amount_ubeat: int) -> None:
+    """Raises Rejected("tokens.balance_low") unless the account holds as much."""
+    held = balance(view, account)
+    if held < amount_ubeat:
+        raise Rejected("tokens.balance_low", account=account, balance=held, needed=amount_ubeat)
+
+
+def history_key(account: bytes, height: int, index: int) -> bytes:
+    """The history key of a movement: an account's records are in the order of the chain."""
+    return HISTORY_PREFIX + account + height.to_bytes(8, "big") + index.to_bytes(4, "big")
+
+
+# Buckets and escrow
+
+
+def bucket(view: View, name: BucketName) -> int:
+    found = view.find(BUCKETS, name.encode())
+    return 0 if found is None else found.total_ubeat
+
+
+def bucket_add(view: View, name: BucketName, delta_ubeat: int) -> None:
+    """Moves the total of a bucket. The caller moves the same amount the other way elsewhere."""
+    total = bucket(view, name) + delta_ubeat
+    if not 0 <= total <= AMOUNT_UBEAT_MAX:
+        raise Broken("bucket {name} would hold {total} ubeat", name=name, total=total)
+    if delta_ubeat:
+        view.put(BUCKETS, name.encode(), Bucket(total))
+
+
+def escrowed(view: View, deposit_id: bytes) -> int:
+    """What is set aside under this id."""
+    found = view.find(DEPOSITS, deposit_id)
+    return 0 if found is None else found.amount_ubeat
+
+
+def escrow_in(view: View, account: bytes, deposit_id: Bytes32, amount_ubeat: int, cause: str) -> None:
+    """Account -> deposit. Raises Rejected("tokens.balance_low")."""
+    debit(view, account, amount_ubeat, cause)
+    _set_deposit(view, deposit_id, escrowed(view, deposit_id) + amount_ubeat)
+    bucket_add(view, "escrow", amount_ubeat)
+
+
+def escrow_out(view: View, deposit_id: Bytes32, account: bytes, amount_ubeat: int, cause: str) -> None:
+    """Deposit -> account."""
+    escrow_take(view, deposit_id, amount_ubeat)
+    credit(view, account, amount_ubeat, cause)
+
+
+def escrow_take(view: View, deposit_id: Bytes32, amount_ubeat: int) -> None:
+    """Takes from a deposit for a payment: the caller passes the amount on (to `royalties.pay_asset`)."""
+    _check_amount(amount_ubeat)
+    left = escrowed(view, deposit_id) - amount_ubeat
+    if left < 0:
+        raise Broken("deposit {deposit} would go to {left} ubeat", deposit=deposit_id, left=left)
+    _set_deposit(view, deposit_id, left)
+    bucket_add(view, "escrow", -amount_ubeat)
+
+
+# Transfer
+
+
+def check_transfer(view: View, call: Call, message: Transfer) -> None:
+    if message.amount_ubeat == 0:
+        raise Rejected("tokens.amount_zero")
+    require_balance(view, call.sender, message.amount_ubeat)
+
+
+def apply_transfer(view: View, call: Call, message: Transfer) -> list[Event]:
+    """To oneself it changes nothing but the fee, and leaves both movements in the history."""
+    debit(view, call.sender, message.amount_ubeat, "transfer", message.to)
+    credit(view, message.to, message.amount_ubeat, "transfer", call.sender)
+    return [
+        Event("tokens.transferred", {"from": call.sender, "to": message.to, "amount_ubeat": message.amount_ubeat}),
+    ]
+
+
+def weigh_transfer(_message: Transfer) -> int:
+    return 2
+
+
+def _move(view: View, account: bytes, delta_ubeat: int, cause: str, counterparty: bytes) -> None:
+    found = view.find(ACCOUNTS, account)
+    policy = None if found is None else found.policy
+    left = (0 if found is None else found.balance_ubeat) + delta_ubeat
+    view.put(ACCOUNTS, account, Account(left, policy))
+    entry = Entry(view.time_ms, view.tx, cause, counterparty, delta_ubeat, left)
+    view.put_history(history_key(account, view.height, view.history_count), _encode(entry))
+
+
+def _set_deposit(view: View, deposit_id: bytes, amount_ubeat: int) -> None:
+    if amount_ubeat:
+        view.put(DEPOSITS, deposit_id, Deposit(amount_ubeat))
+    else:
+        view.delete(DEPOSITS, deposit_id)
+
+
+def _check_amount(amount_ubeat: int) -> None:
+    if not 0 <= amount_ubeat <= AMOUNT_UBEAT_MAX:
+        raise Broken("an amount of {amount} ubeat is moved", amount=amount_ubeat)

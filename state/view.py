@@ -1,0 +1,165 @@
+"""The state as one block sees it: decoded records over what is committed, with an undo journal.
+
+Modules read and write typed records through kinds; nothing here knows what a record means. A transaction that fails is
+rolled back to its mark. Nothing is written to a store: the block's changes are collected at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from concento.encoding import Record, decode, encode
+from concento.errors import Broken, Rejected
+
+R = TypeVar("R", bound=Record)
+
+Read: TypeAlias = Callable[[bytes], bytes | None]
+"""The committed value under a state key (without the store's space prefix)."""
+
+Included: TypeAlias = Callable[[bytes], bool]
+"""Whether a transaction id is in the chain below this block; asked only about ids that have not expired."""
+
+
+class Kind(Generic[R]):
+    """A table of state records: the prefix of its keys and the type of its values."""
+
+    __slots__ = ("prefix", "record")
+
+    def __init__(self, prefix: bytes, record: type[R]) -> None:
+        self.prefix = prefix
+        self.record = record
+
+    def key(self, key: bytes) -> bytes:
+        """The state key of the record named `key`."""
+        return self.prefix + key
+
+    def decode(self, data: bytes) -> R:
+        """The record in committed bytes, which are ours: anything else is Broken."""
+        try:
+            return decode(self.record, data, self.record.__name__)
+        except Rejected as error:
+            raise Broken("a record of the state cannot be read: {reason}", reason=str(error)) from error
+
+
+class _Absent:
+    """Marks in the journal that a key was not in the overlay."""
+
+
+_ABSENT: Final = _Absent()
+
+
+class View:
+    """Reads and writes of one block.
+
+    `height`, `time_ms` and `tx` say where in the chain execution stands (`tx` is empty during finalisation): history
+    records are keyed by them. The transition sets them; modules only read.
+    """
+
+    def __init__(self, read: Read, included: Included | None = None) -> None:
+        self.height = 0
+        self.time_ms = 0
+        self.tx = b""
+        self._read = read
+        self._included = included or _never
+        self._committed: dict[bytes, Record | None] = {}
+        self._overlay: dict[bytes, Record | None] = {}
+        self._history: dict[bytes, bytes] = {}
+        self._journal: list[tuple[bytes, Record | _Absent | None] | bytes] = []
+
+    def find(self, kind: Kind[R], key: bytes) -> R | None:
+        """The record as this block has it so far, or None."""
+        name = kind.prefix + key
+        record: Record | None
+        if name in self._overlay:
+            record = self._overlay[name]
+        else:
+            record = self._find_committed(kind, name)
+        return record  # type: ignore[return-value]  # a name holds records of its kind only: `put` takes no other
+
+    def get(self, kind: Kind[R], key: bytes) -> R:
+        """The record that must be there; its absence is Broken."""
+        record = self.find(kind, key)
+        if record is None:
+            raise Broken("record {key} is missing from the state", key=kind.prefix + key)
+        return record
+
+    def put(self, kind: Kind[R], key: bytes, record: R) -> None:
+        """Writes a record."""
+        name = kind.prefix + key
+        self._find_committed(kind, name)
+        self._write(name, record)
+
+    def delete(self, kind: Kind[R], key: bytes) -> None:
+        """Removes a record; one that is not there stays so."""
+        name = kind.prefix + key
+        self._find_committed(kind, name)
+        self._write(name, None)
+
+    def put_history(self, key: bytes, value: bytes) -> None:
+        """Adds a record for people who ask about old heights: not in the tree, never read by execution."""
+        if key in self._history:
+            raise Broken("history record {key} is written twice", key=key)
+        self._history[key] = value
+        self._journal.append(key)
+
+    @property
+    def history_count(self) -> int:
+        """History records written so far in this block: their order, where one needs a number."""
+        return len(self._history)
+
+    def is_included(self, transaction_id: bytes) -> bool:
+        """Whether the chain below this block holds the transaction."""
+        return self._included(transaction_id)
+
+    def mark(self) -> int:
+        """Where the undo journal stands now."""
+        return len(self._journal)
+
+    def rollback(self, mark: int) -> None:
+        """Undoes everything written since the mark."""
+        while len(self._journal) > mark:
+            entry = self._journal.pop()
+            if isinstance(entry, bytes):
+                del self._history[entry]
+                continue
+            name, before = entry
+            if isinstance(before, _Absent):
+                del self._overlay[name]
+            else:
+                self._overlay[name] = before
+
+    def written(self, kind: Kind[R]) -> Iterator[tuple[bytes, R | None, R | None]]:
+        """(key, committed record, record now) of every record of this kind that the block wrote."""
+        start = len(kind.prefix)
+        for name, record in self._overlay.items():
+            if name.startswith(kind.prefix):
+                yield name[start:], self._committed[name], record  # type: ignore[misc]  # as in `find`
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        """State key -> new bytes, or None where it goes; a record put back as it was is no change."""
+        return {
+            name: None if record is None else encode(record)
+            for name, record in self._overlay.items()
+            if record != self._committed[name]
+        }
+
+    def history(self) -> dict[bytes, bytes]:
+        """History key (without the store's space prefix) -> value."""
+        return dict(self._history)
+
+    def _find_committed(self, kind: Kind[R], name: bytes) -> Record | None:
+        if name in self._committed:
+            return self._committed[name]
+        data = self._read(name)
+        record = None if data is None else kind.decode(data)
+        self._committed[name] = record
+        return record
+
+    def _write(self, name: bytes, record: Record | None) -> None:
+        self._journal.append((name, self._overlay.get(name, _ABSENT)))
+        self._overlay[name] = record
+
+
+def _never(_transaction_id: bytes) -> bool:
+    return False
