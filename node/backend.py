@@ -57,7 +57,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A header whose `next_validators_hash` is not its `validators_hash`, its commit, and the set of the next height."""
+    """A header after which other validators decide, the commit that makes it final, and the set of the next height."""
 
     header: Header
     commit: Commit
