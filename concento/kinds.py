@@ -56,6 +56,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
     "offer.not_found": ("there is no offer {text}", "see: concento asset show"),
+    "peer.message": ("a peer sent what no honest node sends: {reason}", None),
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
     "proof.invalid": ("the proof does not hold: {reason}", None),
     "receipt.not_found": (

@@ -1,0 +1,261 @@
+"""All that can happen to a replica (events) and all that it asks for (effects): two closed unions, the seam to the shell.
+
+    replica = open_replica(genesis, key, kv, files, crypto)     key None: an observer
+    effects = replica.handle(event, now)                        now = Now(mono_ms, wall_ms)
+
+The first event is `Started`. The runner performs the effects **in order, without handling another event or letting a
+reader of the store in between**, and only then calls `handle` again: what is written before a `Send` is on disk before
+it leaves. A failed `Append`, `Sync`, `WriteGuard` or `Write` stops the process; nothing after it may be performed.
+The effects that take long and are not part of that order - `Verify` - are only started in their turn, and their answer is
+an event of its own. `handle` never blocks, never reads a clock, and raises only `Broken`: then the process stops.
+
+A peer is its node key (32 bytes): the transport has proved it and let only members and configured observers in. There is at
+most one `PeerUp` per key without a `PeerDown`. A payload is one message as `node/replica/wire.py` writes it: one tag byte,
+then the record. The transport checks size and rate by the tag before it decodes or queues anything.
+
+Timers are never cancelled: a stale `TimerFired` is ignored. Arming the same timer again before it fired adds another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal, TypeAlias
+
+from concento.errors import ConcentoError
+from concento.keys import Check
+from concento.transactions import Transaction
+from state.calls import Event as LedgerEvent
+from state.store.blockstore import StoredBlock
+
+TimerId: TypeAlias = tuple[str | int, ...]
+"""Opaque to the shell: given back as it is."""
+
+Token: TypeAlias = int
+"""Ties an answer to its question. The runner chooses those of `Submit`, the replica those of `Verify`."""
+
+
+class Priority(IntEnum):
+    """Which queue of a peer's connection a payload waits in; a lower number goes first."""
+
+    VOTE = 0
+    CONSENSUS = 1
+    BULK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The time of an event: a clock that only grows, for durations, and the time of day, for block time."""
+
+    mono_ms: int
+    wall_ms: int
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first event, once the runner is ready to perform effects."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUp:
+    """A connection to this node key is open for both sides."""
+
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDown:
+    """The connection is gone; nothing sent to this peer after its last message is known to have arrived."""
+
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMessage:
+    """One payload from a connected peer, whole, not decoded."""
+
+    peer: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Transactions from a client of this node; answered by one `Answer` with the same token, maybe much later."""
+
+    token: Token
+    raw: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The verdicts on the checks of a `Verify`, in order."""
+
+    token: Token
+    verdicts: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The time of an `ArmTimer` has come."""
+
+    timer: TimerId
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideGuard:
+    """The operator of a node without a usable guard takes the risk of a double signature: it signs from `height` on."""
+
+    height: int
+
+
+Event: TypeAlias = Started | PeerUp | PeerDown | PeerMessage | Submit | Verified | TimerFired | OverrideGuard
+
+
+# Effects: what must be durable
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Append to this file of `Files`; it holds `offset` bytes now. Not durable before its `Sync`."""
+
+    file: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Make everything appended to this file durable."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete this file of `Files`: nothing in it is needed any more."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteGuard:
+    """Overwrite the guard file at this offset and make it durable."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """`KeyValue.write`: one atomic durable batch. One per block, and whatever belongs to that block is in it."""
+
+    changes: Mapping[bytes, bytes | None]
+
+
+# Effects: what leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One payload to each of these peers, encoded once. A peer whose queue is full is disconnected, never skipped."""
+
+    peers: tuple[bytes, ...]
+    payload: bytes
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Close the connection (a `PeerDown` follows) and accept none from this peer for `ban_ms`."""
+
+    peer: bytes
+    reason: str
+    ban_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTimer:
+    """Answer with `TimerFired(timer)` in `delay_ms`, on the clock of `Now.mono_ms`."""
+
+    timer: TimerId
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Check these signatures away from the loop, in chunks, and answer with `Verified`. Any order among several."""
+
+    token: Token
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one submitted transaction. `id` is None where the bytes are not even a transaction.
+
+    `known`: this node has met exactly this id before. `error` is None where the node now holds it or the chain has it.
+    """
+
+    id: bytes | None
+    status: Literal["pending", "shared", "included", "refused"]
+    known: bool
+    error: ConcentoError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcomes of a `Submit`, one per transaction, in order."""
+
+    token: Token
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A block is final, applied and on disk: for subscribers, indexers and metrics.
+
+    `events` are per transaction, then one list of finalisation, as in `stored.events`. `synced`: taken from a peer
+    afterwards, not decided with this node's own engine.
+    """
+
+    stored: StoredBlock
+    transactions: tuple[Transaction, ...]
+    events: tuple[tuple[LedgerEvent, ...], ...]
+    synced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Something an operator may want to know: an event name and its fields, never prose to be parsed."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    name: str
+    fields: Mapping[str, int | str | bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop the process with this sentence: going on would be unsafe."""
+
+    sentence: str
+
+
+Effect: TypeAlias = (
+    Append
+    | Sync
+    | Remove
+    | WriteGuard
+    | Write
+    | Send
+    | Disconnect
+    | ArmTimer
+    | Verify
+    | Answer
+    | Committed
+    | Log
+    | Halt
+)
