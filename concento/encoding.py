@@ -6,7 +6,7 @@ is a hash of the value. There are no floats, maps or extension types.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, NoReturn, TypeVar, dataclass_transform
 
 import msgpack
 import msgspec
@@ -61,6 +61,7 @@ def decode(kind: type[T], data: bytes, what: str = "record") -> T:
             max_array_len=ARRAY_LENGTH_MAX,
             max_map_len=0,
             max_ext_len=0,
+            ext_hook=_no_extension,
         )
         value = msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
@@ -78,6 +79,10 @@ def _plain(record: Any) -> tuple[Any, ...]:
     fields = msgspec.structs.astuple(record)
     tag = record.__struct_config__.tag
     return fields if tag is None else (tag, *fields)
+
+
+def _no_extension(code: int, data: bytes) -> NoReturn:
+    raise ValueError(f"extension type {code}")
 
 
 def _reason(error: Exception) -> str:

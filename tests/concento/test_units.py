@@ -1,0 +1,43 @@
+"""Amounts are typed in BEAT with at most 6 decimals and counted in ubeat."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concento.errors import Rejected
+from concento.units import AMOUNT_UBEAT_MAX, format_beat, parse_beat
+
+
+@given(st.integers(0, AMOUNT_UBEAT_MAX))
+def test_a_formatted_amount_parses_back(amount_ubeat: int) -> None:
+    assert parse_beat(format_beat(amount_ubeat)) == amount_ubeat
+
+
+@pytest.mark.parametrize(
+    ("text", "ubeat"), [("1", 1_000_000), ("0.05", 50_000), ("12.50", 12_500_000), (" 7 ", 7_000_000)]
+)
+def test_amounts_as_people_type_them(text: str, ubeat: int) -> None:
+    assert parse_beat(text) == ubeat
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("0.0000001", "amount.decimals"),
+        ("-1", "amount.malformed"),
+        ("1e3", "amount.malformed"),
+        ("1,5", "amount.malformed"),
+        ("", "amount.malformed"),
+        ("nan", "amount.malformed"),
+        ("١", "amount.malformed"),
+        ("9999999999999", "amount.range"),
+    ],
+)
+def test_what_is_no_amount_is_refused(text: str, kind: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        parse_beat(text)
+    assert refused.value.kind == kind
+
+
+def test_negative_amounts_keep_their_sign() -> None:
+    assert format_beat(-1) == "-0.000001"
