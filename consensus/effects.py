@@ -5,25 +5,30 @@ The seam to the replica:
     engine = Engine(network, key, crypto, timing, guard)      key None: an observer; guard: the record read from disk
     effects = engine.handle(input)
 
-`handle` never blocks, never reads a clock and never raises on what a peer sent. Time enters only as `TimerFired`.
-The effects are performed **in order**; the next input waits until they are done. An input that answers an effect (`Built`,
-`ProposalJudged`, `BlockFetched`) may come at once or much later; while it is missing the engine goes on, its timers alive.
+`handle` never blocks, never reads a clock and never raises on what a peer sent. Time enters only as `TimerFired`. The
+effects are performed **in order**; the next input waits until they are done. An input that answers an effect (`Built`,
+`ProposalJudged`, `BlockFetched`) may come at once or much later; while it is missing the engine goes on, its timers
+alive.
 
 One height, as the replica sees it:
  1. `StartHeight(h, ...)` - after start, after each `Decide`, and after a block taken from block sync (at any moment).
- 2. `Due(h)` as soon as a reason for a block appears (a batch or evidence is held). Heartbeat and spacing are timers of the
-    engine.
- 3. `Build` -> the replica makes a block, stores and syncs it, answers `Built`. An own block needs no further judgement.
- 4. `Received(proposal)` -> `Judge(proposal)` -> the replica finds the block and its batches (fetching what is missing),
-    checks it, answers `ProposalJudged`. Hold the answer while anything is missing; never answer "invalid" for "missing".
+ 2. `Due(h)` as soon as a reason for a block appears (a batch or evidence is held). Heartbeat and spacing are timers of
+    the engine.
+ 3. `Build` -> the replica makes a block, stores and syncs it, answers `Built`. An own block needs no further
+    judgement.
+ 4. `Received(proposal)` -> `Judge(proposal)` -> the replica finds the block and its batches (fetching what is
+    missing), checks it, answers `ProposalJudged`. Hold the answer while anything is missing; never answer "invalid"
+    for "missing".
  5. `Fetch` -> a quorum voted for a block this node has not judged: find it (nodes in `holders` have it), answer
-    `BlockFetched`. May name a block for which `Judge` is still open: then it only adds holders; answering both is fine.
+    `BlockFetched`. May name a block for which `Judge` is still open: then it only adds holders; answering both is
+    fine.
  6. `Decide(commit)` -> apply the block, then `StartHeight(h + 1)`.
 
-Signatures: the engine verifies what it receives (after all cheaper checks) and signs its own messages through `Crypto`.
-Whatever it signed is part of the guard record, and `Persist(record)` stands before the message's `Broadcast`: when Persist
-returns, the record is on disk and synced; if that fails the node stops. Before it writes the record, the replica syncs the
-segments that hold proposals and batches, so that no precommit leaves for a block that a crash could lose.
+Signatures: the engine verifies what it receives (after all cheaper checks) and signs its own messages through
+`Crypto`. Whatever it signed is part of the guard record, and `Persist(record)` stands before the message's
+`Broadcast`: when Persist returns, the record is on disk and synced; if that fails the node stops. Before it writes the
+record, the replica syncs the segments that hold proposals and batches, so that no precommit leaves for a block that a
+crash could lose.
 """
 
 from __future__ import annotations
@@ -60,9 +65,9 @@ class Timer(IntEnum):
 class StartHeight:
     """All before `height` is committed and applied; forget whatever belongs to lower heights.
 
-    `proposers` is `proposers.order(...)` of this height. `due`: there is a reason for a block already (work is held, or the
-    tip's header lacks the current state root). `signing`: this node's guard is usable at this height; without it the node
-    follows and decides but signs nothing (also where it is no member of `validators`).
+    `proposers` is `proposers.order(...)` of this height. `due`: there is a reason for a block already (work is held,
+    or the tip's header lacks the current state root). `signing`: this node's guard is usable at this height; without
+    it the node follows and decides but signs nothing (also where it is no member of `validators`).
     """
 
     height: int
@@ -81,7 +86,8 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A decoded message from a peer. A `Status` of a lower height is the replica's to answer, with the decided block."""
+    """A decoded message from a peer. A `Status` of a lower height is the replica's to answer, with the decided
+    block."""
 
     peer: Peer
     message: Message
@@ -110,9 +116,10 @@ class Built:
 class ProposalJudged:
     """The answer to `Judge`, once block and batches are at hand.
 
-    `valid`: the block may be decided; a function of block and committed state alone, the same on every node.
-    `fits`: this node may prevote the block in this proposal: its header's round fits the proposal (equal to `round` where
-    pol_round is -1, else at most pol_round), and a fresh proposal is timely. Counts only for the prevote on this proposal.
+    `valid`: the block may be decided; a function of block and committed state alone, the same on every node. `fits`:
+    this node may prevote the block in this proposal: its header's round fits the proposal (equal to `round` where
+    pol_round is -1, else at most pol_round), and a fresh proposal is timely. Counts only for the prevote on this
+    proposal.
     """
 
     height: int
@@ -221,7 +228,8 @@ class ReportEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Misbehaved:
-    """The peer sent what no honest node sends (a bad signature, a malformed bitmap): disconnect it. `reason` is for logs."""
+    """The peer sent what no honest node sends (a bad signature, a malformed bitmap): disconnect it. `reason` is for
+    logs."""
 
     peer: Peer
     reason: str

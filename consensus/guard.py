@@ -1,13 +1,13 @@
 """The signing guard: what this validator has signed last, and what it may therefore still sign. Pure; the replica owns
 the file.
 
-The file is preallocated with two slots and locked to one process. A record goes into the slot its sequence number names
-(even, odd, even, ...), so the newest record is never overwritten by its successor: a write torn by a power cut damages the
-older slot, and the signature it held has not left, because nothing is sent before the write is synced.
+The file is preallocated with two slots and locked to one process. A record goes into the slot its sequence number
+names (even, odd, even, ...), so the newest record is never overwritten by its successor: a write torn by a power cut
+damages the older slot, and the signature it held has not left, because nothing is sent before the write is synced.
 
 Two rules keep a validator honest whatever crashes: a place (height, round, step) once passed is never signed in again,
-and the same place gives the stored bytes. The record also carries all that a restart at this height needs to go on: the lock,
-the valid value with its prevotes, and the votes that led into the round.
+and the same place gives the stored bytes. The record also carries all that a restart at this height needs to go on:
+the lock, the valid value with its prevotes, and the votes that led into the round.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ def with_signed(record: GuardRecord, message: Signed) -> GuardRecord:
 
 
 def is_rolled_back(record: GuardRecord, met: Signed) -> bool:
-    """Whether this message of the guard's own key, with a good signature, shows that the guard is older than the key's use.
+    """Whether this message of the guard's own key, with a good signature, shows that the guard is older than the key's
+    use.
 
     True for a place the record has not reached, and for another word at a place it remembers.
     """
