@@ -112,6 +112,17 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "{purpose} is not a purpose of the licence vocabulary",
         "see: concento licence offer --help",
     ),
+    "testnet.absent": ("there is no local network in {home}", "start one with: concento testnet up"),
+    "testnet.already_up": ("{name} is running already", "see: concento testnet status"),
+    "testnet.damaged": ("{path} cannot be read", "start over with: concento testnet up --reset"),
+    "testnet.no_such_node": ("this network has no {name}, only {names}", "see: concento testnet status"),
+    "testnet.not_dev": ("{chain_id} is not a development network", "a local network needs a genesis with dev: true"),
+    "testnet.not_running": ("{name} is not running", "start it with: concento testnet start {name}"),
+    "testnet.other_genesis": (
+        "the network in {path} was started from another genesis",
+        "delete it and start over with: concento testnet up --reset",
+    ),
+    "testnet.size": ("a local network has 1 to {nodes_max} nodes, not {nodes}", None),
     "tx.malformed": ("the transaction is malformed: {reason}", None),
     "tx.not_found": (
         "no transaction {text} was ever seen here",
@@ -174,6 +185,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
 }
 
 UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
+    "testnet.not_ready": ("{name} did not become ready; its log ends with: {last}", "read the log: {log}"),
     "tx.outcome_unknown": (
         "what became of transaction {tx} is not known yet",
         "ask again: concento tx wait {tx}",

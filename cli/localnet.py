@@ -1,0 +1,469 @@
+"""A network of real processes on one machine: its folder, its ports, its processes. Nothing here knows a protocol.
+
+The folder is `testnet/` in the home: genesis.json, node1..nodeN with one node's home each, gateway/, ready.json. A
+process is ours if its pid file is locked by nobody else and names a living process; state survives every stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from concento.accounts import account_of_key, address
+from concento.client import Client
+from concento.development import ACCOUNTS, VALIDATORS_DEV_MAX, development_seed
+from concento.devnet import development_genesis
+from concento.errors import ConcentoError, Rejected, Unavailable
+from concento.genesis import Genesis, genesis_json, parse_genesis
+from concento.keys import public_key
+from node.config import NodeConfig, write_config
+from node.maintain import init
+from node.ports import check_port_free
+from node.signer import write_key
+
+HOST: Final = "127.0.0.1"
+BASE_PORT: Final = 26600
+P2P_OFFSET: Final = 20
+GATEWAY_OFFSET: Final = 40
+READY_S: Final = 30.0
+STOP_S: Final = 6.0
+POLL_S: Final = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything of a local network is."""
+
+    home: Path
+    nodes: int
+    base_port: int
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "testnet"
+
+    @property
+    def genesis(self) -> Path:
+        return self.folder / "genesis.json"
+
+    @property
+    def ready(self) -> Path:
+        return self.folder / "ready.json"
+
+    @property
+    def gateway(self) -> Path:
+        return self.folder / "gateway"
+
+    @property
+    def gateway_port(self) -> int:
+        return self.base_port + GATEWAY_OFFSET
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://{HOST}:{self.gateway_port}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"node{number}" for number in range(1, self.nodes + 1))
+
+    def node(self, name: str) -> Path:
+        return self.folder / name
+
+    def rpc_port(self, name: str) -> int:
+        return self.base_port + self.names.index(name)
+
+    def p2p_port(self, name: str) -> int:
+        return self.rpc_port(name) + P2P_OFFSET
+
+    def url(self, name: str) -> str:
+        return f"http://{HOST}:{self.rpc_port(name)}"
+
+    def log(self, name: str) -> Path:
+        folder = self.gateway if name == "gateway" else self.node(name)
+        return folder / "logs" / ("gateway.log" if name == "gateway" else "node.log")
+
+
+def find(home: Path) -> Layout | None:
+    """The network in a home, or None where there is none yet."""
+    ready = home / "testnet" / "layout.json"
+    try:
+        document = json.loads(ready.read_text())
+        return Layout(home, int(document["nodes"]), int(document["base_port"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise Rejected("testnet.damaged", path=str(ready)) from None
+
+
+def require(home: Path) -> Layout:
+    """The network in a home. Raises Rejected testnet.absent where there is none."""
+    layout = find(home)
+    if layout is None:
+        raise Rejected("testnet.absent", home=str(home))
+    return layout
+
+
+def prepare(layout: Layout, genesis: Genesis | None = None) -> Genesis:
+    """The genesis of the network; writes folder, keys, guards and configuration where they are missing.
+
+    `genesis` is what a new network starts from; a network that exists keeps its own, and another one is refused.
+    """
+    if not 1 <= layout.nodes <= VALIDATORS_DEV_MAX:
+        raise Rejected("testnet.size", nodes=layout.nodes, nodes_max=VALIDATORS_DEV_MAX)
+    found = _existing_genesis(layout)
+    if found is not None:
+        if genesis is not None and genesis.hash != found.hash:
+            raise Rejected("testnet.other_genesis", path=str(layout.genesis))
+        return found
+    wanted = genesis or development_genesis(layout.nodes)
+    if not wanted.dev:
+        raise Rejected("testnet.not_dev", chain_id=wanted.chain_id)
+    layout.folder.mkdir(parents=True, exist_ok=True)
+    for name in layout.names:
+        _prepare_node(layout, wanted, name)
+    for part in ("content", "logs"):
+        (layout.gateway / part).mkdir(parents=True, exist_ok=True)
+    _write(layout.folder / "layout.json", json.dumps({"nodes": layout.nodes, "base_port": layout.base_port}))
+    _write(layout.genesis, genesis_json(wanted))
+    return wanted
+
+
+def reset(layout: Layout) -> list[str]:
+    """Delete the network's folder; what was deleted. Content files of the gateway stay out of it: they go too."""
+    deleted = sorted(str(path) for path in layout.folder.iterdir()) if layout.folder.exists() else []
+    shutil.rmtree(layout.folder, ignore_errors=True)
+    return deleted
+
+
+def fresh_genesis(nodes: int) -> Genesis:
+    """A genesis born now, so that signatures made for an older chain of the same name are worthless on it."""
+    return development_genesis(nodes, time.time_ns() // 1_000_000)
+
+
+def start_all(layout: Layout, on_ready: Callable[[str], None] = lambda _: None) -> None:
+    """Start every process that does not run and wait until each says it is ready.
+
+    Raises Rejected port.in_use naming the program that holds a port; Unavailable testnet.not_ready with the log's path.
+    """
+    missing = [name for name in (*layout.names, "gateway") if pid_of(layout, name) is None]
+    for name in missing:
+        for port in _ports(layout, name):
+            check_port_free(HOST, port)
+    for name in missing:
+        _spawn(layout, name)
+    for name in missing:
+        wait_ready(layout, name)
+        on_ready(name)
+    write_ready(layout)
+
+
+def start_one(layout: Layout, name: str) -> None:
+    """Start one process that was stopped or killed, and wait until it is ready."""
+    if pid_of(layout, check_name(layout, name)) is not None:
+        raise Rejected("testnet.already_up", name=name)
+    for port in _ports(layout, name):
+        check_port_free(HOST, port)
+    _spawn(layout, name)
+    wait_ready(layout, name)
+    write_ready(layout)
+
+
+def stop_all(layout: Layout) -> list[str]:
+    """Ask every process to end, and end what has not after a while. Returns the names of those that ran."""
+    pids = {name: pid for name in (*layout.names, "gateway") if (pid := pid_of(layout, name)) is not None}
+    for name in ("gateway", *layout.names):
+        if name in pids:
+            _signal(pids[name], signal.SIGCONT)
+            _signal(pids[name], signal.SIGTERM)
+    deadline = time.monotonic() + STOP_S
+    for pid in pids.values():
+        while _is_ours(pid) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        _signal(pid, signal.SIGKILL)
+    for name in pids:
+        _pid_file(layout, name).unlink(missing_ok=True)
+    return list(pids)
+
+
+def signal_one(layout: Layout, name: str, number: signal.Signals) -> int:
+    """Send a signal to one process; its pid. Raises Rejected testnet.not_running."""
+    pid = pid_of(layout, check_name(layout, name))
+    if pid is None:
+        raise Rejected("testnet.not_running", name=name)
+    _signal(pid, number)
+    if number == signal.SIGKILL:
+        while _is_ours(pid):
+            time.sleep(POLL_S)
+        _pid_file(layout, name).unlink(missing_ok=True)
+    return pid
+
+
+def check_name(layout: Layout, name: str) -> str:
+    """The name, if the network has such a process. Raises Rejected testnet.no_such_node."""
+    if name not in (*layout.names, "gateway"):
+        raise Rejected("testnet.no_such_node", name=name, names=", ".join((*layout.names, "gateway")))
+    return name
+
+
+def pid_of(layout: Layout, name: str) -> int | None:
+    """The process id of a node or of the gateway, or None where it does not run."""
+    try:
+        pid = int(_pid_file(layout, name).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if _is_ours(pid) else None
+
+
+def state_of(layout: Layout, name: str) -> str:
+    """ "up", "down" or "paused"."""
+    pid = pid_of(layout, name)
+    if pid is None:
+        return "down"
+    return "paused" if _process_state(pid) == "T" else "up"
+
+
+def wait_ready(layout: Layout, name: str, seconds: float = READY_S) -> None:
+    """Wait until a process answers that it is ready."""
+    url = layout.gateway_url if name == "gateway" else layout.url(name)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if _is_ready(url):
+            return
+        if pid_of(layout, name) is None:
+            break
+        time.sleep(POLL_S)
+    raise Unavailable("testnet.not_ready", name=name, log=str(layout.log(name)), last=_last_line(layout.log(name)))
+
+
+def describe(layout: Layout) -> dict[str, Any]:
+    """The network as `testnet status` shows it, asked of every node that answers."""
+    genesis = parse_genesis(layout.genesis.read_bytes())
+    nodes = [_describe_node(layout, name) for name in layout.names]
+    living = next((node["rpc"] for node in nodes if node["height"] is not None), None)
+    return {
+        "chain_id": genesis.chain_id,
+        "genesis_hash": genesis.hash.hex(),
+        "dev": genesis.dev,
+        "home": str(layout.home),
+        "nodes": nodes,
+        "gateway": {
+            "url": layout.gateway_url,
+            "pid": pid_of(layout, "gateway"),
+            "state": state_of(layout, "gateway"),
+            "content": str(layout.gateway / "content"),
+        },
+        "accounts": _accounts(genesis, living),
+    }
+
+
+def write_ready(layout: Layout, target: Path | None = None) -> None:
+    """Write what `describe` says to ready.json (and to another file), whole or not at all."""
+    text = json.dumps(describe(layout), indent=2) + "\n"
+    _write(layout.ready, text)
+    if target is not None:
+        _write(target, text)
+
+
+def log_lines(layout: Layout, names: tuple[str, ...], follow: bool) -> Iterator[tuple[str, str]]:
+    """(process, line) of the logs, interleaved as they are found; endless with `follow`."""
+    files = {name: layout.log(name).open() for name in names if layout.log(name).exists()}
+    while True:
+        quiet = True
+        for name, file in files.items():
+            for line in file:
+                quiet = False
+                yield name, line.rstrip("\n")
+        if quiet:
+            if not follow:
+                return
+            time.sleep(0.2)
+
+
+def finality_p50_ms(url: str) -> int | None:
+    """The median finality that a node's histogram shows, as the upper bound of its bucket."""
+    buckets = []
+    try:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=2) as response:
+            for line in response.read().decode().splitlines():
+                if line.startswith("concento_finality_seconds_bucket"):
+                    bound = line.split('le="', 1)[1].split('"', 1)[0]
+                    buckets.append((float(bound), float(line.rsplit(" ", 1)[1])))
+    except (OSError, ValueError, IndexError):
+        return None
+    total = buckets[-1][1] if buckets else 0
+    for bound, count in buckets:
+        if total and count * 2 >= total and bound != float("inf"):
+            return round(bound * 1000)
+    return None
+
+
+def _describe_node(layout: Layout, name: str) -> dict[str, Any]:
+    url = layout.url(name)
+    state = state_of(layout, name)
+    status: dict[str, Any] = {}
+    if state == "up":
+        try:
+            with Client(url, timeout_s=2) as client:
+                status = client.status()
+        except ConcentoError:
+            status = {}
+    return {
+        "name": name,
+        "pid": pid_of(layout, name),
+        "state": state,
+        "rpc": url,
+        "p2p": f"{HOST}:{layout.p2p_port(name)}",
+        "log": str(layout.log(name)),
+        **{field: status.get(field) for field in ("height", "round", "peers", "pool", "app_hash", "proposer", "ready")},
+        "finality_p50_ms": finality_p50_ms(url) if status else None,
+    }
+
+
+def _accounts(genesis: Genesis, url: str | None) -> dict[str, dict[str, Any]]:
+    roles = {account_of_key(party.key): party.roles for party in genesis.parties}
+    start = {entry.account: entry.amount_ubeat for entry in genesis.balances}
+    found = {}
+    for name in ACCOUNTS:
+        account = account_of_key(public_key(development_seed(name)))
+        written = address(account, genesis.dev)
+        role = ", ".join(roles.get(account, ())) or None
+        found[name] = {"address": written, "role": role, "balance_ubeat": str(start.get(account, 0))}
+        if url is not None:
+            try:
+                with Client(url, timeout_s=2) as client:
+                    found[name]["balance_ubeat"] = client.account(written)["balance_ubeat"]
+            except ConcentoError:
+                url = None
+    return found
+
+
+def _existing_genesis(layout: Layout) -> Genesis | None:
+    try:
+        return parse_genesis(layout.genesis.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _prepare_node(layout: Layout, genesis: Genesis, name: str) -> None:
+    home = layout.node(name)
+    home.mkdir(parents=True, exist_ok=True)
+    write_key(home / "node.key", development_seed(name))
+    peers = tuple(f"{other}@{HOST}:{layout.p2p_port(other)}" for other in layout.names if other != name)
+    config = NodeConfig(
+        home=home,
+        name=name,
+        genesis=Path("../genesis.json"),
+        rpc_listen=f"{HOST}:{layout.rpc_port(name)}",
+        p2p_listen=f"{HOST}:{layout.p2p_port(name)}",
+        peers=peers,
+        log_file=True,
+    )
+    write_config(config)
+    init(config, genesis)
+
+
+def _spawn(layout: Layout, name: str) -> None:
+    log = layout.log(name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.with_suffix(".err").open("ab") as errors:
+        process = subprocess.Popen(
+            _command(layout, name),
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+    _write(_pid_file(layout, name), str(process.pid))
+
+
+def _command(layout: Layout, name: str) -> list[str]:
+    if name != "gateway":
+        return [sys.executable, "-m", "node.app", "--home", str(layout.node(name))]
+    return [
+        sys.executable,
+        "-m",
+        "gateway.app",
+        "--home",
+        str(layout.gateway),
+        "--listen",
+        f"{HOST}:{layout.gateway_port}",
+        "--nodes",
+        ",".join(layout.url(node) for node in layout.names),
+        "--development",
+    ]
+
+
+def _ports(layout: Layout, name: str) -> tuple[int, ...]:
+    if name == "gateway":
+        return (layout.gateway_port,)
+    return layout.rpc_port(name), layout.p2p_port(name)
+
+
+def _pid_file(layout: Layout, name: str) -> Path:
+    return layout.folder / f"{name}.pid"
+
+
+def _process_state(pid: int) -> str | None:
+    """The state letter of a process (proc(5)), or None where it is gone or waits to be buried."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self/stat").exists():
+            return None
+        return _process_state_without_proc(pid)
+    return None if fields[0] in ("Z", "X") else fields[0]
+
+
+def _process_state_without_proc(pid: int) -> str | None:
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    letter = found.stdout.strip()[:1]
+    return None if letter in ("", "Z") else letter
+
+
+def _is_ours(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return _process_state(pid) is not None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=1) as response:
+            return bool(response.status == 200)
+    except (OSError, ValueError):
+        return False
+
+
+def _last_line(log: Path) -> str:
+    for path in (log.with_suffix(".err"), log):
+        try:
+            lines = path.read_text(errors="replace").strip().splitlines()
+        except FileNotFoundError:
+            continue
+        if lines:
+            return lines[-1][:300]
+    return "nothing was logged"
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(path.suffix + ".part")
+    partial.write_text(text)
+    partial.replace(path)
