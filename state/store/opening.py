@@ -74,6 +74,12 @@ def is_empty(kv: KeyValueView) -> bool:
     return next(kv.scan(b""), None) is None
 
 
+def committed(view: KeyValueView) -> CommitRecord | None:
+    """The commit record as it stands, or None in a store that was never made."""
+    raw = view.get(_COMMIT_KEY)
+    return None if raw is None else decode(CommitRecord, raw, "commit record")
+
+
 def advance(
     store: OpenStore,
     stored: StoredBlock,

@@ -1,0 +1,227 @@
+"""The light client: what an outsider with nothing but the genesis file checks of a node's answer.
+
+Trust goes from the genesis validators over every change of the set (a handover: a header signed by the old set that
+names the new one) to one header, and from its app hash over the nodes of a proof to one record. Nothing that a node
+says is believed; whatever does not follow raises Rejected("proof.invalid") or Rejected("commit.invalid").
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from concento.accounts import Policy
+from concento.blocks import Header, block_id
+from concento.encoding import Record, decode, encode
+from concento.errors import Rejected
+from concento.genesis import Genesis
+from concento.hashing import Network
+from concento.proofs import verify_state
+from concento.statekeys import RECEIPT, split_key, state_key
+from concento.units import Amount
+from concento.validators import Validator, ValidatorSet
+from concento.votes import Commit, verify_commit
+
+FORMAT: Final = "concento-proof-1"
+ENGINE: Final = "own"
+FIELDS: Final = (
+    "format",
+    "engine",
+    "chain_id",
+    "genesis_hash",
+    "height",
+    "key",
+    "value",
+    "nodes",
+    "header",
+    "commit",
+    "handovers",
+)
+HANDOVERS_MAX: Final = 10_000
+"""Changes of the set that one proof may walk through: each costs a quorum of signature checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A change of the validator set: the last header of the old set, its commit, and the members of the new set."""
+
+    header: Header
+    commit: Commit
+    members: tuple[Validator, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A header that follows from genesis, and how many of how many validators have signed it."""
+
+    header: Header
+    signers: int
+    validators: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """What a proof document shows: the record's bytes after `height`, or None where there is no such record."""
+
+    key: str
+    height: int
+    value: bytes | None
+    signers: int
+    validators: int
+
+
+class AccountValue(Record):
+    """The record of an account: `policy` is None until its keys are first replaced."""
+
+    balance_ubeat: Amount
+    policy: Policy | None
+
+
+def proof_document(
+    network: Network,
+    key: str,
+    value: bytes | None,
+    nodes: Sequence[bytes],
+    header: Header,
+    commit: Commit,
+    handovers: Sequence[Handover],
+) -> dict[str, Any]:
+    """A proof as it is written: see `verify_proof` for the reader."""
+    return {
+        "format": FORMAT,
+        "engine": ENGINE,
+        "chain_id": network.chain_id,
+        "genesis_hash": network.genesis_hash.hex(),
+        "height": header.height - 1,
+        "key": key,
+        "value": None if value is None else _base64(value),
+        "nodes": [node.hex() for node in nodes],
+        "header": _base64(encode(header)),
+        "commit": _base64(encode(commit)),
+        "handovers": [handover_document(handover) for handover in handovers],
+    }
+
+
+def handover_document(handover: Handover) -> dict[str, str]:
+    return {
+        "header": _base64(encode(handover.header)),
+        "commit": _base64(encode(handover.commit)),
+        "validators": _base64(encode(handover.members)),
+    }
+
+
+def verify_proof(document: Mapping[str, Any], genesis: Genesis) -> Proved:
+    """What the document proves on the network of this genesis. Raises Rejected for anything forged or malformed."""
+    fields = _checked_fields(document, genesis.network)
+    header = _record(Header, fields["header"], "header")
+    commit = _record(Commit, fields["commit"], "commit")
+    handovers = [_handover(entry) for entry in _list(fields["handovers"], "handovers", HANDOVERS_MAX)]
+    trusted = verify_header(genesis, header, commit, handovers)
+    if fields["height"] != header.height - 1:
+        _refuse("its height is not the one that its header proves")
+    value = None if fields["value"] is None else _bytes(fields["value"], "value")
+    nodes = [_hex(node) for node in _list(fields["nodes"], "nodes", 65)]
+    key = _text(fields["key"], "key")
+    if split_key(key)[0] == RECEIPT:
+        _refuse("it is a receipt's: check it with verify_receipt_proof")
+    verify_state(header.app_hash, state_key(key, genesis.dev), value, nodes)
+    return Proved(key, header.height - 1, value, trusted.signers, trusted.validators)
+
+
+def verify_header(genesis: Genesis, header: Header, commit: Commit, handovers: Sequence[Handover]) -> Trusted:
+    """The header as something to rely on. Raises Rejected unless it follows from genesis."""
+    network = genesis.network
+    validators = genesis.validators
+    last = 0
+    for handover in handovers:
+        if not last < handover.header.height < header.height:
+            _refuse("its handovers are not in order")
+        last = handover.header.height
+        _check_signed(network, validators, handover.header, handover.commit)
+        validators = ValidatorSet(handover.members)
+        if validators.hash != handover.header.next_validators_hash:
+            _refuse("a handover names another validator set")
+    signers = _check_signed(network, validators, header, commit)
+    return Trusted(header, signers, len(validators))
+
+
+def account_value(value: bytes | None) -> AccountValue:
+    """An account's proved record; an account that is not there has nothing."""
+    return AccountValue(0, None) if value is None else decode(AccountValue, value, "account")
+
+
+def _check_signed(network: Network, validators: ValidatorSet, header: Header, commit: Commit) -> int:
+    if header.chain_id != network.chain_id:
+        _refuse("a header is of another chain")
+    if header.validators_hash != validators.hash:
+        _refuse("a header was decided by a validator set that does not follow from genesis")
+    return verify_commit(network, validators, commit, header.height, block_id(header))
+
+
+def _checked_fields(document: Mapping[str, Any], network: Network) -> Mapping[str, Any]:
+    if not isinstance(document, Mapping):
+        _refuse("it is not an object")
+    for name in FIELDS:
+        if name not in document:
+            _refuse(f"the field {name} is missing")
+    if document["format"] != FORMAT:
+        _refuse(f"its format is not {FORMAT}")
+    if document["engine"] != ENGINE:
+        _refuse("it is of a consensus engine that this program does not know")
+    if document["chain_id"] != network.chain_id or document["genesis_hash"] != network.genesis_hash.hex():
+        _refuse("it is of another network than this genesis")
+    return document
+
+
+def _handover(entry: Any) -> Handover:
+    if not isinstance(entry, Mapping):
+        _refuse("a handover is not an object")
+    return Handover(
+        _record(Header, entry.get("header"), "header"),
+        _record(Commit, entry.get("commit"), "commit"),
+        _record(tuple[Validator, ...], entry.get("validators"), "validator set"),
+    )
+
+
+def _record(kind: Any, text: Any, what: str) -> Any:
+    return decode(kind, _bytes(text, what), what)
+
+
+def _bytes(text: Any, what: str) -> bytes:
+    try:
+        return base64.b64decode(_text(text, what), validate=True)
+    except binascii.Error:
+        _refuse(f"the {what} is not base64")
+
+
+def _hex(text: Any) -> bytes:
+    try:
+        found = bytes.fromhex(_text(text, "node"))
+    except ValueError:
+        _refuse("a node is not hex")
+    if found.hex() != text:
+        _refuse("a node is not hex")
+    return found
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or not value.isascii():
+        _refuse(f"the {what} is not text")
+    return value
+
+
+def _list(value: Any, what: str, count_max: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > count_max:
+        _refuse(f"the {what} are not a list of at most {count_max}")
+    return value
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise Rejected("proof.invalid", reason=reason)

@@ -1,0 +1,51 @@
+"""What a method is told about its caller, and what the server keeps for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from state.queries import Chain
+
+from node.backend import Backend
+from node.rpc.feed import Feed
+
+WAITS_MAX: Final = 1_000
+"""Requests that may wait at the same time for a transaction or a block; each is a timer and a small record."""
+
+WAIT_S_MAX: Final = 30.0
+"""The longest that one request waits: below what proxies in between allow."""
+
+
+class Desk:
+    """What all calls of one server share: the node, its chain as queries read it, and the event feed."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.chain = Chain(backend.store, backend.tree, backend.genesis)
+        self.feed = Feed(self.chain)
+        self.waits = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The two ends of a WebSocket that a method may use: `subscribe(start, topics) -> id` and `unsubscribe(id)`."""
+
+    subscribe: Callable[[str | None, tuple[str, ...]], str]
+    unsubscribe: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `local`: from a program on this machine, not from a web page; `wait_until_s`: event loop time."""
+
+    desk: Desk
+    local: bool
+    wait_until_s: float
+    connection: Connection | None = None
+
+    def asked_now(self) -> Call:
+        """The same caller with another request."""
+        return replace(self, wait_until_s=asyncio.get_running_loop().time() + WAIT_S_MAX)

@@ -1,0 +1,135 @@
+"""The event stream as one reader sees it: from a cursor on, without a gap, or with a notice that says where one is.
+
+A reader pulls: it reads the store height by height at its own pace and waits at the tip. Nothing is queued for it, so
+that a slow reader costs nothing; one that falls too far behind is told from where to resume, and moved to the tip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, Protocol
+
+from concento.errors import Rejected
+
+LAG_HEIGHTS_MAX: Final = 1_000
+"""How far a reader that was at the tip may fall behind it: ten seconds at the shortest block time."""
+
+CACHED_HEIGHTS: Final = 64
+"""Heights whose events stay decoded: readers at the tip share them."""
+
+
+class Source(Protocol):
+    """Where events are read: all of one node's committed heights."""
+
+    @property
+    def height(self) -> int:
+        """The newest height."""
+
+    @property
+    def oldest_height(self) -> int:
+        """The oldest height whose events are kept."""
+
+    def events(self, height: int) -> Sequence[dict[str, Any]]:
+        """The events of a height in order; the `cursor` of each is its place in the chain."""
+
+
+class Feed:
+    """All readers of one node. `advance` is called after every commit."""
+
+    def __init__(self, source: Source, lag_heights_max: int = LAG_HEIGHTS_MAX) -> None:
+        self._source = source
+        self._lag_heights_max = lag_heights_max
+        self._cache: dict[int, Sequence[dict[str, Any]]] = {}
+        self._news: asyncio.Future[None] | None = None
+        self._closed = False
+
+    @property
+    def height(self) -> int:
+        return self._source.height
+
+    def advance(self) -> None:
+        """There is a new height: wakes whoever waits at the tip."""
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+        self._news = None
+
+    def close(self) -> None:
+        """Ends every reader where it stands."""
+        self._closed = True
+        self.advance()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns at the next commit, at the latest when the time has passed."""
+        if self._closed:
+            return
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._news], timeout=timeout_s)
+
+    async def read(self, start: str | None, wanted: Callable[[dict[str, Any]], bool]) -> AsyncIterator[dict[str, Any]]:
+        """The wanted events after the cursor `start`, or from now on; a notice `lagged` wherever some are left out."""
+        height, index = (self.height + 1, 0) if start is None else parse_cursor(start)
+        live = start is None
+        while not self._closed:
+            tip = self.height
+            if height > tip:
+                live = True
+                await self.wait(3_600)
+                continue
+            if live and tip - height >= self._lag_heights_max:
+                yield {"lagged": True, "resume_from": f"{height}.{index - 1}" if index else f"{height - 1}"}
+                height, index = tip, 0
+            if height < self._source.oldest_height:
+                height, index = self._source.oldest_height, 0
+                yield {"lagged": True, "resume_from": f"{height - 1}"}
+            for event in self._events(height):
+                if event["index"] >= index and wanted(event):
+                    yield event
+            height, index = height + 1, 0
+            # A long catch-up of unwanted events must not hold the event loop.
+            await asyncio.sleep(0)
+
+    def _events(self, height: int) -> Sequence[dict[str, Any]]:
+        found = self._cache.get(height)
+        if found is None:
+            found = self._cache[height] = self._source.events(height)
+            while len(self._cache) > CACHED_HEIGHTS:
+                del self._cache[next(iter(self._cache))]
+        return found
+
+
+def parse_cursor(text: str) -> tuple[int, int]:
+    """Height and index of the first event after a cursor "height.index"; "height" alone is the end of that height."""
+    height, dot, index = text.partition(".")
+    if not _is_number(height) or (dot and not _is_number(index)):
+        raise Rejected("rpc.cursor_malformed", text=text[:40])
+    return (int(height), int(index) + 1) if dot else (int(height) + 1, 0)
+
+
+def wanted_by(topics: Sequence[str]) -> Callable[[dict[str, Any]], bool]:
+    """Whether an event is about one of these topics: its topic, its kind, or an id, address or name in it."""
+    if not topics:
+        return lambda event: True
+    names = frozenset(topic.removeprefix("@").rpartition("/")[2] for topic in topics)
+
+    def wanted(event: dict[str, Any]) -> bool:
+        return event["topic"] in names or any(_mentions(value, names) for value in event["event"].values())
+
+    return wanted
+
+
+def _mentions(value: Any, names: frozenset[str]) -> bool:
+    if isinstance(value, str):
+        return value in names
+    if isinstance(value, dict):
+        return any(_mentions(inner, names) for inner in value.values())
+    return isinstance(value, list) and any(_mentions(inner, names) for inner in value)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 16

@@ -1,0 +1,208 @@
+"""What every query stands on: the chain as a reader sees it, names and ids as people type them, pages of lists.
+
+Queries are pure functions over one moment of a store. They answer with plain dictionaries in the shapes of
+docs/protocol/rpc.md: ids as hex, amounts as strings of ubeat, accounts as addresses; no key is ever left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from concento.accounts import PREFIX, PREFIX_DEV, address, parse_address
+from concento.encoding import Record
+from concento.errors import Broken, Rejected
+from concento.genesis import Genesis
+from concento.hashing import Network
+from concento.limits import PAGE_ITEMS, PAGE_ITEMS_MAX
+from state.modules.identity import ACCOUNTS, PARTIES, PARTY_NAMES
+from state.store.kv import HISTORY, STATE, KeyValueView
+from state.store.opening import CommitRecord, committed
+from state.store.tree import Tree
+from state.view import Kind, View
+
+R = TypeVar("R", bound=Record)
+
+ID_DIGITS_MIN: Final = 8
+"""The shortest beginning of an id that is looked up: below it most prefixes would be ambiguous anyway."""
+
+CANDIDATES_MAX: Final = 10
+"""Matches that are counted for an ambiguous beginning before the search stops."""
+
+_HEX: Final = re.compile("[0-9a-f]+")
+_BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One moment of one node's store, and the genesis that it grew from."""
+
+    store: KeyValueView
+    tree: Tree
+    genesis: Genesis
+
+    @property
+    def commit(self) -> CommitRecord:
+        """What the store says of itself."""
+        found = committed(self.store)
+        if found is None:
+            raise Broken("the store has no commit record")
+        return found
+
+    @property
+    def height(self) -> int:
+        """The latest committed height: all state is that after it."""
+        return self.commit.height
+
+    @property
+    def oldest_height(self) -> int:
+        """The oldest height whose block is kept."""
+        return self.commit.oldest_height
+
+    @property
+    def dev(self) -> bool:
+        return self.genesis.dev
+
+    @property
+    def network(self) -> Network:
+        return self.genesis.network
+
+    def view(self) -> View:
+        """The state for the modules' read functions; whatever is written to it is dropped."""
+        return View(self.read)
+
+    def read(self, state_key: bytes) -> bytes | None:
+        return self.store.get(STATE + state_key)
+
+    def find(self, kind: Kind[R], key: bytes) -> R | None:
+        raw = self.read(kind.key(key))
+        return None if raw is None else kind.decode(raw)
+
+    def scan(
+        self, kind: Kind[R], prefix: bytes = b"", after: bytes | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, R]]:
+        """(key, record) of a kind under a prefix of its keys, in key order, behind the key `after`."""
+        start = STATE + kind.prefix
+        behind = None if after is None else start + after
+        for key, raw in self.store.scan(start + prefix, behind, reverse):
+            yield key[len(start) :], kind.decode(raw)
+
+    def scan_history(
+        self, prefix: bytes, after: bytes | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of history records under a prefix, behind the key `after`; keys without the space."""
+        behind = None if after is None else HISTORY + after
+        for key, raw in self.store.scan(HISTORY + prefix, behind, reverse):
+            yield key[len(HISTORY) :], raw
+
+    def address(self, account: bytes) -> str:
+        return address(account, self.dev)
+
+    def name(self, account: bytes) -> str | None:
+        """The name that a party was admitted under."""
+        party = self.find(PARTIES, account)
+        return None if party is None else party.name
+
+
+# Names and ids
+
+
+def account_of(chain: Chain, who: str) -> bytes:
+    """The account of an address, of a unique beginning of one, or of a party's name. Raises Rejected."""
+    text = who.removeprefix("@")
+    owner = chain.find(PARTY_NAMES, text.encode())
+    if owner is not None:
+        return owner.account
+    prefix = (PREFIX_DEV if chain.dev else PREFIX) + "1"
+    beginning = text.removeprefix(prefix) if text.startswith(prefix) else None
+    if beginning is None or not set(beginning) <= set(_BECH32):
+        if "1" in text and not who.startswith("@"):
+            return parse_address(text, chain.dev)
+        raise Rejected("account.not_found", text=text[:100])
+    if len(beginning) < 59:
+        return _account_beginning(chain, text, beginning)
+    return parse_address(text, chain.dev)
+
+
+def _account_beginning(chain: Chain, text: str, beginning: str) -> bytes:
+    """The known account whose address begins so."""
+    bits = "".join(f"{_BECH32.index(character):05b}" for character in beginning)[8:]
+    whole = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits) - 7, 8))
+    if len(beginning) < ID_DIGITS_MIN:
+        raise Rejected("account.not_found", text=text)
+    found: set[bytes] = set()
+    for kind in (ACCOUNTS, PARTIES):
+        for key, _ in chain.scan(kind, whole):
+            if "".join(f"{byte:08b}" for byte in key).startswith(bits):
+                found.add(key)
+            if len(found) >= CANDIDATES_MAX:
+                break
+    return _only(sorted(found), text, "account.not_found")
+
+
+def id_of(chain: Chain, kind: Kind[R], text: str, missing: str) -> bytes:
+    """The key of the record whose id begins with this text. Raises Rejected(`missing`) where there is none."""
+    if not ID_DIGITS_MIN <= len(text) <= 64 or _HEX.fullmatch(text) is None:
+        raise Rejected("id.malformed", text=text[:100])
+    if len(text) == 64:
+        key = bytes.fromhex(text)
+        return _only([key] if chain.read(kind.key(key)) is not None else [], text, missing)
+    whole = bytes.fromhex(text[: len(text) // 2 * 2])
+    found: list[bytes] = []
+    start = STATE + kind.prefix
+    for raw_key, _ in chain.store.scan(start + whole):
+        key = raw_key[len(start) :]
+        if len(key) == 32 and key.hex().startswith(text):
+            found.append(key)
+        if len(found) >= CANDIDATES_MAX:
+            break
+    return _only(found, text, missing)
+
+
+def _only(found: list[bytes], text: str, missing: str) -> bytes:
+    if not found:
+        raise Rejected(missing, text=text)
+    if len(found) > 1:
+        raise Rejected("id.ambiguous", text=text, count=len(found))
+    return found[0]
+
+
+# Pages
+
+
+def page_size(limit: int | None) -> int:
+    """How many items of a list are given at once."""
+    return PAGE_ITEMS if limit is None else min(max(limit, 1), PAGE_ITEMS_MAX)
+
+
+def cursor_key(cursor: str | None) -> bytes | None:
+    """The key behind which a page starts. Raises Rejected for a cursor that no list has given."""
+    if cursor is None:
+        return None
+    if len(cursor) % 2 or len(cursor) > 512 or _HEX.fullmatch(cursor) is None:
+        raise Rejected("rpc.cursor_malformed", text=cursor[:40])
+    return bytes.fromhex(cursor)
+
+
+def page(
+    chain: Chain, found: Iterator[tuple[bytes, R]], limit: int | None, shown: Callable[[bytes, R], dict[str, Any] | None]
+) -> dict[str, Any]:
+    """One page of a list of (key, record); what `shown` gives None for is left out."""
+    size = page_size(limit)
+    items: list[dict[str, Any]] = []
+    last = b""
+    for key, record in found:
+        if len(items) == size:
+            return {"items": items, "next": last.hex(), "height": chain.height}
+        item = shown(key, record)
+        if item is not None:
+            items.append(item)
+            last = key
+    return {"items": items, "next": None, "height": chain.height}
+
+
+def ubeat(amount: int) -> str:
+    """An amount as it is written in JSON."""
+    return str(amount)
