@@ -13,8 +13,6 @@ from typing import Any, Literal, Protocol
 from concento.blocks import Header
 from concento.errors import ConcentoError
 from concento.genesis import Genesis
-from concento.validators import ValidatorSet
-from concento.votes import Commit
 from state.store.kv import KeyValue
 from state.store.tree import Tree
 
@@ -53,27 +51,6 @@ class Committed:
     header: Header
     transactions: tuple[bytes, ...]
     """Ids in block order, the skipped ones included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """A header after which other validators decide, the commit that makes it final, and the set of the next height."""
-
-    header: Header
-    commit: Commit
-    next: ValidatorSet
-
-
-@dataclass(frozen=True, slots=True)
-class ProofHeader:
-    """A header whose `app_hash` is the root that was asked for, the commit that makes it final, and the way there.
-
-    `handovers` are all changes of the validator set from genesis up to this header.
-    """
-
-    header: Header
-    commit: Commit
-    handovers: tuple[Handover, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +100,6 @@ class Backend(Protocol):
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Calls `watcher` after every commit, in order, until the returned function is called."""
-
-    def validators(self, height: int) -> ValidatorSet | None:
-        """The set that decides this height: any height up to the newest and the next; None where it is not known."""
-
-    def handovers(self, start: int) -> Sequence[Handover]:
-        """Every change of the validator set at or above height `start`, in rising height."""
-
-    async def proof_header(self) -> ProofHeader:
-        """The header that carries the root which the tree has at the moment of the call.
-
-        Read the proof's nodes before the `await`. Waits for the next block where the tip does not carry the root yet.
-        """
 
     def liveness(self) -> list[Check]:
         """The checks of `/livez`: whether the event loop answers; never whether there are peers."""
