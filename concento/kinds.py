@@ -45,6 +45,29 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "encoding.too_large": ("{what} has {bytes} bytes, at most {bytes_max} are allowed", None),
     "evidence.invalid": ("the evidence of height {height} does not hold", None),
     "file.unreadable": ("{path} cannot be read: {reason}", None),
+    "file.unwritable": ("{path} cannot be written: {reason}", "check the folder's owner, its disk and its space"),
+    "gateway.content_changed": (
+        "the gateway's copy of {cid} is not the registered file any more; nothing was sent",
+        "tell the gateway's operator to restore the file from its source",
+    ),
+    "gateway.log_damaged": (
+        "the receipt log {path} is damaged at byte {offset}",
+        "restore it from a backup: receipts in it may not be anchored yet",
+    ),
+    "gateway.no_account": (
+        "the gateway has no account with role gateway",
+        "admit it: concento identity admit WHO --role gateway",
+    ),
+    "gateway.no_file": ("asset {asset} has no file {path}", "see: concento asset show {asset}"),
+    "gateway.session_foreign": ("this session was not signed by the licensee's lane key", "open a lane with: concento fetch"),
+    "gateway.session_stale": ("the session request is {age_ms} ms old, or was used before", "open a new session"),
+    "gateway.session_unknown": ("there is no such session", "open a new session"),
+    "gateway.units_exhausted": (
+        "the lane has {units_open} units and {units} are used",
+        "open another lane with: concento fetch",
+    ),
+    "gateway.voucher_due": ("{units} units are not signed for yet", "send the voucher for what was received first"),
+    "gateway.voucher_wrong": ("the voucher covers {size} receipts, the lane has {expected}", "ask the gateway for the state of the lane"),
     "genesis.invalid": ("genesis is not valid: {field}: {reason}", "see docs/protocol/genesis.md for every field"),
     "id.ambiguous": ("{text} is the beginning of {count} ids", "type more of it"),
     "id.malformed": ("{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them", None),
@@ -57,6 +80,38 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
     "offer.not_found": ("there is no offer {text}", "see: concento asset show"),
     "peer.message": ("a peer sent what no honest node sends: {reason}", None),
+    "node.config_invalid": ("setting {field}: {reason}", "see: concento node run --help"),
+    "node.genesis_foreign": (
+        "the files in {path} belong to chain {found}, the genesis is of {expected}",
+        "check --home; to begin again on this chain run: concento node resync",
+    ),
+    "node.genesis_missing": (
+        "the genesis {path} cannot be read: {reason}",
+        "copy the network's genesis.json there, or name it in node.toml: genesis",
+    ),
+    "node.guard_foreign": (
+        "the signing guard in {path} belongs to another key or another chain",
+        "put back the key that belongs to it; a new key needs a new home: concento node init",
+    ),
+    "node.home_empty": ("there is no node in {path}", "make one with: concento node init, or check --home"),
+    "node.home_exists": ("there is a node in {path} already", "choose another folder"),
+    "node.key_development": (
+        "{path} holds a development key, which everybody knows; this network is no development network",
+        "make a key of your own: concento node init",
+    ),
+    "node.key_exists": ("there is a key at {path} already", "keep it; a new key needs a new home"),
+    "node.key_invalid": ("{path} is not a usable node key: {reason}", "put back the node's own key file"),
+    "node.key_missing": ("there is no node key at {path}", "make one with: concento node init"),
+    "node.key_open": ("the key {path} can be read by others (mode {mode})", "run: chmod 600 {path}"),
+    "node.locked": ("the node in {path} is running already, as process {pid}", "stop it first: kill {pid}"),
+    "node.optimised": ("a node does not run under python -O, which removes checks", "start it without -O"),
+    "node.port_taken": (
+        "{address} is taken by process {pid} ({command})",
+        "stop that process, or choose another address in node.toml: {field}",
+    ),
+    "node.port_unusable": ("{address} cannot be listened on: {reason}", "choose another address in node.toml: {field}"),
+    "peer.frame": ("a frame of {bytes} bytes; 1 to {bytes_max} are allowed", None),
+    "peer.refused": ("the connection was refused: {reason}", "see docs/protocol/peers.md"),
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
     "proof.invalid": ("the proof does not hold: {reason}", None),
     "receipt.not_found": (
@@ -177,6 +232,48 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the transaction is valid until {valid_until_ms}, more than {window_ms} ms after block time {time_ms}",
         "choose an expiry within the window",
     ),
+    "wallet.contacts_damaged": ("the address book {path} is damaged: {reason}", "mend or remove the file"),
+    "wallet.dev_refused": (
+        "{name} is an account of development networks, and this network is not one",
+        "make a key of your own with: concento wallet new NAME",
+    ),
+    "wallet.file_cut": (
+        "key file {path} is cut short ({bytes} bytes)",
+        "restore it from a copy, or from its words with: concento wallet import NAME",
+    ),
+    "wallet.file_damaged": (
+        "key file {path} is damaged: {reason}",
+        "restore it from a copy, or from its words with: concento wallet import NAME",
+    ),
+    "wallet.file_foreign": ("{path} is not a key file", "name a file that concento wallet export has written"),
+    "wallet.file_version": (
+        "key file {path} has version {found}, this release reads version {expected}",
+        "use a newer release of this software",
+    ),
+    "wallet.key_not_found": (
+        "there is no key named {name} in this wallet",
+        "see: concento wallet list; or make it with: concento wallet new {name}",
+    ),
+    "wallet.name_invalid": (
+        "{name} cannot be the name of a key",
+        "use up to 63 lower-case letters, digits, dots and dashes",
+    ),
+    "wallet.name_taken": ("the wallet has a key or contact named {name} already", "choose another name"),
+    "wallet.password_differs": ("the two passwords differ", "type the same password twice"),
+    "wallet.password_empty": ("a key file needs a password of at least one visible character", None),
+    "wallet.password_missing": (
+        "the password of {name} is needed, and there is no terminal to ask at",
+        "use --password-file FILE or set CONCENTO_PASSWORD_FILE",
+    ),
+    "wallet.password_wrong": (
+        "this is not the password of {name}",
+        "try again; if it is lost, only the words help: concento wallet import NAME",
+    ),
+    "wallet.phrase_invalid": ("these are not the words of a key: {reason}", "type them again, in their order"),
+    "tx.too_heavy": (
+        "the transaction weighs {weight}, more than the {weight_max} of a whole block",
+        "split it into several transactions",
+    ),
     "validators.invalid": (
         "a set of {count} validators, or with a key twice, is not possible (at most {count_max})",
         None,
@@ -190,6 +287,11 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
         "what became of transaction {tx} is not known yet",
         "ask again: concento tx wait {tx}",
     ),
+    "gateway.content_missing": (
+        "the gateway does not hold {cid}",
+        "its operator can copy the file in; the licence stays valid",
+    ),
+    "gateway.unreachable": ("no gateway answers at {url}: {reason}", "see: concento gateway status"),
     "node.unreachable": ("no node answers at {url}: {reason}", "start one with: concento testnet up"),
     "node.syncing": (
         "the node is behind and catching up (at height {height})",

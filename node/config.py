@@ -1,0 +1,248 @@
+"""The settings of one node: one frozen record, made from flags, environment and `node.toml` in the node's home.
+
+These are settings of one machine. What the network must agree on stands in genesis and is never set here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, NoReturn, get_type_hints
+
+from concento.errors import Rejected
+from concento.genesis import Genesis, parse_genesis
+from node.p2p.peers import Address
+from node.signer import write_private
+
+CONFIG_FILE: Final = "node.toml"
+ENVIRONMENT_PREFIX: Final = "CONCENTO_NODE_"
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("auto", "json", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Everything that one node may be told. Paths are relative to `home`; addresses are host:port."""
+
+    home: Path
+    """The folder that holds all of the node's files."""
+    name: str = "node"
+    """What the node is called in logs and status; a validator is called what genesis calls it."""
+    genesis: str = "genesis.json"
+    """The file of the network's first state."""
+    key: str = "node.key"
+    """The file of the node's secret key."""
+    rpc_listen: str = "127.0.0.1:26600"
+    """Where clients are answered. Loopback by default: put a proxy that speaks TLS in front of anything public."""
+    rpc_hosts: tuple[str, ...] = ()
+    """Host names, beside loopback, under which clients may call the node; guards against DNS rebinding."""
+    p2p_listen: str = "127.0.0.1:26620"
+    """Where other nodes connect; they are few, known, and prove who they are."""
+    peers: tuple[str, ...] = ()
+    """Whom to dial: name@host:port with a name of genesis, or key@host:port with 64 hex digits."""
+    observers: tuple[str, ...] = ()
+    """Keys (64 hex digits) that may connect though they do not vote."""
+    log_level: str = "info"
+    log_format: str = "auto"
+    """json, text, or auto: text on a terminal, JSON lines elsewhere."""
+    log_file: str = ""
+    """A file that logs go to instead of stderr, rotating at 50 MB, three kept; for local networks."""
+    tip_age_ready_ms: int = 15_000
+    """Older than this, the newest block makes the node not ready: three heartbeats of the default network."""
+    disk_free_ready_bps: int = 500
+    """Less free space on the disk of the home makes the node not ready: 5 %, room to act before writes fail."""
+
+    @property
+    def genesis_path(self) -> Path:
+        return self.home / self.genesis
+
+    @property
+    def key_path(self) -> Path:
+        return self.home / self.key
+
+    @property
+    def store_path(self) -> Path:
+        return self.home / "store"
+
+    @property
+    def files_path(self) -> Path:
+        """Segments and the signing guard."""
+        return self.home / "replica"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.home / "lock"
+
+    @property
+    def log_path(self) -> Path | None:
+        return self.home / self.log_file if self.log_file else None
+
+
+_SETTINGS: Final = tuple(field.name for field in fields(NodeConfig) if field.name != "home")
+_KINDS: Final[dict[str, Any]] = get_type_hints(NodeConfig)
+
+
+def read_config(
+    home: Path, environment: Mapping[str, str] | None = None, flags: Mapping[str, object] | None = None
+) -> NodeConfig:
+    """The settings of the node in this home, checked. Raises Rejected, naming the setting and where it stands."""
+    values: dict[str, Any] = {}
+    for source, settings in (
+        (str(home / CONFIG_FILE), _file_settings(home / CONFIG_FILE)),
+        ("the environment", _environment_settings(os.environ if environment is None else environment)),
+        ("the command line", dict(flags or {})),
+    ):
+        for name, value in settings.items():
+            values[name] = _typed(name, value, source)
+    config = NodeConfig(home=home.absolute(), **values)
+    check_config(config)
+    return config
+
+
+def write_config(config: NodeConfig) -> None:
+    """Writes what differs from the defaults, so that the file says what the operator decided."""
+    lines = ["# Settings of this node; every one of them: concento node run --help\n"]
+    for field in fields(NodeConfig):
+        value = getattr(config, field.name)
+        if field.name != "home" and (value != field.default or field.name in ("name", "rpc_listen", "p2p_listen")):
+            lines.append(f"{field.name} = {_toml(value)}\n")
+    write_private(config.home / CONFIG_FILE, "".join(lines).encode())
+
+
+def check_config(config: NodeConfig) -> None:
+    """Raises Rejected unless the settings make sense together."""
+    parse_address(config.rpc_listen, "rpc_listen")
+    parse_address(config.p2p_listen, "p2p_listen")
+    if config.rpc_listen == config.p2p_listen and not config.rpc_listen.endswith(":0"):
+        _refuse("p2p_listen", f"{config.p2p_listen} is rpc_listen, too")
+    if config.log_level not in LOG_LEVELS:
+        _refuse("log_level", f"{config.log_level} is none of {', '.join(LOG_LEVELS)}")
+    if config.log_format not in LOG_FORMATS:
+        _refuse("log_format", f"{config.log_format} is none of {', '.join(LOG_FORMATS)}")
+    if config.tip_age_ready_ms < 1:
+        _refuse("tip_age_ready_ms", "must be above 0")
+    if not 0 <= config.disk_free_ready_bps <= 10_000:
+        _refuse("disk_free_ready_bps", "must be between 0 and 10000")
+    for key in config.observers:
+        _key(key, "observers")
+    for peer in config.peers:
+        who, at, where = peer.partition("@")
+        if not who or not at:
+            _refuse("peers", f"{peer} is not name@host:port")
+        parse_address(where, "peers")
+
+
+def load_genesis(config: NodeConfig) -> Genesis:
+    """The genesis this node was given. Raises Rejected."""
+    try:
+        return parse_genesis(config.genesis_path.read_bytes())
+    except OSError as error:
+        raise Rejected("node.genesis_missing", path=str(config.genesis_path), reason=error.strerror) from None
+
+
+def peer_targets(config: NodeConfig, genesis: Genesis, own: bytes) -> dict[bytes, Address]:
+    """Whom to dial, by key; the node itself is left out, so that all nodes may share one list."""
+    names = {validator.name: validator.key for validator in genesis.validators.members}
+    targets = {}
+    for peer in config.peers:
+        who, _, where = peer.partition("@")
+        key = names.get(who) or _key(who, "peers", _near(who, names))
+        if key != own:
+            targets[key] = parse_address(where, "peers")
+    return targets
+
+
+def observer_keys(config: NodeConfig) -> frozenset[bytes]:
+    return frozenset(bytes.fromhex(key) for key in config.observers)
+
+
+def parse_address(text: str, setting: str) -> Address:
+    """host:port, or [IPv6]:port. Raises Rejected."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        _refuse(setting, f"{text} is not host:port")
+    return Address(host.strip("[]"), int(port))
+
+
+def _file_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Rejected("node.home_empty", path=str(path.parent)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Rejected("node.config_invalid", field=path.name, reason=str(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise Rejected("node.config_invalid", field=str(path), reason=str(error)) from None
+    return settings
+
+
+def _environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in sorted(environment.items())
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+
+
+def _typed(name: str, value: object, source: str) -> Any:
+    """The value as its setting wants it; environment and flags may give text for everything."""
+    if name not in _SETTINGS:
+        _refuse(name, f"unknown setting in {source}{_near(name, _SETTINGS)}")
+    kind = _KINDS[name]
+    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if kind is int and type(value) is int:
+        return value
+    if kind is str and isinstance(value, str):
+        return value
+    if kind not in (int, str):
+        items = value.split(",") if isinstance(value, str) else value
+        if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
+            return tuple(item.strip() for item in items if item.strip())
+    return _refuse(name, f"{value!r} in {source} is not {_kind_name(kind)}")
+
+
+def _kind_name(kind: object) -> str:
+    return {int: "a whole number", str: "text"}.get(kind, "a list of texts")  # type: ignore[call-overload, no-any-return]
+
+
+def _near(name: str, names: Mapping[str, object] | tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _key(text: str, setting: str, hint: str = "") -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        _refuse(setting, f"{text} is neither a validator of genesis nor 64 hex digits{hint}")
+    return key
+
+
+def _toml(value: object) -> str:
+    match value:
+        case int():
+            return str(value)
+        case str():
+            return _toml_text(value)
+        case tuple():
+            return "[" + ", ".join(_toml_text(str(item)) for item in value) + "]"
+        case _:
+            raise TypeError(f"{type(value).__name__} is no kind of setting")
+
+
+def _toml_text(text: str) -> str:
+    escaped = "".join(
+        f"\\u{ord(character):04x}" if ord(character) < 32 or character in '"\\\x7f' else character for character in text
+    )
+    return f'"{escaped}"'
+
+
+def _refuse(field: str, reason: str) -> NoReturn:
+    raise Rejected("node.config_invalid", field=field, reason=reason)
