@@ -33,6 +33,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "batch.invalid": ("the batch is not valid: {reason}", None),
     "block.not_found": ("there is no block {text}; the newest is {height}", None),
     "block.pruned": ("block {text} is no longer kept; the oldest is {oldest_height}", "ask an archive node"),
+    "block.invalid": ("block {height} is not valid: {reason}", None),
     "cid.malformed": ("{text} is not a CID of this network (CIDv1, raw, sha2-256)", "a CID looks like bafkrei..."),
     "commit.invalid": ("the commit of block {height} does not prove finality: {reason}", None),
     "dataset.no_audio": (
@@ -59,7 +60,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "admit it: concento identity admit WHO --role gateway",
     ),
     "gateway.no_file": ("asset {asset} has no file {path}", "see: concento asset show {asset}"),
-    "gateway.session_foreign": ("this session was not signed by the licensee's lane key", "open a lane with: concento fetch"),
+    "gateway.session_foreign": (
+        "this session was not signed by the licensee's lane key",
+        "open a lane with: concento fetch",
+    ),
     "gateway.session_stale": ("the session request is {age_ms} ms old, or was used before", "open a new session"),
     "gateway.session_unknown": ("there is no such session", "open a new session"),
     "gateway.units_exhausted": (
@@ -67,10 +71,17 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "open another lane with: concento fetch",
     ),
     "gateway.voucher_due": ("{units} units are not signed for yet", "send the voucher for what was received first"),
-    "gateway.voucher_wrong": ("the voucher covers {size} receipts, the lane has {expected}", "ask the gateway for the state of the lane"),
+    "gateway.voucher_wrong": (
+        "the voucher covers {size} receipts, the lane has {expected}",
+        "ask the gateway for the state of the lane",
+    ),
     "genesis.invalid": ("genesis is not valid: {field}: {reason}", "see docs/protocol/genesis.md for every field"),
     "id.ambiguous": ("{text} is the beginning of {count} ids", "type more of it"),
     "id.malformed": ("{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them", None),
+    "guard.exists": (
+        "this node has a signing guard already",
+        "keep it: a second one could sign what the first one forbids",
+    ),
     "json.invalid": ("this is not valid {what}: {reason}", None),
     "key.invalid": ("public key {key} is not a usable Ed25519 key", "make a new key with: concento wallet new NAME"),
     "key.unknown_form": (

@@ -54,3 +54,18 @@ class Route:
     check: Check
     apply: Apply
     weight: Weight
+
+
+@dataclass(frozen=True, slots=True)
+class Finalised:
+    """What one stage of finalisation did: encoded rows for the block's results list, and events."""
+
+    rows: list[bytes]
+    events: list[Event]
+
+
+Finalise: TypeAlias = Callable[[View, Params, int], Finalised]
+"""A stage of the end of a block, told what weight its transactions used.
+
+Total: a record that it cannot treat fails alone. It writes nothing where there is nothing to do.
+"""

@@ -11,6 +11,8 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from concento.encoding import Record, decode, encode
 from concento.errors import Broken, Rejected
+from state.store.blockstore import find_transaction
+from state.store.kv import STATE, KeyValueView
 
 R = TypeVar("R", bound=Record)
 
@@ -159,6 +161,11 @@ class View:
     def _write(self, name: bytes, record: Record | None) -> None:
         self._journal.append((name, self._overlay.get(name, _ABSENT)))
         self._overlay[name] = record
+
+
+def open_view(kv: KeyValueView) -> View:
+    """A view of one block over what a store holds now."""
+    return View(lambda key: kv.get(STATE + key), lambda identity: find_transaction(kv, identity) is not None)
 
 
 def _never(_transaction_id: bytes) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
-from concento.encoding import Bytes32, Natural, Record
-from concento.encoding import encode as _encode
+from concento.encoding import Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
 from concento.messages.tokens import Transfer
 from concento.units import AMOUNT_UBEAT_MAX, Amount
@@ -50,6 +49,13 @@ class Entry(Record):
     balance_ubeat: Amount
 
 
+class Supply(Record):
+    """What genesis made: the sum of all balances and buckets for ever."""
+
+    minted_ubeat: Amount
+
+
+SUPPLY = Kind(b"supply/", Supply)
 BUCKETS = Kind(b"bucket/", Bucket)
 DEPOSITS = Kind(b"deposit/", Deposit)
 
@@ -90,6 +96,11 @@ def history_key(account: bytes, height: int, index: int) -> bytes:
 
 
 # Buckets and escrow
+
+
+def write_supply(view: View, minted_ubeat: int) -> None:
+    """Genesis says how much money there is."""
+    view.put(SUPPLY, b"", Supply(minted_ubeat))
 
 
 def bucket(view: View, name: BucketName) -> int:
@@ -163,7 +174,7 @@ def _move(view: View, account: bytes, delta_ubeat: int, cause: str, counterparty
     left = (0 if found is None else found.balance_ubeat) + delta_ubeat
     view.put(ACCOUNTS, account, Account(left, policy))
     entry = Entry(view.time_ms, view.tx, cause, counterparty, delta_ubeat, left)
-    view.put_history(history_key(account, view.height, view.history_count), _encode(entry))
+    view.put_history(history_key(account, view.height, view.history_count), encode(entry))
 
 
 def _set_deposit(view: View, deposit_id: bytes, amount_ubeat: int) -> None:

@@ -1,0 +1,128 @@
+"""Events as bytes, as JSON, and as one English sentence.
+
+The bytes are hashed into results, so they keep ids raw and names out; JSON and sentence are for people and made when
+somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+import msgpack
+
+from concento.accounts import address
+from concento.cids import cid
+from concento.encoding import encode
+from concento.errors import Broken
+from concento.hashing import tagged_hash
+from concento.units import format_beat
+from state.calls import Event, Value
+
+NameOf: TypeAlias = Callable[[bytes], str | None]
+"""The name of an account's party, or None."""
+
+ACCOUNT_FIELDS: Final = frozenset(
+    {
+        "account",
+        "from",
+        "gateway",
+        "holder",
+        "holders",
+        "issuer",
+        "licensee",
+        "owner",
+        "payee",
+        "payer",
+        "placeholder",
+        "seller",
+        "sender",
+        "to",
+    }
+)
+"""Fields whose bytes are accounts; any other bytes are ids, hashes or keys, but for `content`, which has a CID."""
+
+_SENTENCES: Final[dict[str, str]] = {
+    "tokens.transferred": "{from} paid {to} {amount_ubeat}",
+    "identity.admitted": "{issuer} admitted {name} as {roles}",
+    "identity.roles_revoked": "{issuer} took {roles} from {account}",
+    "identity.placeholder_bound": "{placeholder} turned out to be {account}",
+    "identity.keys_rotated": "{account} now obeys {threshold} of its new keys",
+    "identity.payout_set": "{account} is paid in mode {mode}",
+    "fees.distributed": "{validators} validators earned {share_ubeat} each from {collected_ubeat} of fees, "
+    "{burnt_ubeat} was burnt",
+    "validators.removed": "{validator} signed twice at height {height} and leaves the validators at {from_height}",
+    "validators.suspended": "{validator} signed twice at height {height} and earns no fees until {until_ms}",
+}
+"""Kind -> sentence over the event's fields, rendered for people."""
+
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    """The events of one transaction, or of one finalisation, as they are stored and hashed."""
+    return encode(tuple((event.kind, tuple(event.fields.items())) for event in events))
+
+
+def decode_events(data: bytes) -> list[Event]:
+    """The events in stored bytes, which are our own: anything else is Broken."""
+    try:
+        plain = msgpack.unpackb(data, raw=False, use_list=False)
+        return [Event(kind, dict(fields)) for kind, fields in plain]
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+        raise Broken("stored events cannot be read: {reason}", reason=str(error)) from error
+
+
+def events_hash(encoded: bytes) -> bytes:
+    return tagged_hash("events", encoded)
+
+
+NO_EVENTS: Final = encode_events(())
+NO_EVENTS_HASH: Final = events_hash(NO_EVENTS)
+"""Of a transaction that failed or was skipped."""
+
+
+def event_json(event: Event, dev: bool) -> dict[str, Any]:
+    """The event as clients see it: `kind` and its fields."""
+    return {"kind": event.kind, **{name: _json(name, value, dev) for name, value in event.fields.items()}}
+
+
+def event_text(event: Event, dev: bool, name_of: NameOf) -> str:
+    """The event as one sentence, such as "alice paid carol 5.000000 BEAT"."""
+    shown = {name: _shown(name, value, dev, name_of) for name, value in event.fields.items()}
+    sentence = _SENTENCES.get(event.kind)
+    if sentence is None:
+        return " ".join([event.kind, *(f"{name} {text}" for name, text in shown.items())])
+    return sentence.format_map(shown)
+
+
+def _json(name: str, value: Value, dev: bool) -> Any:
+    match value:
+        case tuple():
+            return [_json(name, item, dev) for item in value]
+        case bytes():
+            return _bytes_json(name, value, dev)
+        case bool() | str() | None:
+            return value
+        case int():
+            return str(value) if name.endswith("_ubeat") or name.startswith("shares") else value
+
+
+def _bytes_json(name: str, value: bytes, dev: bool) -> str | None:
+    if not value:
+        return None
+    if name in ACCOUNT_FIELDS and len(value) == 32:
+        return address(value, dev)
+    return cid(value) if name == "content" else value.hex()
+
+
+def _shown(name: str, value: Value, dev: bool, name_of: NameOf) -> str:
+    match value:
+        case tuple():
+            return ", ".join(_shown(name, item, dev, name_of) for item in value)
+        case bytes() if name in ACCOUNT_FIELDS and len(value) == 32:
+            return name_of(value) or address(value, dev)[:14]
+        case bytes():
+            return value.hex()[:12]
+        case int() if name.endswith("_ubeat"):
+            return f"{format_beat(value)} BEAT"
+        case _:
+            return str(cast(object, value))
