@@ -1,0 +1,237 @@
+"""What is written down of every movement of income: rows that the results root proves, and records for statements.
+
+Rows are leaves of a block's results list. History records are never read by execution; they say where each amount
+came from, so that `state/statements.py` can follow a payment back to the sales behind it.
+
+History keys (all numbers big-endian, so that keys sort as they do):
+    source/ height number                           -> Source
+    inflow/ rank route generation kind origin       -> Inflow     what a node was handed, and by whom
+    node/   rank route generation                   -> NodeRow
+    credit/ table K                                 -> Credit     K is the table's after the credit
+    holder/ account table page row height number    -> (empty)    the account held this row from then on
+    lines/  account height chunk                    -> tuple of Line
+    paid/   account height holder                   -> Paid
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from concento.accounts import AccountId
+from concento.encoding import Bytes32, Integer63, Natural, Record, encode
+from concento.units import Amount
+from state.modules.shares import Settlement, number_key
+from state.view import View
+
+ALL: Final = 0
+"""The ordinary route: every leg of the asset."""
+OWN: Final = 1
+"""The last leg only: what the recording layer earns without the work."""
+ROUTES: Final = (ALL, OWN)
+
+FROM_SOURCE: Final = 0
+FROM_LEG: Final = 1
+FROM_ROW: Final = 2
+FROM_EDGE: Final = 3
+"""Kinds of inflow."""
+
+LINES_PER_RECORD: Final = 1_000
+"""Lines of one account and height under one key: a record stays below 100 kB."""
+
+PAYOUTS_PER_ROW: Final = 256
+"""Payouts in one leaf of the results list: a block that pays a whole table stays within an array's length."""
+
+
+class LegCredit(Record):
+    """What one leg put into a table: K before and after."""
+
+    leg: Natural
+    table: Natural
+    before: Integer63
+    after: Integer63
+
+
+class NodeRow(Record, tag="node"):
+    """One asset passed income on: `src` + `rel` came in since generation `since`, `keep` went through its legs."""
+
+    height: Natural
+    generation: Natural
+    rank: Natural
+    route: Natural
+    since: Natural
+    src: Amount
+    rel: Amount
+    abs_out: Amount
+    rel_out: Amount
+    keep: Amount
+    held: Amount
+    credits: tuple[LegCredit, ...]
+
+
+class SettlementRow(Record, tag="settlement"):
+    """One page was settled from `seen` to `credited`."""
+
+    table: Natural
+    page: Natural
+    seen: Integer63
+    credited: Integer63
+
+
+class StuckRow(Record, tag="stuck"):
+    """A node or page whose records make no sense: its income stays where it is until an upgrade mends it."""
+
+    rank: Natural
+    table: Natural
+    page: Natural
+
+
+class Payout(Record):
+    """Income reached a balance; `holder` is the account that earned it, another one only for placeholders."""
+
+    account: AccountId
+    holder: AccountId
+    amount_ubeat: Amount
+
+
+class PayoutRow(Record, tag="payout"):
+    """Payouts of one block, in the order of the holders' addresses."""
+
+    payouts: tuple[Payout, ...]
+
+
+FinalisationRow: TypeAlias = NodeRow | SettlementRow | StuckRow | PayoutRow
+
+
+class Source(Record):
+    """One payment to an asset: `net_ubeat` of it entered the pass of its block or, under load, a later one."""
+
+    time_ms: Natural
+    tx: Bytes32
+    action_index: Natural
+    cause: str
+    cause_id: Bytes32
+    payer: AccountId
+    asset: Bytes32
+    rank: Natural
+    route: Natural
+    gross_ubeat: Amount
+    fee_ubeat: Amount
+    net_ubeat: Amount
+
+
+class Inflow(Record):
+    """A part of a node's income. From a row: what its table was settled from and to, and the row's shares then."""
+
+    amount_ubeat: Amount
+    seen: Integer63
+    shares: Integer63
+    frac: Integer63
+
+
+class Credit(Record):
+    """A table was credited, from K = `before`: by a leg of a node, or as a vault by a row (`origin` says which)."""
+
+    height: Natural
+    before: Integer63
+    rank: Natural
+    route: Natural
+    generation: Natural
+    origin: bytes
+    inflow: Inflow | None
+
+
+class Line(Record):
+    """What a settlement owed one row of an account: divmod(shares * (credited - seen) + frac, total)."""
+
+    table: Natural
+    page: Natural
+    row: Natural
+    seen: Integer63
+    credited: Integer63
+    shares: Integer63
+    total: Integer63
+    frac: Integer63
+    amount_ubeat: Amount
+
+
+class Paid(Record):
+    """Everything the holder's lines owed from height `since` up to the key's height went to the account."""
+
+    since: Natural
+    amount_ubeat: Amount
+
+
+@dataclass(slots=True)
+class Tally:
+    """What settling has done so far: the rows to publish, what is owed to accounts, whom to look at, the work."""
+
+    rows: list[FinalisationRow] = field(default_factory=list)
+    lines: list[tuple[bytes, Line]] = field(default_factory=list)
+    touched: list[bytes] = field(default_factory=list)
+    work: int = 0
+
+    def mark(self) -> tuple[int, int]:
+        return len(self.rows), len(self.lines)
+
+    def rollback(self, mark: tuple[int, int]) -> None:
+        """Forgets rows and lines since the mark; the work was done."""
+        del self.rows[mark[0] :]
+        del self.lines[mark[1] :]
+
+
+def row_origin(settlement: Settlement, row: int) -> bytes:
+    """Names a row's payment of one settlement, in keys of inflows and credits."""
+    place = number_key(settlement.table) + number_key(settlement.page) + row.to_bytes(2, "big")
+    return place + number_key(settlement.credited)
+
+
+def edge_origin(rank: int, route: int, edge: int) -> bytes:
+    """Names an edge or leg of a node, in keys of inflows."""
+    return number_key(rank) + bytes((route,)) + edge.to_bytes(2, "big")
+
+
+def source_origin(height: int, number: int) -> bytes:
+    """Names a source, in its own key and in keys of inflows."""
+    return number_key(height) + number.to_bytes(4, "big")
+
+
+def source_key(origin: bytes) -> bytes:
+    return b"source/" + origin
+
+
+def inflow_prefix(rank: int, route: int, generation: int) -> bytes:
+    return b"inflow/" + number_key(rank) + bytes((route,)) + number_key(generation)
+
+
+def node_key(rank: int, route: int, generation: int) -> bytes:
+    return b"node/" + number_key(rank) + bytes((route,)) + number_key(generation)
+
+
+def credit_key(table: int, credited: int) -> bytes:
+    return b"credit/" + number_key(table) + number_key(credited)
+
+
+def holder_key(account: bytes, table: int, page: int, row: int, moment: bytes) -> bytes:
+    return b"holder/" + account + number_key(table) + number_key(page) + row.to_bytes(2, "big") + moment
+
+
+def lines_key(account: bytes, height: int, chunk: int) -> bytes:
+    return b"lines/" + account + number_key(height) + chunk.to_bytes(4, "big")
+
+
+def paid_key(account: bytes, height: int, holder: bytes) -> bytes:
+    return b"paid/" + account + number_key(height) + holder
+
+
+def write_inflow(view: View, rank: int, route: int, generation: int, kind: int, origin: bytes, inflow: Inflow) -> None:
+    """Remembers by whom a node was handed a part of its income."""
+    view.put_history(inflow_prefix(rank, route, generation) + bytes((kind,)) + origin, encode(inflow))
+
+
+def write_lines(view: View, account: bytes, lines: list[Line]) -> None:
+    """Remembers what the settlements of this height owed an account."""
+    for chunk, start in enumerate(range(0, len(lines), LINES_PER_RECORD)):
+        view.put_history(
+            lines_key(account, view.height, chunk), encode(tuple(lines[start : start + LINES_PER_RECORD]))
+        )
