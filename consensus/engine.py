@@ -302,7 +302,9 @@ class Engine:
         """Answers a vote for another block with the proposal we hold: if the proposer signed two, one of us learns
         it."""
         proposal = heard.proposal(vote.round)
-        if proposal is None or vote.block_id in (NIL, proposal.block_id) or (peer, vote.round) in self._shown:
+        if proposal is None or vote.block_id in (NIL, proposal.block_id) or heard.is_contradicted(vote.round):
+            return
+        if (peer, vote.round) in self._shown:
             return
         self._shown.add((peer, vote.round))
         self._effects.append(SendTo(peer, proposal))
@@ -366,7 +368,7 @@ class Engine:
 
     def _propose(self, round_: int, block_id: bytes, pol_round: int, heard: HeightHeard) -> None:
         polka = heard.keeper.polka_certificate(self.state.height, pol_round) if pol_round >= 0 else None
-        proposal = self._signer.propose(self.state, heard, round_, pol_round, block_id)
+        proposal = self._signer.proposal(self.state, heard, round_, pol_round, block_id)
         if proposal is None:
             return
         heard.add_proposal(proposal)
@@ -382,7 +384,7 @@ class Engine:
             self._counted(heard.keeper.add(vote), heard)
 
     def _send_signed(self, message: Signed) -> None:
-        """Sends what the signer made. The first new signature of an input marks where the guard record must be saved."""
+        """Sends what the signer made. The first new one of an input marks where the guard record is saved."""
         if self._signer.has_unsaved and self._persist_at is None:
             self._persist_at = len(self._effects)
             self._effects.append(Persist(self._signer.record))

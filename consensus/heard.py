@@ -117,6 +117,10 @@ class HeightHeard:
     def proposal(self, round_: int) -> Proposal | None:
         return self._proposals.get(round_)
 
+    def is_contradicted(self, round_: int) -> bool:
+        """Whether the round's proposer is known to have signed two proposals."""
+        return round_ in self._contradicted
+
     def is_near(self, round_: int) -> bool:
         """Whether a proposal of this round is kept: the rounds around the current one."""
         return self.keeper.current - ROUNDS_KEPT <= round_ <= self.keeper.current + 1

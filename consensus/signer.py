@@ -40,8 +40,8 @@ class Signer:
         """The signed proposal, or None where the guard forbids it."""
         if self.key is None:
             return None
-        payload = proposal_bytes(self._network, state.height, round_, pol_round, block_id)
-        unsigned = Proposal(state.height, round_, pol_round, block_id, self.key, _UNSIGNED)
+        payload = proposal_bytes(self._network, state.height, round_, pol, block_id)
+        unsigned = Proposal(state.height, round_, pol, block_id, self.key, _UNSIGNED)
         signed = self._signed(unsigned, payload, state, heard)
         return signed if isinstance(signed, Proposal) else None
 

@@ -1,7 +1,8 @@
-"""A cluster of consensus engines in one process: a virtual clock, a network that can do anything, disks that survive crashes.
+"""A cluster of consensus engines in one process: a virtual clock, a network that can do anything, disks that survive
+crashes.
 
-Each node is an engine with the smallest replica around it (blocks are made-up ids). After every decision the cluster checks
-agreement, and on everything an honest node sends, that it never says two things at one place.
+Each node is an engine with the smallest replica around it (blocks are made-up ids). After every decision the cluster
+checks agreement, and on everything an honest node sends, that it never says two things at one place.
 """
 
 from __future__ import annotations
@@ -185,7 +186,8 @@ class Cluster:
         self.now_ms = until
 
     def run_until_height(self, height: int, within_ms: int, of: tuple[int, ...] | None = None) -> int:
-        """Lets time pass until these nodes have decided the height; returns how long it took. Fails after `within_ms`."""
+        """Lets time pass until these nodes have decided the height; returns how long it took. Fails after
+        `within_ms`."""
         start, wanted = self.now_ms, tuple(self.honest) if of is None else of
         while any(self.nodes[number].height < height for number in wanted):
             if self.now_ms - start > within_ms or not self._queue:
