@@ -24,7 +24,7 @@ class Crypto(Protocol):
 
 
 class Signer:
-    """The guard record and the key behind it. With `enabled` False nothing is signed, not even what is stored leaves."""
+    """The guard record and the key behind it. While not `enabled` it gives out nothing, stored or new."""
 
     def __init__(self, network: Network, key: bytes | None, crypto: Crypto, record: GuardRecord) -> None:
         self.key = key
@@ -34,9 +34,7 @@ class Signer:
         self._network = network
         self._crypto = crypto
 
-    def propose(
-        self, state: State, heard: HeightHeard, round_: int, pol_round: int, block_id: bytes
-    ) -> Proposal | None:
+    def proposal(self, state: State, heard: HeightHeard, round_: int, pol: int, block_id: bytes) -> Proposal | None:
         """The signed proposal, or None where the guard forbids it."""
         if self.key is None:
             return None

@@ -1,0 +1,30 @@
+"""Timeouts grow linearly and stop at their cap."""
+
+from __future__ import annotations
+
+import pytest
+
+from consensus.effects import Timer
+from consensus.timeouts import timeout_ms
+from support.cluster import PARAMS
+
+
+@pytest.mark.parametrize(
+    ("timer", "round_", "delay_ms"),
+    [
+        (Timer.PROPOSE, 0, 500),
+        (Timer.PROPOSE, 1, 750),
+        (Timer.PROPOSE, 10, 3_000),
+        (Timer.PROPOSE, 11, 3_000),
+        (Timer.PROPOSE, 1_000_000, 3_000),
+        (Timer.PREVOTE, 0, 250),
+        (Timer.PREVOTE, 4, 750),
+        (Timer.PRECOMMIT, 10, 1_500),
+        (Timer.PRECOMMIT, 60, 1_500),
+        (Timer.SPACING, 0, 10),
+        (Timer.HEARTBEAT, 0, 5_000),
+        (Timer.STATUS, 0, 200),
+    ],
+)
+def test_timeout(timer: Timer, round_: int, delay_ms: int) -> None:
+    assert timeout_ms(PARAMS, timer, round_) == delay_ms
