@@ -51,6 +51,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the gateway's copy of {cid} is not the registered file any more; nothing was sent",
         "tell the gateway's operator to restore the file from its source",
     ),
+    "gateway.http": ("the gateway refuses this request: {reason} ({status})", None),
     "gateway.log_damaged": (
         "the receipt log {path} is damaged at byte {offset}",
         "restore it from a backup: receipts in it may not be anchored yet",
@@ -88,6 +89,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "{text} is not a state key",
         "for example account/ADDRESS, asset/ID, licence/ID or receipt/ID",
     ),
+    "label.not_found": (
+        "no id is named @{text} on this machine.{suggestion}",
+        "name one with: concento asset add FOLDER --name NAME",
+    ),
     "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
     "offer.not_found": ("there is no offer {text}", "see: concento asset show"),
     "peer.message": ("a peer sent what no honest node sends: {reason}", None),
@@ -116,14 +121,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "node.key_open": ("the key {path} can be read by others (mode {mode})", "run: chmod 600 {path}"),
     "node.locked": ("the node in {path} is running already, as process {pid}", "stop it first: kill {pid}"),
     "node.optimised": ("a node does not run under python -O, which removes checks", "start it without -O"),
-    "node.port_taken": (
-        "{address} is taken by process {pid} ({command})",
-        "stop that process, or choose another address in node.toml: {field}",
-    ),
-    "node.port_unusable": ("{address} cannot be listened on: {reason}", "choose another address in node.toml: {field}"),
     "peer.frame": ("a frame of {bytes} bytes; 1 to {bytes_max} are allowed", None),
     "peer.refused": ("the connection was refused: {reason}", "see docs/protocol/peers.md"),
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
+    "port.in_use": ("port {port} is held by process {pid} ({command})", "stop it, or choose another --base-port"),
     "proof.invalid": ("the proof does not hold: {reason}", None),
     "receipt.not_found": (
         "no receipt {text} is anchored",

@@ -32,9 +32,9 @@ class NodeConfig:
     """The folder that holds all of the node's files."""
     name: str = "node"
     """What the node is called in logs and status; a validator is called what genesis calls it."""
-    genesis: str = "genesis.json"
+    genesis: Path = Path("genesis.json")
     """The file of the network's first state."""
-    key: str = "node.key"
+    key: Path = Path("node.key")
     """The file of the node's secret key."""
     rpc_listen: str = "127.0.0.1:26600"
     """Where clients are answered. Loopback by default: put a proxy that speaks TLS in front of anything public."""
@@ -49,8 +49,8 @@ class NodeConfig:
     log_level: str = "info"
     log_format: str = "auto"
     """json, text, or auto: text on a terminal, JSON lines elsewhere."""
-    log_file: str = ""
-    """A file that logs go to instead of stderr, rotating at 50 MB, three kept; for local networks."""
+    log_file: bool = False
+    """Whether logs go to logs/node.log instead of stderr, rotating at 50 MB, three kept; for local networks."""
     tip_age_ready_ms: int = 15_000
     """Older than this, the newest block makes the node not ready: three heartbeats of the default network."""
     disk_free_ready_bps: int = 500
@@ -79,7 +79,7 @@ class NodeConfig:
 
     @property
     def log_path(self) -> Path | None:
-        return self.home / self.log_file if self.log_file else None
+        return self.home / "logs" / "node.log" if self.log_file else None
 
 
 _SETTINGS: Final = tuple(field.name for field in fields(NodeConfig) if field.name != "home")
@@ -197,9 +197,11 @@ def _typed(name: str, value: object, source: str) -> Any:
         return int(value)
     if kind is int and type(value) is int:
         return value
-    if kind is str and isinstance(value, str):
-        return value
-    if kind not in (int, str):
+    if kind in (str, Path) and isinstance(value, str):
+        return kind(value)
+    if kind is bool and value in (True, False, "true", "false"):
+        return value in (True, "true")
+    if kind not in (int, str, Path, bool):
         items = value.split(",") if isinstance(value, str) else value
         if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
             return tuple(item.strip() for item in items if item.strip())
@@ -207,7 +209,7 @@ def _typed(name: str, value: object, source: str) -> Any:
 
 
 def _kind_name(kind: object) -> str:
-    return {int: "a whole number", str: "text"}.get(kind, "a list of texts")  # type: ignore[call-overload, no-any-return]
+    return {int: "a whole number", str: "text", Path: "a path", bool: "true or false"}.get(kind, "a list of texts")  # type: ignore[call-overload, no-any-return]
 
 
 def _near(name: str, names: Mapping[str, object] | tuple[str, ...]) -> str:
@@ -227,10 +229,12 @@ def _key(text: str, setting: str, hint: str = "") -> bytes:
 
 def _toml(value: object) -> str:
     match value:
+        case bool():
+            return "true" if value else "false"
         case int():
             return str(value)
-        case str():
-            return _toml_text(value)
+        case str() | Path():
+            return _toml_text(str(value))
         case tuple():
             return "[" + ", ".join(_toml_text(str(item)) for item in value) + "]"
         case _:
