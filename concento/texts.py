@@ -60,12 +60,13 @@ _FIRSTS: Final = tuple(first for first, _ in _ADDED_IN_UNICODE_15)
 
 def check_text(field: str, text: str) -> None:
     """Raises Rejected("text.invalid") unless the text is in its one spelling and every character can be seen."""
-    reason = _fault(text)
+    reason = fault_of(text)
     if reason is not None:
         raise Rejected("text.invalid", field=field, reason=reason)
 
 
-def _fault(text: str) -> str | None:
+def fault_of(text: str) -> str | None:
+    """Why the text may not be written so, or None."""
     if text.isascii() and text.isprintable():
         return _blank_fault(text)
     for character in text:
