@@ -46,7 +46,8 @@ def last(view: View, name: bytes, width: int) -> bytes | None:
     while len(member) < width:
         bits = _bits(view, _key(name, member))
         if not bits:
-            return _nothing(member)
+            _check_empty(member)
+            return None
         member += bytes((bits.bit_length() - 1,))
     return member
 
@@ -57,12 +58,13 @@ def first(view: View, name: bytes, width: int) -> bytes | None:
     while len(member) < width:
         bits = _bits(view, _key(name, member))
         if not bits:
-            return _nothing(member)
+            _check_empty(member)
+            return None
         member += bytes(((bits & -bits).bit_length() - 1,))
     return member
 
 
-def _nothing(member: bytes) -> None:
+def _check_empty(member: bytes) -> None:
     if member:
         raise Broken("an ordered set promises members below {member} and has none", member=member)
 

@@ -88,13 +88,9 @@ def add(view: View, generation: int, rank: int, entry: Entry, claimed: bool = Fa
     entries = {item.route: item for item in inbox.entries}
     before = entries.get(entry.route)
     if before is not None:
-        entry = Entry(
-            entry.route, before.src + entry.src, before.rel + entry.rel, min(before.since, entry.since)
-        )
+        entry = Entry(entry.route, before.src + entry.src, before.rel + entry.rel, min(before.since, entry.since))
     entries[entry.route] = entry
-    view.put(
-        INBOXES, key, Inbox(tuple(entries[route] for route in sorted(entries)), inbox.claimed or claimed)
-    )
+    view.put(INBOXES, key, Inbox(tuple(entries[route] for route in sorted(entries)), inbox.claimed or claimed))
 
 
 def highest(view: View, generation: int) -> int | None:

@@ -164,11 +164,16 @@ class Paid(Record):
 
 @dataclass(slots=True)
 class Tally:
-    """What settling has done so far: the rows to publish, what is owed to accounts, whom to look at, the work."""
+    """What settling has done so far: rows to publish, what is owed to accounts, whom to look at, the work.
 
+    Claimants are paid whatever their payout policy says.
+    """
+
+    row_threshold: int
     rows: list[FinalisationRow] = field(default_factory=list)
     lines: list[tuple[bytes, Line]] = field(default_factory=list)
     touched: list[bytes] = field(default_factory=list)
+    claimants: list[bytes] = field(default_factory=list)
     work: int = 0
 
     def mark(self) -> tuple[int, int]:
@@ -232,6 +237,4 @@ def write_inflow(view: View, rank: int, route: int, generation: int, kind: int, 
 def write_lines(view: View, account: bytes, lines: list[Line]) -> None:
     """Remembers what the settlements of this height owed an account."""
     for chunk, start in enumerate(range(0, len(lines), LINES_PER_RECORD)):
-        view.put_history(
-            lines_key(account, view.height, chunk), encode(tuple(lines[start : start + LINES_PER_RECORD]))
-        )
+        view.put_history(lines_key(account, view.height, chunk), encode(tuple(lines[start : start + LINES_PER_RECORD])))

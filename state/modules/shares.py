@@ -226,7 +226,7 @@ def move(view: View, table: int, source: tuple[int, bytes], target: tuple[int, b
     """Shares go from a holder to another, each named with the page of his row; both pages are settled before.
 
     The new holder's row is reused, or one without shares, or a new one at the end of the last page, which is settled
-    too; returns (page, row) of it. Raises Rejected where the seller has fewer, or a table of one page has no room for a row.
+    too; returns (page, row) of it. Raises Rejected where the seller has fewer, or a table of one page has no room.
     """
     source_page, seller = source
     record = find_table(view, table)

@@ -1,0 +1,253 @@
+"""The pass: income goes from each asset to its ancestors and through its legs, youngest asset first.
+
+Every amount moves to a strictly older asset, so each asset is visited once per generation and the pass ends. It is
+bounded by a work budget: what is left over is state and goes on in the next block. Rules: docs/protocol/royalties.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from concento.encoding import BasisPoints, Bytes32, Natural, Record, encode
+from concento.errors import Broken, Rejected
+from concento.units import Amount
+from state.modules import inbox, shares
+from state.modules.inbox import Entry, Parked
+from state.modules.revenue import (
+    ALL,
+    FROM_EDGE,
+    FROM_LEG,
+    OWN,
+    Credit,
+    Inflow,
+    LegCredit,
+    NodeRow,
+    StuckRow,
+    Tally,
+    edge_origin,
+    node_key,
+)
+from state.modules.settlement import credit_table
+from state.modules.shares import Holder, number_key
+from state.view import Kind, View
+
+WHOLE_BPS: Final = 10_000
+
+POISONS: Final = (Rejected, ArithmeticError, LookupError, ValueError, TypeError)
+"""What a record that makes no sense leads to. A record that cannot be read at all is `Broken` and stops the node."""
+
+
+class Leg(Record):
+    """A part of what an asset keeps: to an older asset or to a table of its own."""
+
+    target: Holder
+    weight: Natural
+
+
+class Edge(Record):
+    """What an asset owes an older one: a rate of all that it earns (`rel`), or of its own sources only (`abs`).
+
+    `limited`: only until the ceiling of this pair is used up.
+    """
+
+    parent: Natural
+    bps: BasisPoints
+    route: Natural
+    limited: bool
+
+
+class Payee(Record):
+    """How an asset passes income on; `edges` in stored order, `claims` (absolute, one per ancestor) youngest first."""
+
+    asset: Bytes32
+    layer: str
+    legs: tuple[Leg, ...]
+    edges: tuple[Edge, ...]
+    claims: tuple[Edge, ...]
+
+
+class Ceiling(Record):
+    """What an ancestor may still take from one descendant."""
+
+    left: Amount
+
+
+class RankOf(Record):
+    """The rank of an asset."""
+
+    rank: Natural
+
+
+PAYEES = Kind(b"rank/", Payee)
+RANKS = Kind(b"asset-rank/", RankOf)
+CEILINGS = Kind(b"ceiling/", Ceiling)
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """The node being visited."""
+
+    generation: int
+    rank: int
+    payee: Payee
+
+
+def drain(view: View, tally: Tally, generation: int, dust: int, work_max: int) -> bool:
+    """Visits the assets of a generation, youngest first, while the budget lasts; True where none is left.
+
+    A node whose records make no sense is left alone with its income, and the others go on.
+    """
+    while tally.work < work_max:
+        rank = inbox.highest(view, generation)
+        if rank is None:
+            return True
+        mark, tally_mark = view.mark(), tally.mark()
+        try:
+            _visit(view, tally, generation, rank, dust)
+        except POISONS:
+            view.rollback(mark)
+            tally.rollback(tally_mark)
+            inbox.leave(view, generation, rank)
+            tally.work += 1
+            tally.rows.append(StuckRow(rank, 0, 0))
+    return inbox.highest(view, generation) is None
+
+
+def rank_of(view: View, asset_id: bytes) -> int | None:
+    """The rank of an asset, or None where it cannot earn yet."""
+    found = view.find(RANKS, asset_id)
+    return None if found is None else found.rank
+
+
+def find_payee(view: View, rank: int) -> Payee:
+    """How the asset of this rank passes income on. Raises Rejected where that is lost."""
+    payee = view.find(PAYEES, number_key(rank))
+    if payee is None:
+        raise Rejected("royalties.record_missing", key=PAYEES.key(number_key(rank)))
+    return payee
+
+
+def ceiling_key(child: int, parent: int) -> bytes:
+    return number_key(child) + number_key(parent)
+
+
+def _visit(view: View, tally: Tally, generation: int, rank: int, dust: int) -> None:
+    inbox.leave(view, generation, rank)
+    box = inbox.take(view, generation, rank)
+    visit = _Visit(generation, rank, find_payee(view, rank))
+    for entry in box.entries:
+        if entry.route == ALL:
+            entry = _with_parked(entry, inbox.take_parked(view, rank))
+            if entry.src + entry.rel < dust and not box.claimed:
+                view.put(inbox.PARKED, number_key(rank), Parked(entry.src, entry.rel, entry.since))
+                tally.work += 2
+                continue
+        _pass_on(view, tally, visit, entry)
+
+
+def _with_parked(entry: Entry, parked: Parked | None) -> Entry:
+    if parked is None:
+        return entry
+    return Entry(entry.route, entry.src + parked.src, entry.rel + parked.rel, min(entry.since, parked.since))
+
+
+def _pass_on(view: View, tally: Tally, visit: _Visit, entry: Entry) -> None:
+    """One row of the pass: absolute claims on the sources, relative edges on the rest, the legs share what is kept."""
+    tally.work += 1
+    payee = visit.payee
+    abs_out = _pay_edges(view, tally, visit, entry.route, 0, payee.claims, entry.src)
+    income = entry.src + entry.rel - abs_out
+    rel_out = _pay_edges(view, tally, visit, entry.route, len(payee.claims), payee.edges, income)
+    keep = income - rel_out
+    if keep < 0 or abs_out > entry.src:
+        raise ValueError("an asset owes more than it earns")
+    slot = len(tally.rows)
+    leg_credits = _pay_legs(view, tally, visit, entry.route, keep)
+    row = NodeRow(
+        height=view.height,
+        generation=visit.generation,
+        rank=visit.rank,
+        route=entry.route,
+        since=entry.since,
+        src=entry.src,
+        rel=entry.rel,
+        abs_out=abs_out,
+        rel_out=rel_out,
+        keep=keep,
+        held=0,
+        credits=leg_credits,
+    )
+    tally.rows.insert(slot, row)
+    view.put_history(node_key(visit.rank, entry.route, visit.generation), encode(row))
+
+
+def _pay_edges(
+    view: View, tally: Tally, visit: _Visit, route: int, first: int, edges: Sequence[Edge], base: int
+) -> int:
+    """Hands each parent its rate of the base; returns the sum. What a ceiling refuses is not handed out."""
+    total = 0
+    for number, edge in enumerate(edges, first):
+        tally.work += 1
+        amount = base * edge.bps // WHOLE_BPS
+        if edge.limited:
+            amount = _within_ceiling(view, visit.rank, edge.parent, amount)
+        if amount:
+            _check_older(visit.rank, edge.parent)
+            total += amount
+            tally.work += 1
+            origin = edge_origin(visit.rank, route, number)
+            inflow = Inflow(amount, 0, 0, 0)
+            inbox.hand(view, visit.generation, edge.parent, FROM_EDGE, origin, inflow, edge.route)
+    return total
+
+
+def _within_ceiling(view: View, child: int, parent: int, amount: int) -> int:
+    ceiling = view.find(CEILINGS, ceiling_key(child, parent))
+    if ceiling is None:
+        raise Rejected("royalties.record_missing", key=CEILINGS.key(ceiling_key(child, parent)))
+    taken = min(amount, ceiling.left)
+    if taken:
+        view.put(CEILINGS, ceiling_key(child, parent), Ceiling(ceiling.left - taken))
+    return taken
+
+
+def _pay_legs(view: View, tally: Tally, visit: _Visit, route: int, keep: int) -> tuple[LegCredit, ...]:
+    """Divides what is kept by weight, the last leg takes what is left; returns what tables were credited."""
+    legs = list(enumerate(visit.payee.legs))
+    if route == OWN:
+        legs = legs[-1:]
+    weights = sum(leg.weight for _, leg in legs)
+    left = keep
+    credited: list[LegCredit] = []
+    for number, leg in legs:
+        tally.work += 1
+        amount = left if number == legs[-1][0] else keep * leg.weight // weights
+        left -= amount
+        if amount:
+            tally.work += 1
+            credited += _pay_leg(view, tally, visit, route, number, leg, amount)
+    return tuple(credited)
+
+
+def _pay_leg(
+    view: View, tally: Tally, visit: _Visit, route: int, number: int, leg: Leg, amount: int
+) -> list[LegCredit]:
+    origin = edge_origin(visit.rank, route, number)
+    rank = shares.held_asset(leg.target)
+    if rank is not None:
+        _check_older(visit.rank, rank)
+        inbox.hand(view, visit.generation, rank, FROM_LEG, origin, Inflow(amount, 0, 0, 0))
+        return []
+    table = shares.held_table(leg.target)
+    if table is None:
+        raise Broken("leg {leg} of rank {rank} leads to an account", leg=number, rank=visit.rank)
+    credit = Credit(view.height, 0, visit.rank, route, visit.generation, origin, None)
+    after = credit_table(view, tally, table, amount, visit.generation, credit)
+    return [LegCredit(number, table, after - amount, after)]
+
+
+def _check_older(rank: int, target: int) -> None:
+    if target >= rank:
+        raise Rejected("royalties.holder_too_young", rank=target)

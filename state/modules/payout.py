@@ -1,0 +1,91 @@
+"""Payout: what the pass and the sweep owe accounts reaches their balances at the end of the block.
+
+By each account's policy: at once (unless it said otherwise), from an amount on, or once every so often. A holder that
+is not on board yet keeps its money in `due` until an issuer says which account stands behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from concento.encoding import Natural, Record, encode
+from concento.units import Amount
+from state import wheel
+from state.modules import identity, tokens
+from state.modules.revenue import Line, Paid, Payout, Tally, paid_key, write_lines
+from state.view import Kind, View
+
+WHEEL: Final = b"payout"
+
+
+class Due(Record):
+    """Earned, not yet paid, by lines from height `since` on; `timer_ms` is when the wheel looks at it (0: never)."""
+
+    amount_ubeat: Amount
+    since: Natural
+    timer_ms: Natural
+
+
+DUES = Kind(b"due/", Due)
+
+
+def pay_out(view: View, tally: Tally, timers_max: int) -> list[Payout]:
+    """Pays whoever the block touched and whose time has come, in address order; returns what reached balances."""
+    fired = wheel.take(view, WHEEL, view.time_ms, timers_max)
+    owed: dict[bytes, list[Line]] = {}
+    for account, line in tally.lines:
+        owed.setdefault(account, []).append(line)
+    payouts: list[Payout] = []
+    released = frozenset(fired), frozenset(tally.claimants)
+    for holder in sorted({*owed, *tally.touched, *tally.claimants, *fired}):
+        paid = _pay_holder(view, holder, owed.get(holder, []), holder in released[0], holder in released[1])
+        payouts += [] if paid is None else [paid]
+    tokens.bucket_add(view, "royalties", -sum(payout.amount_ubeat for payout in payouts))
+    return payouts
+
+
+def _pay_holder(view: View, holder: bytes, lines: Sequence[Line], fired: bool, claimed: bool) -> Payout | None:
+    before = view.find(DUES, holder) or Due(0, 0, 0)
+    amount = before.amount_ubeat + sum(line.amount_ubeat for line in lines)
+    since = before.since if before.amount_ubeat else view.height
+    timer_ms = 0 if fired else before.timer_ms
+    write_lines(view, holder, list(lines))
+    account = identity.bound_account(view, holder)
+    if amount and _may_pay(view, account, amount, fired, claimed):
+        tokens.credit(view, account, amount, "royalty")
+        view.put_history(paid_key(account, view.height, holder), encode(Paid(since, amount)))
+        _keep(view, holder, Due(0, 0, timer_ms))
+        return Payout(account, holder, amount)
+    _keep(view, holder, _with_timer(view, holder, Due(amount, since, timer_ms)))
+    return None
+
+
+def _may_pay(view: View, account: bytes, amount: int, fired: bool, claimed: bool) -> bool:
+    if not identity.on_board(view, account):
+        return False
+    policy = identity.payout_of(view, account)
+    match policy.mode:
+        case "min":
+            return claimed or amount >= policy.amount_ubeat
+        case "every":
+            return claimed or fired
+        case _:
+            return True
+
+
+def _with_timer(view: View, holder: bytes, due: Due) -> Due:
+    """Sets the timer of a holder that is paid every so often, at the next multiple of its period."""
+    policy = identity.payout_of(view, identity.bound_account(view, holder))
+    if policy.mode != "every" or due.timer_ms or not due.amount_ubeat:
+        return due
+    timer_ms = (view.time_ms // policy.period_ms + 1) * policy.period_ms
+    wheel.put(view, WHEEL, timer_ms, holder)
+    return Due(due.amount_ubeat, due.since, timer_ms)
+
+
+def _keep(view: View, holder: bytes, due: Due) -> None:
+    if due.amount_ubeat or due.timer_ms:
+        view.put(DUES, holder, due)
+    elif view.find(DUES, holder) is not None:
+        view.delete(DUES, holder)

@@ -1,0 +1,402 @@
+"""Royalties: every payment to an asset reaches the people behind it, exactly and without anybody asking.
+
+A payment is taken when its transaction runs (`pay_asset`); at the end of the block `finalise` passes all income on,
+youngest asset first (`cascade.py`), settles share tables (`shares.py`, `settlement.py`, `sweep.py`) and pays accounts
+(`payout.py`). Rules and the proof that nothing is lost: docs/protocol/royalties.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from concento.encoding import Record, encode
+from concento.errors import Broken, Rejected
+from concento.genesis import Params
+from concento.limits import LEGS_MAX
+from concento.messages.royalties import Claim, Sweep
+from state.calls import Call, Event, Value
+from state.modules import inbox, payout, settlement, shares, tokens
+from state.modules.cascade import PAYEES, RANKS, WHOLE_BPS, Edge, Leg, Payee, RankOf, drain, find_payee, rank_of
+from state.modules.inbox import Entry
+from state.modules.revenue import (
+    ALL,
+    FROM_SOURCE,
+    OWN,
+    PAYOUTS_PER_ROW,
+    FinalisationRow,
+    Inflow,
+    Line,
+    Payout,
+    PayoutRow,
+    SettlementRow,
+    Source,
+    Tally,
+    holder_key,
+    source_key,
+    source_origin,
+)
+from state.modules.shares import SPLIT_SHARES, account_holder, asset_holder, number_key, table_holder
+from state.modules.sweep import sweep
+from state.view import Kind, View
+
+PAY_WEIGHT: Final = 8
+"""Records that one payment writes: the inbox and its place in the list, two buckets, history."""
+
+CLAIM_WEIGHT: Final = shares.PAGE_ROWS + 8
+"""A page's rows and what surrounds them."""
+
+EVENTS_MAX: Final = 1_000
+"""Payouts of one block that are told one by one: a sweep of a large table must not flood subscribers."""
+
+_RANK_MAX: Final = 256**inbox.RANK_BYTES - 1
+
+
+class Waiting(Record):
+    """What a transaction settled, until the end of its block: its rows, accounts' lines, whom to look at."""
+
+    rows: tuple[SettlementRow, ...]
+    lines: tuple[tuple[bytes, Line], ...]
+    touched: tuple[bytes, ...]
+    claimants: tuple[bytes, ...]
+
+
+WAITING = Kind(b"settled/", Waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Finalised:
+    """`rows` are leaves of the block's results list, in order; `events` what subscribers are told."""
+
+    rows: list[bytes]
+    events: list[Event]
+
+
+# What other modules make: tables, assets, payments
+
+
+def table_leg(table: int, weight: int) -> Leg:
+    """A leg to a table of the asset's own."""
+    return Leg(table_holder(table), weight)
+
+
+def asset_leg(rank: int, weight: int) -> Leg:
+    """A leg to an older asset."""
+    return Leg(asset_holder(rank), weight)
+
+
+def open_table(view: View) -> int:
+    """A table that gets its rows in chunks, until an asset takes it as its own."""
+    return shares.open_table(view)
+
+
+def new_table(view: View, rows: Sequence[tuple[bytes, int]], vault: bool = False) -> int:
+    """A split: (holder, shares) in order, one page at most. A vault belongs to no asset and can be held itself."""
+    if len(rows) > shares.PAGE_ROWS:
+        raise Broken("a split of {rows} rows does not fit one page", rows=len(rows))
+    table = shares.new_table(view, rows, vault)
+    _index_holders(view, table, 0, rows)
+    return table
+
+
+def add_rows(view: View, table: int, rows: Sequence[tuple[bytes, int]]) -> None:
+    """Appends (holder, shares) to an open table."""
+    first = shares.find_table(view, table).rows
+    shares.add_rows(view, table, rows)
+    _index_holders(view, table, first, rows)
+
+
+def new_asset(
+    view: View,
+    asset_id: bytes,
+    layer: str,
+    legs: Sequence[Leg],
+    edges: Sequence[Edge] = (),
+    claims: Sequence[Edge] = (),
+) -> int:
+    """The asset can earn from now on; returns its rank. Legs in order, its own table last; `layer` is for people.
+
+    Everything that the asset or its tables name is older, because nothing else has a rank yet.
+    """
+    if rank_of(view, asset_id) is not None:
+        raise Broken("asset {asset} has a rank already", asset=asset_id)
+    rank = shares.next_number(view, b"rank")
+    _check_payee(view, rank, legs, edges, claims)
+    for leg in legs:
+        table = shares.held_table(leg.target)
+        if table is not None:
+            shares.seal_table(view, table, rank)
+    view.put(PAYEES, number_key(rank), Payee(asset_id, layer, tuple(legs), tuple(edges), tuple(claims)))
+    view.put(RANKS, asset_id, RankOf(rank))
+    return rank
+
+
+def pay_asset(
+    view: View,
+    call: Call,
+    asset_id: bytes,
+    gross_ubeat: int,
+    cause: str,
+    cause_id: bytes,
+    payer: bytes,
+    route: int = ALL,
+) -> Event:
+    """A payment that was taken from the payer just before: the market fee, and the rest on its way to the holders.
+
+    Raises Rejected("royalties.not_sealed") where the asset cannot earn.
+    """
+    rank = _require_rank(view, asset_id)
+    fee = gross_ubeat * call.params.fees.market_bps // WHOLE_BPS
+    net = gross_ubeat - fee
+    tokens.bucket_add(view, "fees", fee)
+    tokens.bucket_add(view, "royalties", net)
+    if gross_ubeat:
+        origin = source_origin(call.height, view.history_count)
+        source = Source(
+            call.time_ms,
+            call.tx,
+            call.action_index,
+            cause,
+            cause_id,
+            payer,
+            asset_id,
+            rank,
+            route,
+            gross_ubeat,
+            fee,
+            net,
+        )
+        view.put_history(source_key(origin), encode(source))
+        if net:
+            inflow = Inflow(net, 0, 0, 0)
+            inbox.hand(view, inbox.flow(view).generation + 1, rank, FROM_SOURCE, origin, inflow, route)
+    fields: dict[str, Value] = {"asset": asset_id, "cause": cause, "cause_id": cause_id, "payer": payer}
+    return Event("royalties.accrued", {**fields, "gross_ubeat": gross_ubeat, "fee_ubeat": fee, "net_ubeat": net})
+
+
+def transfer_shares(
+    view: View,
+    row_threshold: int,
+    table: int,
+    source: tuple[int, bytes],
+    target: tuple[int, bytes],
+    count: int,
+) -> None:
+    """Shares change hands: income up to now stays the seller's, what comes later in this block is the buyer's.
+
+    Seller and buyer are holders named with the page of their row. Raises Rejected, see `shares.move`.
+    """
+    tally = Tally(row_threshold)
+    record = shares.find_table(view, table)
+    shares.check_order(view, record, target[1])
+    pages = {source[0], target[0], shares.page_count(record) - 1}
+    for page in sorted(pages):
+        settlement.settle_page(view, tally, table, page, inbox.flow(view).generation + 1)
+    page, row = shares.move(view, table, source, target, count)
+    account = shares.held_account(target[1])
+    if account is not None:
+        _index_holder(view, account, table, page, row)
+    _leave(view, tally)
+
+
+def touch(view: View, account: bytes) -> None:
+    """What waits for this account is looked at again at the end of the block: its policy or its binding changed."""
+    _leave(view, Tally(0, touched=[account]))
+
+
+# Claim and Sweep
+
+
+def check_claim(view: View, _call: Call, message: Claim) -> None:
+    table = _require_table(view, message.asset, message.leg)
+    pages = shares.page_count(shares.find_table(view, table))
+    if message.page >= pages:
+        raise Rejected("royalties.no_page", table=table, page=message.page, pages=pages)
+
+
+def apply_claim(view: View, call: Call, message: Claim) -> list[Event]:
+    """Anybody may claim for the page; only the sender's own waiting money ignores its payout policy."""
+    tally = Tally(call.params.revenue.row_threshold, claimants=[call.sender])
+    rank = _require_rank(view, message.asset)
+    table = _require_table(view, message.asset, message.leg)
+    following = inbox.flow(view).generation + 1
+    settled = settlement.settle_page(view, tally, table, message.page, following)
+    parked = inbox.take_parked(view, rank)
+    if parked is not None:
+        inbox.add(view, following, rank, Entry(ALL, parked.src, parked.rel, parked.since), claimed=True)
+    _leave(view, tally)
+    fields: dict[str, Value] = {"asset": message.asset, "leg": message.leg, "page": message.page}
+    return [Event("royalties.claimed", {**fields, "settled_ubeat": settled})]
+
+
+def weigh_claim(_message: Claim) -> int:
+    return CLAIM_WEIGHT
+
+
+def check_sweep(view: View, _call: Call, message: Sweep) -> None:
+    table = _require_table(view, message.asset, message.leg)
+    rows = shares.find_table(view, table).rows
+    if message.rows < rows:
+        raise Rejected("royalties.rows_few", rows=rows, given=message.rows)
+
+
+def apply_sweep(view: View, _call: Call, message: Sweep) -> list[Event]:
+    """A table that is queued already, or of one page and so always current, needs nothing."""
+    table = _require_table(view, message.asset, message.leg)
+    record = shares.find_table(view, table)
+    if not record.queued and not shares.is_single(record):
+        settlement.enqueue(view, table)
+    return [Event("royalties.sweep_queued", {"asset": message.asset, "leg": message.leg, "rows": record.rows})]
+
+
+def weigh_sweep(message: Sweep) -> int:
+    """A row's part ends in a balance or an inbox: two records each."""
+    return 4 + 2 * message.rows
+
+
+# The end of a block
+
+
+def finalise(view: View, params: Params, weight: int) -> Finalised:
+    """Passes on, settles and pays, within the block's budgets; `weight` is what its transactions used. Never refuses.
+
+    A sweep comes before the pass where the pass is idle, and after it where it was behind and has caught up.
+    """
+    revenue = params.revenue
+    tally = _collect(view, revenue.row_threshold)
+    spare = max(revenue.v_min, params.limits.block_weight - weight)
+    generation = inbox.flow(view).generation
+    swept = inbox.highest(view, generation) is None
+    if swept:
+        sweep(view, tally, generation + 1, spare)
+        generation = inbox.advance(view)
+    drained = drain(view, tally, generation, revenue.dust, revenue.work)
+    if drained and not swept:
+        sweep(view, tally, generation + 1, spare)
+        drain(view, tally, inbox.advance(view), revenue.dust, revenue.work)
+    payouts = payout.pay_out(view, tally, spare)
+    rows = [*tally.rows, *_payout_rows(payouts)]
+    return Finalised([encode(row) for row in rows], _payout_events(payouts))
+
+
+def _payout_rows(payouts: Sequence[Payout]) -> list[FinalisationRow]:
+    return [
+        PayoutRow(tuple(payouts[start : start + PAYOUTS_PER_ROW])) for start in range(0, len(payouts), PAYOUTS_PER_ROW)
+    ]
+
+
+def _payout_events(payouts: Sequence[Payout]) -> list[Event]:
+    events = [
+        Event("royalties.paid", {"account": paid.account, "amount_ubeat": paid.amount_ubeat})
+        for paid in payouts[:EVENTS_MAX]
+    ]
+    more = payouts[EVENTS_MAX:]
+    if more:
+        total = sum(paid.amount_ubeat for paid in more)
+        events.append(Event("royalties.paid_more", {"accounts": len(more), "amount_ubeat": total}))
+    return events
+
+
+def _leave(view: View, tally: Tally) -> None:
+    """Leaves what a transaction settled for the end of the block."""
+    rows = tuple(row for row in tally.rows if isinstance(row, SettlementRow))
+    record = Waiting(rows, tuple(tally.lines), tuple(tally.touched), tuple(tally.claimants))
+    flow = inbox.flow(view)
+    view.put(WAITING, number_key(flow.waiting), record)
+    inbox.put_flow(view, replace(flow, waiting=flow.waiting + 1))
+
+
+def _collect(view: View, row_threshold: int) -> Tally:
+    """Takes what the block's transactions left."""
+    tally = Tally(row_threshold)
+    flow = inbox.flow(view)
+    for number in range(flow.waiting):
+        record = view.get(WAITING, number_key(number))
+        view.delete(WAITING, number_key(number))
+        tally.rows += record.rows
+        tally.lines += record.lines
+        tally.touched += record.touched
+        tally.claimants += record.claimants
+    if flow.waiting:
+        inbox.put_flow(view, replace(flow, waiting=0))
+    return tally
+
+
+# Checks
+
+
+def _require_rank(view: View, asset_id: bytes) -> int:
+    rank = rank_of(view, asset_id)
+    if rank is None:
+        raise Rejected("royalties.not_sealed", asset=asset_id)
+    return rank
+
+
+def _require_table(view: View, asset_id: bytes, leg: int) -> int:
+    legs = find_payee(view, _require_rank(view, asset_id)).legs
+    table = shares.held_table(legs[leg].target) if leg < len(legs) else None
+    if table is None:
+        raise Rejected("royalties.no_leg", asset=asset_id, leg=leg)
+    return table
+
+
+def _check_payee(view: View, rank: int, legs: Sequence[Leg], edges: Sequence[Edge], claims: Sequence[Edge]) -> None:
+    """What was checked before this point, once more: the pass relies on it and cannot refuse."""
+    if rank > _RANK_MAX:
+        raise Broken("no rank is left")
+    if not 1 <= len(legs) <= LEGS_MAX or any(leg.weight < 1 for leg in legs):
+        raise Broken("an asset needs one to {most} legs with a weight each", most=LEGS_MAX)
+    if shares.held_table(legs[-1].target) is None:
+        raise Broken("the last leg of an asset is a table of its own")
+    parents = [edge.parent for edge in (*edges, *claims)]
+    parents += [found for leg in legs if (found := shares.held_asset(leg.target)) is not None]
+    for parent in parents:
+        if view.find(PAYEES, number_key(parent)) is None:
+            raise Broken("rank {rank} is not an asset that can be named", rank=parent)
+    if sum(edge.bps for edge in (*edges, *claims)) > WHOLE_BPS:
+        raise Broken("an asset would owe more than it earns")
+
+
+def _index_holders(view: View, table: int, first: int, rows: Sequence[tuple[bytes, int]]) -> None:
+    for number, (holder, _) in enumerate(rows, first):
+        account = shares.held_account(holder)
+        if account is not None:
+            _index_holder(view, account, table, *divmod(number, shares.PAGE_ROWS))
+
+
+def _index_holder(view: View, account: bytes, table: int, page: int, row: int) -> None:
+    moment = source_origin(view.height, view.history_count)
+    view.put_history(holder_key(account, table, page, row, moment), b"")
+
+
+__all__ = [
+    "ALL",
+    "OWN",
+    "PAY_WEIGHT",
+    "SPLIT_SHARES",
+    "Edge",
+    "Finalised",
+    "Leg",
+    "account_holder",
+    "add_rows",
+    "apply_claim",
+    "apply_sweep",
+    "asset_holder",
+    "asset_leg",
+    "check_claim",
+    "check_sweep",
+    "finalise",
+    "new_asset",
+    "new_table",
+    "open_table",
+    "pay_asset",
+    "rank_of",
+    "table_leg",
+    "touch",
+    "transfer_shares",
+    "weigh_claim",
+    "weigh_sweep",
+]

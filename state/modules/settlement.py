@@ -1,0 +1,130 @@
+"""From a credit to the holders: a table of one page is settled at once, a larger one is queued for the sweep.
+
+Whatever a row gets goes on from here: to an account (paid at the end of the block), to an asset (its inbox of the
+given generation), or to a vault (a credit of its table).
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from concento.encoding import Natural, Record, encode
+from state.modules import inbox, shares
+from state.modules.revenue import (
+    ALL,
+    FROM_ROW,
+    Credit,
+    Inflow,
+    Line,
+    SettlementRow,
+    Tally,
+    credit_key,
+    row_origin,
+)
+from state.modules.shares import Part, Settlement, number_key
+from state.view import Kind, View
+
+
+class QueueItem(Record):
+    """A table whose turn in the sweep comes."""
+
+    table: Natural
+
+
+QUEUE = Kind(b"queue/", QueueItem)
+
+
+def credit_table(view: View, tally: Tally, table: int, amount_ubeat: int, generation: int, credit: Credit) -> int:
+    """Credits a table, and settles it where it has one page; returns K after. `credit` says by whom.
+
+    Raises Rejected where the table is lost or cannot count any more.
+    """
+    record = shares.credit(view, table, amount_ubeat)
+    before = record.credited - amount_ubeat
+    view.put_history(credit_key(table, record.credited), encode(replace(credit, before=before)))
+    if shares.is_single(record):
+        settle_page(view, tally, table, 0, generation)
+    else:
+        enqueue_if_due(view, table, tally.row_threshold)
+    return record.credited
+
+
+def settle_page(view: View, tally: Tally, table: int, page: int, generation: int) -> int:
+    """Settles one page and hands the parts to their holders; returns the sum of the parts."""
+    settlement = shares.settle(view, table, page)
+    tally.work += 1
+    if settlement is None:
+        return 0
+    tally.rows.append(SettlementRow(table, page, settlement.seen, settlement.credited))
+    tally.work += len(settlement.parts)
+    for part in settlement.parts:
+        if part.amount_ubeat:
+            tally.work += 1
+            _give(view, tally, settlement, part, generation)
+    return sum(part.amount_ubeat for part in settlement.parts)
+
+
+def enqueue_if_due(view: View, table: int, row_threshold: int) -> bool:
+    """Queues a table whose credits since its last sweep are worth a visit of every row."""
+    record = shares.find_table(view, table)
+    due = record.credited - record.mark >= max(1, row_threshold * record.rows)
+    if record.queued or not due:
+        return False
+    enqueue(view, table)
+    return True
+
+
+def enqueue(view: View, table: int) -> None:
+    """Puts a table that is not queued at the tail of the queue, to be swept from its first page."""
+    record = shares.find_table(view, table)
+    view.put(shares.TABLES, number_key(table), replace(record, mark=record.credited, cursor=0, queued=True))
+    push(view, table)
+
+
+def push(view: View, table: int) -> None:
+    """Puts a table at the tail of the queue."""
+    flow = inbox.flow(view)
+    view.put(QUEUE, number_key(flow.queue_tail), QueueItem(table))
+    inbox.put_flow(view, replace(flow, queue_tail=flow.queue_tail + 1))
+
+
+def pop(view: View) -> int | None:
+    """Takes the table at the head of the queue."""
+    flow = inbox.flow(view)
+    if flow.queue_head == flow.queue_tail:
+        return None
+    item = view.get(QUEUE, number_key(flow.queue_head))
+    view.delete(QUEUE, number_key(flow.queue_head))
+    inbox.put_flow(view, replace(flow, queue_head=flow.queue_head + 1))
+    return item.table
+
+
+def _give(view: View, tally: Tally, settlement: Settlement, part: Part, generation: int) -> None:
+    inflow = Inflow(part.amount_ubeat, settlement.seen, part.shares, part.frac)
+    account = shares.held_account(part.holder)
+    if account is not None:
+        tally.lines.append((account, _line(settlement, part)))
+        return
+    origin = row_origin(settlement, part.row)
+    rank = shares.held_asset(part.holder)
+    if rank is not None:
+        inbox.hand(view, generation, rank, FROM_ROW, origin, inflow)
+        return
+    vault = shares.held_table(part.holder)
+    if vault is not None:
+        credit = Credit(view.height, 0, 0, ALL, generation, origin, inflow)
+        credit_table(view, tally, vault, part.amount_ubeat, generation, credit)
+
+
+def _line(settlement: Settlement, part: Part) -> Line:
+    return Line(
+        settlement.table,
+        settlement.page,
+        part.row,
+        settlement.seen,
+        settlement.credited,
+        part.shares,
+        settlement.total,
+        part.frac,
+        part.amount_ubeat,
+    )
