@@ -160,11 +160,12 @@ def start_all(layout: Layout, on_ready: Callable[[str], None] = lambda _: None) 
     for name in missing:
         for port in _ports(layout, name):
             check_port_free(HOST, port)
-    for name in missing:
-        _spawn(layout, name)
-    for name in missing:
-        wait_ready(layout, name)
-        on_ready(name)
+    for group in ([name for name in missing if name != "gateway"], [name for name in missing if name == "gateway"]):
+        for name in group:
+            _spawn(layout, name)
+        for name in group:
+            wait_ready(layout, name)
+            on_ready(name)
     write_ready(layout)
 
 
@@ -391,17 +392,20 @@ def _command(layout: Layout, name: str) -> list[str]:
     if name != "gateway":
         return [sys.executable, "-m", "node.app", "--home", str(layout.node(name))]
     return [
-        sys.executable,
-        "-m",
-        "gateway.app",
-        "--home",
-        str(layout.gateway),
-        "--listen",
-        f"{HOST}:{layout.gateway_port}",
-        "--nodes",
-        ",".join(layout.url(node) for node in layout.names),
-        "--development",
+        *(sys.executable, "-m", "cli", "gateway", "run"),
+        *("--home", str(layout.gateway)),
+        *("--listen", f"{HOST}:{layout.gateway_port}"),
+        *("--url", ",".join(layout.url(node) for node in layout.names)),
+        *("--from", _gateway_account(layout)),
     ]
+
+
+def _gateway_account(layout: Layout) -> str:
+    """The development account that genesis admits as a gateway."""
+    for party in parse_genesis(layout.genesis.read_bytes()).parties:
+        if "gateway" in party.roles and party.name in ACCOUNTS:
+            return party.name
+    raise Rejected("gateway.no_account")
 
 
 def _ports(layout: Layout, name: str) -> tuple[int, ...]:

@@ -45,6 +45,14 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "encoding.not_canonical": ("these bytes are a {what}, but not in its one canonical form", None),
     "encoding.too_large": ("{what} has {bytes} bytes, at most {bytes_max} are allowed", None),
     "evidence.invalid": ("the evidence of height {height} does not hold", None),
+    "fetch.content_mismatch": (
+        "the gateway sent other bytes than those registered for {path}",
+        "fetch from another gateway; nothing was signed for this file",
+    ),
+    "fetch.lane_refused": ("no lane could be opened: {reason}", "see: concento licence list"),
+    "fetch.lane_used": ("lane {lane} has been used before", "fetch again: every run opens a lane of its own"),
+    "fetch.path_unsafe": ("the path {path} would leave the target folder", None),
+    "fetch.receipt_wrong": ("the gateway's receipt is wrong: {reason}", "fetch from another gateway"),
     "file.unreadable": ("{path} cannot be read: {reason}", None),
     "file.unwritable": ("{path} cannot be written: {reason}", "check the folder's owner, its disk and its space"),
     "gateway.content_changed": (
@@ -61,6 +69,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "admit it: concento identity admit WHO --role gateway",
     ),
     "gateway.no_file": ("asset {asset} has no file {path}", "see: concento asset show {asset}"),
+    "gateway.not_the_same": ("this gateway is account {found}, not {expected}", "check the gateway's URL"),
     "gateway.session_foreign": (
         "this session was not signed by the licensee's lane key",
         "open a lane with: concento fetch",
@@ -161,6 +170,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "rpc.websocket_needed": ("{method} needs a WebSocket: connect to /ws", "or read the event stream at /events"),
     "split.layers": (
         "{work_bps} bps for the work leave nothing for one of the two layers",
+        "for example --layers work=50,recording=50",
+    ),
+    "split.layers_malformed": (
+        "{text} does not divide 100 % between work and recording",
         "for example --layers work=50,recording=50",
     ),
     "split.malformed": ("{text} is not a percentage", "write for example --split alice=70,bea=30"),

@@ -100,6 +100,25 @@ def verify_consistency(old_root: bytes, old_size: int, new_root: bytes, new_size
         raise Rejected("proof.invalid", reason="it leads to another root")
 
 
+def old_peaks(old_root: bytes, old_size: int, new_size: int, proof: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The peaks of the old list, which every consistency proof of it contains; only for a proof that verifies."""
+    if old_size & (old_size - 1) == 0:
+        return (old_root,)
+    if not proof:
+        raise Rejected("proof.invalid", reason="it is of a list that has not grown")
+    peaks = [proof[0]]
+    old_last, new_last = old_size - 1, new_size - 1
+    while old_last & 1:
+        old_last, new_last = old_last >> 1, new_last >> 1
+    for item in proof[1:]:
+        if old_last & 1 or old_last == new_last:
+            peaks.append(item)
+            while not old_last & 1 and old_last:
+                old_last, new_last = old_last >> 1, new_last >> 1
+        old_last, new_last = old_last >> 1, new_last >> 1
+    return tuple(reversed(peaks))
+
+
 def _leaf_hash(leaf: bytes) -> bytes:
     return sha256(b"\x00" + leaf).digest()
 
@@ -132,3 +151,37 @@ def _subproof(hashes: Sequence[bytes], old_size: int, known: bool) -> list[bytes
     if old_size <= split:
         return [*_subproof(hashes[:split], old_size, known), _subtree_root(hashes[split:])]
     return [*_subproof(hashes[split:], old_size - split, known=False), _subtree_root(hashes[:split])]
+
+
+class Frontier:
+    """A list that only grows: its root after each append costs the logarithm of its length."""
+
+    def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
+        """`peaks` are the roots of complete subtrees, largest first: one per bit of `size` that is set."""
+        if len(peaks) != size.bit_count():
+            raise ValueError(f"{len(peaks)} peaks for a list of {size}")
+        self.size = size
+        self._peaks = list(peaks)
+
+    def append(self, leaf: bytes) -> None:
+        node = _leaf_hash(leaf)
+        size = self.size
+        while size & 1:
+            node = _node_hash(self._peaks.pop(), node)
+            size >>= 1
+        self._peaks.append(node)
+        self.size += 1
+
+    @property
+    def peaks(self) -> tuple[bytes, ...]:
+        """What to keep of the list in order to go on with it later."""
+        return tuple(self._peaks)
+
+    @property
+    def root(self) -> bytes:
+        if not self._peaks:
+            return merkle_root([])
+        root = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            root = _node_hash(peak, root)
+        return root

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, Final, Literal
+from itertools import pairwise
+from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta
 
 from concento.encoding import Natural, Record, encode
 from concento.errors import Rejected
 from concento.hashing import tagged_hash
+from concento.texts import check_text
 
 PURPOSES: Final = (
     "search-index",
@@ -41,6 +43,18 @@ Purpose = Literal[
     "redistribute",
     "research-only",
 ]
+
+ATTRIBUTION_BYTES_MAX: Final = 200
+"""A line of credits."""
+
+NOWHERE: Final = ("ZZ",)
+"""The territories of terms that have no place in common; no country has this code."""
+
+EACH_ITS_OWN: Final = "as each member asks"
+"""The attribution of members that ask for different ones: a licensee looks it up per member."""
+
+SEVERAL_TEXTS: Final = bytes(32)
+"""The legal text of members that have different ones."""
 
 LAYERS: Final = ("work", "recording")
 Layer = Literal["work", "recording"]
@@ -121,14 +135,34 @@ def permission(terms: Terms, purpose: str) -> Permission:
     return Permission(terms.purposes[PURPOSES.index(purpose)])
 
 
+def permits(terms: Terms, purpose: str) -> bool:
+    """Whether a licence under these terms may be used for this, with or without constraints."""
+    return permission(terms, purpose) is not Permission.DENY
+
+
+def check_terms(terms: Terms) -> None:
+    """Raises Rejected("terms.invalid") or text.invalid unless the terms are written in their one form."""
+    check_text("attribution", terms.attribution)
+    if len(terms.attribution.encode()) > ATTRIBUTION_BYTES_MAX:
+        raise Rejected("terms.invalid", field="attribution", reason=f"more than {ATTRIBUTION_BYTES_MAX} bytes")
+    if any(left >= right for left, right in pairwise(terms.territories)):
+        raise Rejected("terms.invalid", field="territories", reason="must be sorted and distinct")
+    if NOWHERE[0] in terms.territories:
+        raise Rejected("terms.invalid", field="territories", reason=f"{NOWHERE[0]} is no territory")
+    if len(terms.text_hash) not in (0, 32):
+        raise Rejected("terms.invalid", field="text_hash", reason="must be empty or a hash")
+
+
 def combine(left: Terms, right: Terms) -> Terms:
-    """The terms under which both may be used: any denial wins, the tightest constraint stays."""
-    territories = (
-        left.territories and right.territories and tuple(t for t in left.territories if t in right.territories)
-    )
+    """The terms under which both may be used: any denial wins, the tightest constraint stays.
+
+    Order and grouping do not matter. Where the territories have no common place nothing is permitted at all.
+    """
+    territories = _common_places(left.territories, right.territories)
+    purposes = tuple(min(pair) for pair in zip(left.purposes, right.purposes, strict=True))
     return Terms(
-        purposes=tuple(min(pair) for pair in zip(left.purposes, right.purposes, strict=True)),
-        territories=territories or left.territories or right.territories,
+        purposes=purposes if territories != NOWHERE else (int(Permission.DENY),) * len(PURPOSES),
+        territories=territories,
         duration_ms=_tighter(left.duration_ms, right.duration_ms),
         accesses_max=_tighter(left.accesses_max, right.accesses_max),
         bytes_max=_tighter(left.bytes_max, right.bytes_max),
@@ -140,9 +174,55 @@ def combine(left: Terms, right: Terms) -> Terms:
         transferable=left.transferable and right.transferable,
         sublicensable=left.sublicensable and right.sublicensable,
         audience_tier=max(left.audience_tier, right.audience_tier),
-        attribution=left.attribution or right.attribution,
-        text_hash=left.text_hash or right.text_hash,
+        attribution=_both(left.attribution, right.attribution, "", EACH_ITS_OWN),
+        text_hash=_both(left.text_hash, right.text_hash, b"", SEVERAL_TEXTS),
     )
+
+
+def excess(terms: Terms, bounds: Terms) -> str | None:
+    """The first field in which `terms` permit more, or ask for less, than `bounds` do; None where they stay within."""
+    for index, purpose in enumerate(PURPOSES):
+        if terms.purposes[index] > bounds.purposes[index]:
+            return purpose
+    for name in _LIMIT_FIELDS:
+        most, given = getattr(bounds, name), getattr(terms, name)
+        if most is not None and (given is None or given > most):
+            return name
+    if bounds.territories and not (terms.territories and set(terms.territories) <= set(bounds.territories)):
+        return "territories"
+    for name in ("exclusive", "transferable", "sublicensable"):
+        if getattr(terms, name) and not getattr(bounds, name):
+            return name
+    if bounds.purge_after_training and not terms.purge_after_training:
+        return "purge_after_training"
+    if terms.audience_tier < bounds.audience_tier:
+        return "audience_tier"
+    if not _honours(terms.attribution, bounds.attribution, EACH_ITS_OWN):
+        return "attribution"
+    return None if _honours(terms.text_hash, bounds.text_hash, SEVERAL_TEXTS) else "text_hash"
+
+
+_LIMIT_FIELDS: Final = ("duration_ms", "accesses_max", "bytes_max", "seconds_max", "model_versions_max", "outputs_max")
+
+_Text = TypeVar("_Text", str, bytes)
+
+
+def _common_places(left: tuple[str, ...], right: tuple[str, ...]) -> tuple[str, ...]:
+    """The territories of both; the empty list means everywhere."""
+    if not left or not right:
+        return left or right
+    return tuple(place for place in left if place in right) or NOWHERE
+
+
+def _both(left: _Text, right: _Text, nothing: _Text, several: _Text) -> _Text:
+    if left == right or right == nothing:
+        return left
+    return right if left == nothing else several
+
+
+def _honours(given: _Text, asked: _Text, several: _Text) -> bool:
+    """Whether a text is what is asked for; where several are asked for, one that is not empty may speak for them."""
+    return not asked or given == asked or (asked == several and bool(given))
 
 
 def _tighter(left: int | None, right: int | None) -> int | None:
@@ -159,8 +239,11 @@ __all__ = [
     "Permission",
     "Purpose",
     "Terms",
+    "check_terms",
     "combine",
+    "excess",
     "make_terms",
     "permission",
+    "permits",
     "terms_hash",
 ]

@@ -138,11 +138,15 @@ class Wallet:
         keyfile.write(self._path(_CONTACTS), json.dumps(book, indent=2, sort_keys=True) + "\n")
         return Entry(name, account, "contact", None)
 
-    def _keep(self, name: str, file: KeyFile) -> Entry:
+    def check_new(self, name: str) -> None:
+        """Raises Rejected unless a key can be made under this name."""
         _check_name(name)
-        path = self._path(name)
-        if path.exists() or name in self.contacts():
+        if self._path(name).exists() or name in self.contacts():
             raise Rejected("wallet.name_taken", name=name)
+
+    def _keep(self, name: str, file: KeyFile) -> Entry:
+        self.check_new(name)
+        path = self._path(name)
         keyfile.write(path, keyfile.text_of(file))
         return Entry(name, account_of_key(file.key), "key", path)
 

@@ -1,0 +1,168 @@
+"""Read a licensed asset into a folder: open a lane, take every file, sign for it, close the lane.
+
+Files that are there already with the right bytes are neither fetched nor paid again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from concento.access import cost_ubeat, units_of
+from concento.accounts import parse_address
+from concento.cids import cid, parse_cid
+from concento.client.audio import hash_file
+from concento.client.gateway import GatewaySession, Lane
+from concento.client.session import Session
+from concento.errors import Rejected
+from concento.keys import public_key
+from concento.messages.licences import TopUpLicence
+from concento.messages.receipts import CloseAccess, OpenAccess
+from concento.terms import Purpose
+
+PAGE: Final = 200
+
+OnFile = Callable[[int, int, str], None]
+"""Told (files done, files in all, path) after each file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One file of the asset, as the chain describes it."""
+
+    member: bytes
+    part: int
+    path: str
+    content: bytes
+    size: int
+    duration_ms: int
+
+
+def fetch(
+    session: Session,
+    gateway_url: str,
+    gateway: str,
+    asset: str,
+    target: Path,
+    purpose: Purpose,
+    on_file: OnFile = lambda done, total, path: None,
+) -> dict[str, Any]:
+    """Fetch an asset for a purpose from the gateway with this address; what `concento fetch --json` prints.
+
+    Raises RpcError licence.required and its like as the chain says, Rejected where bytes or receipts are wrong,
+    Unavailable where gateway or node do not answer.
+    """
+    client = session.client
+    licence = _licence(session, asset, purpose)
+    files = list(wanted_files(session, licence["asset"]))
+    missing = [file for file in files if not _is_here(target, file)]
+    outcome: dict[str, Any] = {
+        "asset": licence["asset"],
+        "licence": licence["id"],
+        "dir": str(target),
+        "files": [],
+        "bytes": 0,
+        "units": 0,
+        "cost_ubeat": "0",
+        "anchored": [],
+    }
+    if not missing:
+        return outcome
+    status = client.status()
+    lane = _open_lane(session, licence, parse_address(gateway, status["dev"]), missing)
+    time_ms = int(client.status()["time_ms"])
+    with GatewaySession(gateway_url, session.network, lane, purpose, time_ms) as reader:
+        try:
+            for number, file in enumerate(missing, 1):
+                outcome["files"].append(_take(reader, target, file))
+                on_file(number, len(missing), file.path)
+        finally:
+            outcome["anchored"], voucher = reader.close()
+            session.send([CloseAccess(lane.licence, lane.gateway, lane.number, voucher)])
+    units = sum(entry.pop("units") for entry in outcome["files"])
+    before = int(licence["receipts"]["units"])
+    price = int(licence["unit_price_ubeat"] or 0)
+    outcome["bytes"] = sum(entry["bytes"] for entry in outcome["files"])
+    outcome["units"] = units
+    outcome["cost_ubeat"] = str(cost_ubeat(before + units, price) - cost_ubeat(before, price))
+    return outcome
+
+
+def wanted_files(session: Session, asset: str) -> Iterator[Wanted]:
+    """Every file of an asset: a recording's own, or those of all members of a dataset, page by page."""
+    cursor: str | None = None
+    while True:
+        page = session.client.call("asset_getMembers", id=asset, cursor=cursor, limit=PAGE)
+        for item in page["items"]:
+            for part, entry in enumerate(item["parts"]):
+                yield Wanted(
+                    member=bytes.fromhex(item["asset"]),
+                    part=part,
+                    path=entry["path"],
+                    content=parse_cid(entry["cid"]),
+                    size=int(entry["bytes"]),
+                    duration_ms=int(item["duration_ms"] or 0),
+                )
+        cursor = page["next"]
+        if cursor is None:
+            return
+
+
+def local_path(target: Path, path: str) -> Path:
+    """Where a file with this path on the chain is kept below `target`. Raises Rejected for a path that would escape."""
+    pure = PurePosixPath(path)
+    unsafe = pure.is_absolute() or not pure.parts or any(part in ("..", ".") for part in pure.parts)
+    if unsafe or "\\" in path or "\0" in path or ":" in pure.parts[0]:
+        raise Rejected("fetch.path_unsafe", path=path)
+    return target.joinpath(*pure.parts)
+
+
+def _licence(session: Session, asset: str, purpose: str) -> dict[str, Any]:
+    verdict = session.client.check_licence(asset, session.address, purpose)
+    if not verdict["allowed"]:
+        raise Rejected(verdict["kind"], asset=asset, purpose=purpose, licence=verdict["licence"], hint=verdict["hint"])
+    document: dict[str, Any] = session.client.licence(verdict["licence"])
+    return document
+
+
+def _open_lane(session: Session, licence: dict[str, Any], gateway: bytes, files: list[Wanted]) -> Lane:
+    """Put a new lane on the chain, with as many units as the files cost, and the deposit that pays for them."""
+    units = sum(units_of(licence["unit"], file.duration_ms) for file in files)
+    cost = cost_ubeat(units, int(licence["unit_price_ubeat"] or 0)) + 1 if licence["unit_price_ubeat"] else 0
+    seed, number = secrets.token_bytes(32), secrets.randbelow(2**32)
+    licence_id = bytes.fromhex(licence["id"])
+    actions: list[Any] = [OpenAccess(licence_id, gateway, number, public_key(seed), units)]
+    if cost:
+        actions.insert(0, TopUpLicence(licence_id, cost))
+    document = session.send(actions)
+    if document["status"] != "final":
+        raise Rejected("fetch.lane_refused", reason=document["error"]["message"])
+    return Lane(licence_id, int(licence["epoch"]), gateway, number, seed, bytes.fromhex(licence["asset"]))
+
+
+def _take(reader: GatewaySession, target: Path, file: Wanted) -> dict[str, Any]:
+    path = local_path(target, file.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as sink:
+            received = reader.fetch(file.member, file.part, file.path, file.size, file.content, sink)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return {
+        "path": file.path,
+        "bytes": received.bytes,
+        "cid": cid(file.content),
+        "receipt": received.receipt,
+        "seq": received.seq,
+        "units": received.units,
+    }
+
+
+def _is_here(target: Path, file: Wanted) -> bool:
+    path = local_path(target, file.path)
+    return path.is_file() and path.stat().st_size == file.size and hash_file(path)[0] == file.content

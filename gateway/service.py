@@ -1,0 +1,299 @@
+"""What a gateway decides: who may open a session, which file he gets, what goes into the log, when it is anchored.
+
+No HTTP here. Everything about licences is read from the chain at its finalised height, before every file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from concento.access import (
+    SESSION_WINDOW_MS,
+    LaneState,
+    SessionRequest,
+    SignedHead,
+    SignedSessionRequest,
+    request_hash,
+    session_check,
+    units_of,
+)
+from concento.cids import parse_cid
+from concento.client import AsyncClient, RpcError, Session, Signer
+from concento.encoding import decode
+from concento.errors import Rejected
+from concento.hashing import Network
+from concento.keys import sign, verify
+from concento.limits import BODIES_PER_ANCHOR_MAX
+from concento.messages.receipts import (
+    AnchorReceipts,
+    ReceiptBody,
+    SignedVoucher,
+    receipt_head_bytes,
+    voucher_bytes,
+)
+from gateway.content import CheckedFile, Content
+from gateway.lanes import Lane, Lanes
+
+SESSIONS_MAX: Final = 1_000
+"""Open sessions of one gateway; the oldest ends when another begins."""
+
+
+@dataclass(slots=True)
+class OpenSession:
+    """A reader who proved that the lane is his."""
+
+    token: str
+    request: SessionRequest
+    key: bytes
+    asset: str
+    anchored: list[str] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A file that may leave, with its receipt and the signed head of the log that holds it."""
+
+    file: CheckedFile
+    media_type: str
+    receipt: bytes
+    head: SignedHead
+
+
+class Gateway:
+    """One gateway: its account, its content, its logs, and the node that it asks."""
+
+    def __init__(self, client: AsyncClient, session: Session, signer: Signer, content: Content, lanes: Lanes) -> None:
+        self.client = client
+        self.signer = signer
+        self.content = content
+        self.lanes = lanes
+        self._session = session
+        self._network: Network | None = None
+        self._unsigned_units_max = 0
+        self._address = ""
+        self._sessions: dict[str, OpenSession] = {}
+        self._nonces: dict[bytes, int] = {}
+        self._anchoring: dict[tuple[bytes, int], asyncio.Lock] = {}
+        self.counters = {"sessions": 0, "files": 0, "bytes": 0, "refusals": 0, "anchors": 0}
+
+    @property
+    def network(self) -> Network:
+        if self._network is None:
+            raise Rejected("gateway.no_account")
+        return self._network
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    async def start(self) -> None:
+        """Learn the network and one's own role. Raises Rejected gateway.no_account where the role is missing."""
+        status = await self.client.status()
+        self._network = Network(status["chain_id"], bytes.fromhex(status["genesis_hash"]))
+        self._address = await asyncio.to_thread(lambda: self._session.address)
+        account = await self.client.account(self._address)
+        if "gateway" not in (account["party"] or {}).get("roles", ()):
+            raise Rejected("gateway.no_account")
+        params = await self.client.params()
+        self._unsigned_units_max = int(params["access"]["unsigned_units_max"])
+
+    async def open_session(self, signed: SignedSessionRequest) -> tuple[OpenSession, LaneState]:
+        """A session for whoever holds the lane key. Raises Rejected for anybody else, and for a request used before."""
+        request = signed.request
+        if not verify(*session_check(self.network, signed)):
+            raise Rejected("gateway.session_foreign")
+        now_ms = int((await self.client.status())["time_ms"])
+        self._take_nonce(request, now_ms)
+        licence = await self._active_licence(request)
+        lane = self._chain_lane(licence, request.lane)
+        if lane["key"] != signed.key.hex():
+            raise Rejected("gateway.session_foreign")
+        session = OpenSession(secrets.token_urlsafe(24), request, signed.key, licence["asset"])
+        while len(self._sessions) >= SESSIONS_MAX:
+            self._sessions.pop(next(iter(self._sessions)))
+        self._sessions[session.token] = session
+        self.counters["sessions"] += 1
+        return session, self.lanes.lane(request.licence, request.lane).state()
+
+    def session(self, token: str) -> OpenSession:
+        """The session with this token. Raises Rejected gateway.session_unknown."""
+        session = self._sessions.get(token)
+        if session is None:
+            raise Rejected("gateway.session_unknown")
+        return session
+
+    async def serve(self, session: OpenSession, member: str, path: str, voucher: SignedVoucher | None) -> Served:
+        """One file, logged and synced before it leaves. The same request again, not yet signed for, costs nothing."""
+        async with session.lock:
+            lane = self.lanes.lane(session.request.licence, session.request.lane)
+            if voucher is not None:
+                self.take_voucher(session, voucher)
+            licence = await self._active_licence(session.request)
+            item = await self._member(session.asset, member)
+            part, entry = _part(item, path)
+            file = self.content.open(parse_cid(entry["cid"]), int(entry["bytes"]))
+            body = self._receipt(session, lane, licence, item, part, entry)
+            return Served(file, entry["media_type"], body, self._head(session, lane))
+
+    def take_voucher(self, session: OpenSession, signed: SignedVoucher) -> None:
+        """Log the licensee's voucher for everything served so far; one that is logged already is harmless."""
+        request, voucher = session.request, signed.voucher
+        lane = self.lanes.lane(request.licence, request.lane)
+        if lane.voucher == signed:
+            return
+        ours = (voucher.licence, voucher.lane, voucher.gateway) == (request.licence, request.lane, self.signer.account)
+        message = voucher_bytes(self.network, voucher)
+        if not ours or signed.key != session.key or not verify(signed.key, message, signed.signature):
+            raise Rejected("gateway.session_foreign")
+        lane.add_voucher(signed)
+
+    async def anchor_due(self, session: OpenSession) -> None:
+        """Anchor in the background's stead when a full batch of vouched receipts has gathered."""
+        lane = self.lanes.lane(session.request.licence, session.request.lane)
+        if lane.vouched - lane.anchored >= BODIES_PER_ANCHOR_MAX:
+            session.anchored += await self.anchor(session.request.licence, session.request.lane)
+
+    async def close(self, session: OpenSession) -> list[str]:
+        """End a session: anchor what is signed for. The ids of all transactions that anchored for this session."""
+        self._sessions.pop(session.token, None)
+        session.anchored += await self.anchor(session.request.licence, session.request.lane)
+        return session.anchored
+
+    async def anchor(self, licence: bytes, number: int) -> list[str]:
+        """Anchor a lane's vouched receipts, at most 64 a transaction; the ids of the transactions, final."""
+        lock = self._anchoring.setdefault((licence, number), asyncio.Lock())
+        lane = self.lanes.lane(licence, number)
+        done: list[str] = []
+        async with lock:
+            await self._catch_up(licence, number, lane)
+            while lane.voucher is not None and lane.anchored < lane.vouched:
+                message = _anchor_message(licence, number, lane)
+                document = await asyncio.to_thread(self._session.send, [message])
+                if document["status"] != "final":
+                    raise RpcError(-32003, document["error"]["message"], {"kind": document["error"]["kind"]})
+                lane.set_anchored(message.first + message.count)
+                self.counters["anchors"] += 1
+                done.append(document["tx"])
+        return done
+
+    async def anchor_all(self, on_error: Callable[[str], Awaitable[None] | None]) -> None:
+        """Anchor what an earlier run or an absent reader left behind, lane by lane."""
+        for licence, number, lane in self.lanes.all():
+            if lane.vouched > lane.anchored:
+                try:
+                    await self.anchor(licence, number)
+                except (RpcError, Rejected) as error:
+                    on_error(f"lane {number} of licence {licence.hex()[:12]} is not anchored: {error.message}")
+
+    def _receipt(
+        self,
+        session: OpenSession,
+        lane: Lane,
+        licence: dict[str, Any],
+        item: dict[str, Any],
+        part: int,
+        entry: dict[str, Any],
+    ) -> bytes:
+        request = session.request
+        member, size = bytes.fromhex(item["asset"]), int(entry["bytes"])
+        asked = request_hash(member, part, 0, size)
+        if lane.size > lane.vouched:
+            waiting = decode(ReceiptBody, lane.bodies[-1], "receipt")
+            if waiting.request_hash == asked and lane.size == lane.vouched + 1:
+                return lane.bodies[-1]
+            raise Rejected("gateway.voucher_due", units=lane.units_unsigned)
+        units = units_of(licence["unit"], int(item["duration_ms"] or 0))
+        open_units = int(self._chain_lane(licence, request.lane)["units_open"])
+        if lane.units + units > open_units:
+            raise Rejected("gateway.units_exhausted", units=lane.units, units_open=open_units)
+        unsigned = self.lanes.units_unsigned(request.licence)
+        if unsigned and unsigned + units > self._unsigned_units_max:
+            raise Rejected("gateway.voucher_due", units=unsigned)
+        body = ReceiptBody(
+            licence=request.licence,
+            epoch=int(licence["epoch"]),
+            gateway=self.signer.account,
+            lane=request.lane,
+            seq=lane.size,
+            asset=bytes.fromhex(session.asset),
+            member=member,
+            part=part,
+            offset=0,
+            length=size,
+            units=units,
+            purpose=request.purpose,
+            request_hash=asked,
+            content=parse_cid(entry["cid"]),
+            height=int(licence["height"]),
+        )
+        self.counters["files"] += 1
+        self.counters["bytes"] += size
+        return lane.add_receipt(body)
+
+    def _head(self, session: OpenSession, lane: Lane) -> SignedHead:
+        request = session.request
+        message = receipt_head_bytes(
+            self.network, self.signer.account, request.licence, request.lane, lane.size, lane.head
+        )
+        return SignedHead(lane.size, lane.units, lane.head, sign(self.signer.seeds[0], message))
+
+    async def _active_licence(self, request: SessionRequest) -> dict[str, Any]:
+        licence: dict[str, Any] = await self.client.licence(request.licence.hex())
+        if licence["state"] != "active":
+            raise Rejected(f"licence.{licence['state']}", licence=licence["id"])
+        if request.purpose not in licence["purposes"]:
+            raise Rejected("licence.wrong_purpose", purpose=request.purpose, licence=licence["id"])
+        return licence
+
+    def _chain_lane(self, licence: dict[str, Any], number: int) -> dict[str, Any]:
+        for lane in licence["receipts"]["lanes"]:
+            if lane["lane"] == number and lane["gateway"] == self._address and lane["state"] == "open":
+                return dict(lane)
+        raise Rejected("gateway.session_foreign")
+
+    async def _member(self, asset: str, member: str) -> dict[str, Any]:
+        return dict(await self.client.call("asset_getMember", id=asset, asset=member))
+
+    async def _catch_up(self, licence: bytes, number: int, lane: Lane) -> None:
+        """Take the anchored size from the chain: a crash may have come between an anchor and its note in the log."""
+        document = await self.client.licence(licence.hex())
+        for entry in document["receipts"]["lanes"]:
+            if entry["lane"] == number and entry["gateway"] == self._address:
+                size = int(entry["size"])
+                if lane.anchored < size <= lane.size:
+                    lane.set_anchored(size)
+
+    def _take_nonce(self, request: SessionRequest, now_ms: int) -> None:
+        age_ms = abs(now_ms - request.time_ms)
+        self._nonces = {nonce: until for nonce, until in self._nonces.items() if until >= now_ms}
+        if age_ms > SESSION_WINDOW_MS or request.nonce in self._nonces:
+            raise Rejected("gateway.session_stale", age_ms=age_ms)
+        self._nonces[request.nonce] = now_ms + 2 * SESSION_WINDOW_MS
+
+
+def _part(item: dict[str, Any], path: str) -> tuple[int, dict[str, Any]]:
+    for index, entry in enumerate(item["parts"]):
+        if entry["path"] == path:
+            return index, entry
+    raise Rejected("gateway.no_file", asset=item["asset"], path=path)
+
+
+def _anchor_message(licence: bytes, number: int, lane: Lane) -> AnchorReceipts:
+    """The next receipts of a lane: up to the newest voucher that covers at most 64 of them, else the next voucher."""
+    first = lane.anchored
+    signed = lane.next_voucher(first, first + BODIES_PER_ANCHOR_MAX)
+    last = signed.voucher.size
+    return AnchorReceipts(
+        licence=licence,
+        lane=number,
+        first=first,
+        count=last - first,
+        voucher=signed,
+        consistency=lane.consistency(first, last),
+        bodies=tuple(lane.bodies[first:last]) if last - first <= BODIES_PER_ANCHOR_MAX else (),
+    )
