@@ -89,6 +89,12 @@ class Chain:
         for key, raw in self.store.scan(start + prefix, behind, reverse):
             yield key[len(start) :], kind.decode(raw)
 
+    def keys(self, kind_prefix: bytes, prefix: bytes) -> Iterator[bytes]:
+        """The keys of a kind that begin so, without decoding their records."""
+        start = STATE + kind_prefix
+        for key, _ in self.store.scan(start + prefix):
+            yield key[len(start) :]
+
     def scan_history(
         self, prefix: bytes, after: bytes | None = None, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
@@ -133,8 +139,8 @@ def _account_beginning(chain: Chain, text: str, beginning: str) -> bytes:
     if len(beginning) < ID_DIGITS_MIN:
         raise Rejected("account.not_found", text=text)
     found: set[bytes] = set()
-    for kind in (ACCOUNTS, PARTIES):
-        for key, _ in chain.scan(kind, whole):
+    for prefix in (ACCOUNTS.prefix, PARTIES.prefix):
+        for key in chain.keys(prefix, whole):
             if "".join(f"{byte:08b}" for byte in key).startswith(bits):
                 found.add(key)
             if len(found) >= CANDIDATES_MAX:
@@ -151,9 +157,7 @@ def id_of(chain: Chain, kind: Kind[R], text: str, missing: str) -> bytes:
         return _only([key] if chain.read(kind.key(key)) is not None else [], text, missing)
     whole = bytes.fromhex(text[: len(text) // 2 * 2])
     found: list[bytes] = []
-    start = STATE + kind.prefix
-    for raw_key, _ in chain.store.scan(start + whole):
-        key = raw_key[len(start) :]
+    for key in chain.keys(kind.prefix, whole):
         if len(key) == 32 and key.hex().startswith(text):
             found.append(key)
         if len(found) >= CANDIDATES_MAX:
@@ -187,7 +191,10 @@ def cursor_key(cursor: str | None) -> bytes | None:
 
 
 def page(
-    chain: Chain, found: Iterator[tuple[bytes, R]], limit: int | None, shown: Callable[[bytes, R], dict[str, Any] | None]
+    chain: Chain,
+    found: Iterator[tuple[bytes, R]],
+    limit: int | None,
+    shown: Callable[[bytes, R], dict[str, Any] | None],
 ) -> dict[str, Any]:
     """One page of a list of (key, record); what `shown` gives None for is left out."""
     size = page_size(limit)

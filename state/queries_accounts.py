@@ -1,0 +1,118 @@
+"""Queries about accounts and parties: what somebody has, what moved, who is admitted."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from concento.accounts import Policy, account_of_key, single_key
+from concento.encoding import decode
+from state.modules.identity import ACCOUNTS, PARTIES, Party
+from state.modules.tokens import HISTORY_PREFIX, Entry
+from state.queries import Chain, account_of, cursor_key, page, page_size
+
+_POSITION_BYTES: Final = 12
+"""Height and index at the end of a history key."""
+
+
+def account_get(chain: Chain, who: str) -> dict[str, Any]:
+    """Balance, party and keys of an account; one that nothing was ever paid to has nothing."""
+    account = account_of(chain, who)
+    record = chain.find(ACCOUNTS, account)
+    party = chain.find(PARTIES, account)
+    return {
+        "address": chain.address(account),
+        "name": None if party is None else party.name,
+        "party": None if party is None else _party(account, party),
+        "balance_ubeat": str(0 if record is None else record.balance_ubeat),
+        "escrow_ubeat": str(_escrow(chain, account)),
+        "accrued_ubeat": _accrued(chain, account),
+        "policy": _policy(chain, account, None if record is None else record.policy),
+        "height": chain.height,
+    }
+
+
+def account_history(chain: Chain, who: str, cursor: str | None = None, limit: int | None = None) -> dict[str, Any]:
+    """Every movement of the balance, the newest first."""
+    account = account_of(chain, who)
+    prefix = HISTORY_PREFIX + account
+    behind = cursor_key(cursor)
+    size = page_size(limit)
+    items: list[dict[str, Any]] = []
+    after = None if behind is None else prefix + behind
+    for key, raw in chain.scan_history(prefix, after, reverse=True):
+        if len(items) == size:
+            return {"items": items, "next": _position(items[-1]), "height": chain.height}
+        items.append(_movement(chain, key[-_POSITION_BYTES:], decode(Entry, raw, "history record")))
+    return {"items": items, "next": None, "height": chain.height}
+
+
+def balance_after(chain: Chain, account: bytes, height: int) -> int:
+    """The balance after this height, from the history: 0 before anything happened."""
+    prefix = HISTORY_PREFIX + account
+    end = prefix + (height + 1).to_bytes(8, "big")
+    for _, raw in chain.scan_history(prefix, end, reverse=True):
+        return decode(Entry, raw, "history record").balance_ubeat
+    return 0
+
+
+def party_list(
+    chain: Chain, role: str | None = None, cursor: str | None = None, limit: int | None = None
+) -> dict[str, Any]:
+    """Every admitted party, in the order of accounts."""
+
+    def shown(account: bytes, party: Party) -> dict[str, Any] | None:
+        if role is not None and role not in party.roles:
+            return None
+        return {
+            "address": chain.address(account),
+            "name": party.name,
+            **_party(account, party),
+            "issuer": chain.address(party.issuer),
+            "admitted_height": party.height,
+        }
+
+    return page(chain, chain.scan(PARTIES, after=cursor_key(cursor)), limit, shown)
+
+
+def _party(account: bytes, party: Party) -> dict[str, Any]:
+    return {"id": account.hex(), "kind": party.kind, "roles": list(party.roles)}
+
+
+def _policy(chain: Chain, account: bytes, replaced: Policy | None) -> dict[str, Any] | None:
+    """The keys that act for an account; None where only its name, a hash of them, is on the chain."""
+    policy = replaced or _genesis_policy(chain, account)
+    return None if policy is None else {"threshold": policy.threshold, "keys": [key.hex() for key in policy.keys]}
+
+
+def _genesis_policy(chain: Chain, account: bytes) -> Policy | None:
+    keys = [entry.key for entry in chain.genesis.parties] + list(chain.genesis.validators.keys)
+    for key in keys:
+        if account_of_key(key) == account:
+            return single_key(key)
+    return None
+
+
+def _movement(chain: Chain, position: bytes, entry: Entry) -> dict[str, Any]:
+    return {
+        "height": int.from_bytes(position[:8], "big"),
+        "index": int.from_bytes(position[8:], "big"),
+        "time_ms": entry.time_ms,
+        "tx": entry.tx.hex() or None,
+        "cause": entry.cause,
+        "counterparty": chain.address(entry.counterparty) if entry.counterparty else None,
+        "amount_ubeat": str(entry.amount_ubeat),
+        "balance_ubeat": str(entry.balance_ubeat),
+    }
+
+
+def _position(item: dict[str, Any]) -> str:
+    height, index = item["height"], item["index"]
+    return f"{height:016x}{index:08x}"
+
+
+def _escrow(chain: Chain, account: bytes) -> int:
+    return 0
+
+
+def _accrued(chain: Chain, account: bytes) -> str | None:
+    return "0"

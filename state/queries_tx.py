@@ -1,0 +1,210 @@
+"""Queries about transactions: what one asks for, what became of it, what it would do.
+
+An inclusion is shown before any skip. What was skipped may still be included, so it is pending until its time is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from concento.accounts import address
+from concento.blocks import TransactionResult
+from concento.cids import cid
+from concento.encoding import Record
+from concento.errors import KINDS, Rejected
+from concento.messages import Action, kind_of
+from concento.messages.assets import RegisterDataset, RegisterRecording, RegisterWork
+from concento.messages.licences import BuyLicence, CreateOffer
+from concento.messages.receipts import AnchorReceipts, receipt_id
+from concento.transactions import Transaction, decode_transaction, object_id
+from state.events import ACCOUNT_FIELDS, decode_events, event_json, event_text
+from state.fees import transaction_fee
+from state.queries import Chain
+from state.queries_chain import block_at, shown_status
+from state.router import weight_of
+from state.store.blockstore import Place, find_events, find_result, find_skip, find_transaction
+from state.transition import simulate
+
+Body = Callable[[Place], bytes | None]
+"""The bytes of the transaction at a place of the chain, or None where they are no longer kept."""
+
+SETTLED: Final = ("final", "failed", "skipped", "expired")
+"""Statuses that do not change any more."""
+
+
+def tx_get(chain: Chain, identity: bytes, body: Body, held: tuple[str, bytes] | None) -> dict[str, Any]:
+    """The transaction with this id. `held` is (status, bytes) where this node's pool has it. Raises Rejected."""
+    place = find_transaction(chain.store, identity)
+    if place is not None:
+        return _included(chain, place, body(place))
+    skipped = find_skip(chain.store, identity)
+    if held is not None:
+        return _waiting(chain, decode_transaction(held[1]), held[0], skipped)
+    raw = None if skipped is None else body(skipped)
+    if raw is not None:
+        return _waiting(chain, decode_transaction(raw), "pending", skipped)
+    commit = chain.commit
+    if commit.oldest_height > 1:
+        return _document(None, identity, "unknown")
+    raise Rejected("tx.not_found", text=identity.hex())
+
+
+def tx_pending(chain: Chain, transaction: Transaction, status: str, known: bool) -> dict[str, Any]:
+    """A transaction that was just handed in."""
+    place = find_transaction(chain.store, transaction.id)
+    if place is not None:
+        return {**_included(chain, place, transaction.raw), "known": True}
+    return {**_waiting(chain, transaction, status, find_skip(chain.store, transaction.id)), "known": known}
+
+
+def tx_simulate(chain: Chain, transaction: Transaction, time_ms: int) -> dict[str, Any]:
+    """What the transaction would do in the next block, without doing it."""
+    height, params = chain.height + 1, chain.genesis.params
+    outcome = simulate(chain.view(), transaction, height, time_ms, params, chain.network)
+    status = "final" if outcome.status == "ok" else outcome.status
+    document = _document(transaction, transaction.id, status, chain.dev)
+    document["fee_ubeat"] = str(outcome.fee_ubeat)
+    document["known"] = False
+    if outcome.error is not None:
+        document["error"] = {"kind": outcome.error.kind, "message": outcome.error.message}
+    document["events"] = [
+        {**event_json(event, chain.dev), "text": event_text(event, chain.dev, chain.name)} for event in outcome.events
+    ]
+    document["created"] = _created(transaction) if status == "final" else []
+    return document
+
+
+def _included(chain: Chain, place: Place, raw: bytes | None) -> dict[str, Any]:
+    result = find_result(chain.store, place)
+    if result is None:
+        raise Rejected("block.pruned", text=str(place.height), oldest_height=chain.oldest_height)
+    transaction = None if raw is None else decode_transaction(raw)
+    document = _document(transaction, result.id, shown_status(result), chain.dev)
+    document.update(
+        height=place.height,
+        index=place.index,
+        time_ms=block_at(chain, place.height).block.header.time_ms,
+        fee_ubeat=str(result.fee_ubeat),
+        error=_error(result),
+        events=_events(chain, place),
+        created=_created(transaction) if transaction is not None and result.status == "ok" else [],
+    )
+    return document
+
+
+def _waiting(chain: Chain, transaction: Transaction, status: str, skipped: Place | None) -> dict[str, Any]:
+    """Not in the chain: pending while its time lasts, then expired, or skipped where a block had it in vain."""
+    over = transaction.body.valid_until_ms < _block_time(chain)
+    document = _document(transaction, transaction.id, status, chain.dev)
+    document["fee_ubeat"] = str(_fee(chain, transaction))
+    if skipped is not None:
+        result = find_result(chain.store, skipped)
+        document["error"] = None if result is None else _error(result)
+        document["status"] = "skipped" if over else "pending"
+    elif over:
+        document["status"] = "expired"
+        document["error"] = {"kind": "tx.expired", "message": _expired(chain, transaction)}
+    return document
+
+
+def _expired(chain: Chain, transaction: Transaction) -> str:
+    times = {"valid_until_ms": transaction.body.valid_until_ms, "time_ms": _block_time(chain)}
+    return Rejected("tx.expired", **times).message
+
+
+def _block_time(chain: Chain) -> int:
+    height = chain.height
+    return chain.genesis.time_ms if height == 0 else block_at(chain, height).block.header.time_ms
+
+
+def _fee(chain: Chain, transaction: Transaction) -> int:
+    return transaction_fee(chain.genesis.params.fees, len(transaction.raw), weight_of(transaction.body))
+
+
+def _document(transaction: Transaction | None, identity: bytes, status: str, dev: bool = False) -> dict[str, Any]:
+    body = None if transaction is None else transaction.body
+    return {
+        "tx": identity.hex(),
+        "status": status,
+        "known": True,
+        "sender": None if body is None else record_json("sender", body.sender, dev),
+        "height": None,
+        "index": None,
+        "time_ms": None,
+        "fee_ubeat": "0",
+        "valid_until_ms": None if body is None else body.valid_until_ms,
+        "memo": None if body is None else body.memo,
+        "error": None,
+        "actions": [] if body is None else [action_json(action, dev) for action in body.actions],
+        "events": [],
+        "created": [],
+    }
+
+
+def _error(result: TransactionResult) -> dict[str, Any] | None:
+    """The stored kind in words; the numbers were told when it was refused, and are not kept."""
+    if result.status == "ok":
+        return None
+    known = result.kind in KINDS
+    return {"kind": result.kind, "message": Rejected(result.kind).message if known else result.kind}
+
+
+def _events(chain: Chain, place: Place) -> list[dict[str, Any]]:
+    lists = find_events(chain.store, place.height) or ()
+    if place.index >= len(lists):
+        return []
+    return [
+        {**event_json(event, chain.dev), "text": event_text(event, chain.dev, chain.name)}
+        for event in decode_events(lists[place.index])
+    ]
+
+
+def _created(transaction: Transaction) -> list[dict[str, str]]:
+    """The objects that the actions bring into being; their ids are known before signing."""
+    body = transaction.body
+    found: list[dict[str, str]] = []
+    for index, action in enumerate(body.actions):
+        match action:
+            case RegisterWork() | RegisterRecording() | RegisterDataset():
+                kind = "asset"
+            case CreateOffer():
+                kind = "offer"
+            case BuyLicence():
+                kind = "licence"
+            case AnchorReceipts():
+                found += [{"kind": "receipt", "id": receipt_id(leaf).hex()} for leaf in action.bodies]
+                continue
+            case _:
+                continue
+        found.append({"kind": kind, "id": object_id(kind, body.sender, body.nonce, index).hex()})
+    return found
+
+
+# Messages in JSON
+
+
+def action_json(action: Action, dev: bool) -> dict[str, Any]:
+    """A message as people read it: its kind, then its fields."""
+    return {"kind": kind_of(action), **record_json("", action, dev)}
+
+
+def record_json(name: str, value: Any, dev: bool) -> Any:
+    """A field of a message in JSON: accounts as addresses, content as CIDs, other bytes as hex, amounts as strings."""
+    match value:
+        case Record():
+            return {field: record_json(field, getattr(value, field), dev) for field in value.__struct_fields__}
+        case tuple():
+            return [record_json(name, item, dev) for item in value]
+        case bytes() if not value:
+            return None
+        case bytes() if len(value) != 32:
+            return value.hex()
+        case bytes():
+            return address(value, dev) if name in ACCOUNT_FIELDS else cid(value) if name == "content" else value.hex()
+        case bool():
+            return value
+        case int() if name.endswith("_ubeat") or name.startswith("shares"):
+            return str(value)
+        case _:
+            return value

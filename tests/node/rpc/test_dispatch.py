@@ -1,0 +1,294 @@
+"""JSON-RPC 2.0 as its specification writes it, and what this server adds: typed parameters and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from concento.errors import Broken, Rejected, Unavailable
+from concento.limits import RPC_BODY_BYTES_MAX
+from node.rpc.dispatch import Dispatcher, Method, Params
+from node.rpc.errors import Refused
+
+
+class Two(Params):
+    minuend: int
+    subtrahend: int
+
+
+class Nothing(Params):
+    pass
+
+
+class Any5(Params):
+    a: int = 0
+    b: int = 0
+    c: int = 0
+    d: int = 0
+    e: int = 0
+
+
+class Text(Params):
+    text: str
+    limit: int | None = None
+
+
+def refuse_transaction(_call: Any, _params: Any) -> Any:
+    raise Refused(Rejected("tx.wrong_chain", chain_id="other"), b"\x07" * 32)
+
+
+def raising(error: Exception) -> Any:
+    def run(_call: Any, _params: Any) -> Any:
+        raise error
+
+    return run
+
+
+def table(*methods: Method) -> dict[str, Method]:
+    return {method.name: method for method in methods}
+
+
+def method(name: str, params: type[Params], run: Any) -> Method:
+    return Method(name, name, params, Any, run)
+
+
+SPECIFIED = table(
+    method("subtract", Two, lambda _call, params: params.minuend - params.subtrahend),
+    method("update", Any5, lambda _call, params: None),
+    method("notify_hello", Any5, lambda _call, params: None),
+    method("notify_sum", Any5, lambda _call, params: None),
+    method("sum", Any5, lambda _call, params: params.a + params.b + params.c + params.d + params.e),
+    method("get_data", Nothing, lambda _call, params: ["hello", 5]),
+    method("echo", Text, lambda _call, params: params.text),
+    method("big", Text, lambda _call, params: params.text * 100),
+    method("refuse", Nothing, refuse_transaction),
+    method("missing", Nothing, raising(Rejected("asset.not_found", text="abc"))),
+    method("busy", Nothing, raising(Unavailable("node.busy", count=3))),
+    method("broken", Nothing, raising(Broken("the secret is at /root/{x}", x=1))),
+    method("bug", Nothing, raising(RuntimeError("/etc/passwd"))),
+)
+
+
+def ask(body: str | bytes, answer_bytes_max: int = 10_000_000) -> Any:
+    answer = asyncio.run(Dispatcher[None](SPECIFIED, answer_bytes_max=answer_bytes_max).answer(body, None))
+    return None if answer is None else json.loads(answer)
+
+
+def error_of(body: str, **options: Any) -> dict[str, Any]:
+    found: dict[str, Any] = ask(body, **options)["error"]
+    return found
+
+
+def call(name: str, params: Any = None, identity: Any = 1) -> str:
+    request = {"jsonrpc": "2.0", "method": name, "id": identity}
+    return json.dumps(request if params is None else {**request, "params": params})
+
+
+PARSE_ERROR = {"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": None}
+INVALID = {"jsonrpc": "2.0", "error": {"code": -32600, "message": "Invalid Request"}, "id": None}
+
+# https://www.jsonrpc.org/specification, section 7, in its order and with its own typing errors.
+EXAMPLES: list[tuple[str, Any]] = [
+    (
+        '{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}',
+        {"jsonrpc": "2.0", "result": 19, "id": 1},
+    ),
+    (
+        '{"jsonrpc": "2.0", "method": "subtract", "params": [23, 42], "id": 2}',
+        {"jsonrpc": "2.0", "result": -19, "id": 2},
+    ),
+    (
+        '{"jsonrpc": "2.0", "method": "subtract", "params": {"subtrahend": 23, "minuend": 42}, "id": 3}',
+        {"jsonrpc": "2.0", "result": 19, "id": 3},
+    ),
+    (
+        '{"jsonrpc": "2.0", "method": "subtract", "params": {"minuend": 42, "subtrahend": 23}, "id": 4}',
+        {"jsonrpc": "2.0", "result": 19, "id": 4},
+    ),
+    ('{"jsonrpc": "2.0", "method": "update", "params": [1,2,3,4,5]}', None),
+    ('{"jsonrpc": "2.0", "method": "foobar"}', None),
+    (
+        '{"jsonrpc": "2.0", "method": "foobar", "id": "1"}',
+        {"jsonrpc": "2.0", "error": {"code": -32601, "message": "Method not found"}, "id": "1"},
+    ),
+    ('{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]', PARSE_ERROR),
+    ('{"jsonrpc": "2.0", "method": 1, "params": "bar"}', INVALID),
+    (
+        '[ {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"}, {"jsonrpc": "2.0", "method" ]',
+        PARSE_ERROR,
+    ),
+    ("[]", INVALID),
+    ("[1]", [INVALID]),
+    ("[1,2,3]", [INVALID, INVALID, INVALID]),
+    (
+        """[
+        {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},
+        {"jsonrpc": "2.0", "method": "notify_hello", "params": [7]},
+        {"jsonrpc": "2.0", "method": "subtract", "params": [42,23], "id": "2"},
+        {"foo": "boo"},
+        {"jsonrpc": "2.0", "method": "foo.get", "params": {"name": "myself"}, "id": "5"},
+        {"jsonrpc": "2.0", "method": "get_data", "id": "9"}
+        ]""",
+        [
+            {"jsonrpc": "2.0", "result": 7, "id": "1"},
+            {"jsonrpc": "2.0", "result": 19, "id": "2"},
+            INVALID,
+            {"jsonrpc": "2.0", "error": {"code": -32601, "message": "Method not found"}, "id": "5"},
+            {"jsonrpc": "2.0", "result": ["hello", 5], "id": "9"},
+        ],
+    ),
+    (
+        """[
+        {"jsonrpc": "2.0", "method": "notify_sum", "params": [1,2,4]},
+        {"jsonrpc": "2.0", "method": "notify_hello", "params": [7]}
+        ]""",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_text", "expected"), EXAMPLES)
+def test_every_example_of_the_specification_answers_exactly(request_text: str, expected: Any) -> None:
+    assert ask(request_text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"jsonrpc": "2.0", "method": "sum", "params": [NaN], "id": 1}',
+        '{"jsonrpc": "2.0", "method": "sum", "params": [1e400], "id": 1}',
+        '{"jsonrpc": "2.0", "method": "sum", "params": {"a": 1, "a": 2}, "id": 1}',
+        '{"jsonrpc": "2.0", "method": "sum", "params": [' + "9" * 5_000 + '], "id": 1}',
+        '{"jsonrpc": "2.0", "method": "echo", "params": ["\\ud800"], "id": 1}',
+        '\ufeff{"jsonrpc": "2.0", "method": "sum", "id": 1}',
+        "[" * 100_000,
+        "",
+    ],
+)
+def test_what_two_programs_may_read_differently_is_a_parse_error(text: str) -> None:
+    assert ask(text.encode()) == PARSE_ERROR
+
+
+def test_bytes_that_are_not_utf8_are_a_parse_error() -> None:
+    assert ask(b'{"jsonrpc": "2.0", "method": "echo", "params": ["\xff"], "id": 1}') == PARSE_ERROR
+
+
+@pytest.mark.parametrize("identity", [0, -5, "", "a b", "\u00e9", 2**53 + 1, 10**300, 1.5])
+def test_the_id_comes_back_as_it_was_sent(identity: Any) -> None:
+    assert ask(call("get_data", identity=identity))["id"] == identity
+
+
+def test_an_id_of_null_is_answered_and_no_id_is_not() -> None:
+    assert ask('{"jsonrpc":"2.0","method":"get_data","id":null}') == {
+        "jsonrpc": "2.0",
+        "result": ["hello", 5],
+        "id": None,
+    }
+    assert ask('{"jsonrpc":"2.0","method":"get_data"}') is None
+
+
+@pytest.mark.parametrize("identity", [True, [], {}])
+def test_an_id_of_another_type_is_an_invalid_request(identity: Any) -> None:
+    assert ask(call("get_data", identity=identity)) == INVALID
+
+
+@pytest.mark.parametrize("version", ["1.0", 2.0, None, "2.0 "])
+def test_another_version_is_an_invalid_request_and_keeps_its_id(version: Any) -> None:
+    answer = ask(json.dumps({"jsonrpc": version, "method": "get_data", "id": 7}))
+    assert answer == {**INVALID, "id": 7}
+
+
+@pytest.mark.parametrize("params", ["bar", 1, True])
+def test_parameters_that_are_neither_list_nor_object_are_an_invalid_request(params: Any) -> None:
+    assert ask(call("sum", params, 7)) == {**INVALID, "id": 7}
+
+
+def test_a_notification_of_anything_wrong_is_never_answered() -> None:
+    assert ask('{"jsonrpc":"2.0","method":"subtract","params":{"nope":1}}') is None
+    assert ask('{"jsonrpc":"2.0","method":"bug"}') is None
+
+
+def test_an_unknown_parameter_is_named_with_the_nearest_that_exists() -> None:
+    error = error_of(call("subtract", {"minuend": 1, "subtrahent": 2}))
+    assert error["code"] == -32602
+    assert error["message"] == "subtract has no parameter subtrahent (did you mean subtrahend?)"
+    assert error["data"] == {
+        "kind": "rpc.param_unknown",
+        "hint": "its parameters: minuend, subtrahend",
+        "retryable": False,
+        "field": "subtrahent",
+        "tx": None,
+        "height": None,
+        "numbers": {
+            "method": "subtract",
+            "name": "subtrahent (did you mean subtrahend?)",
+            "names": "minuend, subtrahend",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("params", "kind", "field"),
+    [
+        ({"minuend": 1}, "rpc.param_missing", "subtrahend"),
+        ([1], "rpc.param_missing", "subtrahend"),
+        ([1, 2, 3], "rpc.params_too_many", None),
+        ({"minuend": "1", "subtrahend": 2}, "rpc.param_invalid", "minuend"),
+        ({"minuend": True, "subtrahend": 2}, "rpc.param_invalid", "minuend"),
+        ({"minuend": 1.5, "subtrahend": 2}, "rpc.param_invalid", "minuend"),
+        ({"minuend": None, "subtrahend": 2}, "rpc.param_invalid", "minuend"),
+    ],
+)
+def test_wrong_parameters_say_which_one(params: Any, kind: str, field: str | None) -> None:
+    error = error_of(call("subtract", params))
+    assert (error["code"], error["data"]["kind"], error["data"]["field"]) == (-32602, kind, field)
+
+
+def test_codes_tell_refused_missing_and_unavailable_apart() -> None:
+    refused, missing, busy = error_of(call("refuse")), error_of(call("missing")), error_of(call("busy"))
+    assert (refused["code"], refused["data"]["kind"], refused["data"]["tx"]) == (-32003, "tx.wrong_chain", "07" * 32)
+    assert (missing["code"], missing["data"]["kind"]) == (-32001, "asset.not_found")
+    assert (busy["code"], busy["data"]["kind"], busy["data"]["retryable"]) == (-32005, "node.busy", True)
+    assert busy["data"]["numbers"] == {"count": 3}
+
+
+@pytest.mark.parametrize("name", ["bug", "broken"])
+def test_nothing_of_the_inside_leaves_with_an_internal_error(name: str) -> None:
+    error = error_of(call(name))
+    assert (error["code"], error["message"], error["data"]["kind"]) == (-32603, "Internal error", "internal")
+    assert "/" not in json.dumps(error)
+
+
+def test_a_batch_has_at_most_a_hundred_requests() -> None:
+    assert len(ask("[" + ",".join([call("get_data")] * 100) + "]")) == 100
+    answer = ask("[" + ",".join([call("get_data")] * 101) + "]")
+    assert (answer["error"]["code"], answer["error"]["data"]["kind"]) == (-32005, "rpc.batch_too_long")
+    assert answer["id"] is None
+
+
+def test_a_body_above_the_limit_is_an_error_object() -> None:
+    error = error_of(call("echo", ["x" * RPC_BODY_BYTES_MAX]))
+    assert (error["code"], error["data"]["kind"]) == (-32005, "rpc.body_too_large")
+
+
+def test_an_answer_above_the_limit_is_an_error_object_and_the_rest_of_its_batch_too() -> None:
+    error = error_of(call("big", ["x" * 100]), answer_bytes_max=5_000)
+    assert (error["code"], error["data"]["kind"]) == (-32005, "rpc.answer_too_large")
+    answers = ask("[" + ",".join([call("big", ["x" * 20])] * 4) + "]", answer_bytes_max=5_000)
+    assert ["error" in answer for answer in answers] == [False, False, True, True]
+
+
+def test_requests_are_counted_with_their_outcome() -> None:
+    seen: list[tuple[str, str]] = []
+    dispatcher = Dispatcher[None](SPECIFIED, lambda name, kind, seconds: seen.append((name, kind)))
+    for name in ("get_data", "missing", "nope", "bug"):
+        asyncio.run(dispatcher.answer(call(name), None))
+    assert seen == [
+        ("get_data", "ok"),
+        ("missing", "asset.not_found"),
+        ("unknown", "rpc.method_not_found"),
+        ("bug", "internal"),
+    ]
