@@ -1,0 +1,1 @@
+"""The command line: `concento NOUN VERB`. Talks to a node through `concento.client` alone."""

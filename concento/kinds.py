@@ -102,6 +102,14 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "no id is named @{text} on this machine.{suggestion}",
         "name one with: concento asset add FOLDER --name NAME",
     ),
+    "licence.no_offer": (
+        'no offer of "{title}" permits {purpose}',
+        "see what is offered: concento asset show {asset}",
+    ),
+    "licence.price_high": (
+        "the licence costs {price}, more than the {limit} that --max-price allows",
+        "raise --max-price, or choose another --offer",
+    ),
     "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
     "offer.not_found": ("there is no offer {text}", "see: concento asset show"),
     "peer.message": ("a peer sent what no honest node sends: {reason}", None),

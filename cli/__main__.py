@@ -1,0 +1,5 @@
+"""`python -m cli` is `concento`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,92 @@
+"""The tree of commands, and the one place where whatever goes wrong becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Final
+
+import click
+
+from cli import exits
+from cli.grammar import App
+from cli.printer import Printer
+from cli.settings import Settings
+from concento import __version__
+from concento.errors import ConcentoError
+
+NOUNS: Final[dict[str, tuple[str, str]]] = {
+    "testnet": ("cli.commands.testnet", "A local network: start, look, break, mend."),
+    "node": ("cli.commands.node", "One node: set up, run, status, repair."),
+    "doctor": ("cli.commands.doctor", "Check this machine and this node; says what to do."),
+    "wallet": ("cli.commands.wallet", "Keys, balances, payments."),
+    "identity": ("cli.commands.identity", "Parties and their roles."),
+    "asset": ("cli.commands.asset", "Register and find music."),
+    "licence": ("cli.commands.licence", "Offer, buy and check licences."),
+    "gateway": ("cli.commands.gateway", "Serve licensed files."),
+    "fetch": ("cli.commands.fetch", "Fetch the files of a licensed asset."),
+    "receipt": ("cli.commands.receipt", "Proofs of access."),
+    "earnings": ("cli.commands.earnings", "Who was paid how much, when and why."),
+    "tx": ("cli.commands.tx", "Transactions."),
+    "proof": ("cli.commands.proof", "Proofs that need no trust in a node."),
+    "rpc": ("cli.commands.rpc", "Call any method of a node."),
+    "explain": ("cli.commands.explain", "Say what something is: an id, an address, an error, a file."),
+    "watch": ("cli.commands.watch", "Follow events as they become final."),
+    "completion": ("cli.commands.completion", "Completion for bash, zsh and fish."),
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM has arrived."""
+
+
+def run_command(arguments: list[str]) -> int:
+    """Runs one command line; the exit code. Never raises, never shows a traceback."""
+    settings = Settings()
+    printer = Printer(settings)
+    try:
+        _listen_for_term()
+        code = _tree().main(arguments, prog_name="concento", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else exits.OK
+    except ConcentoError as error:
+        return printer.failure(error)
+    except click.UsageError as error:
+        settings.json = settings.json or "--json" in arguments
+        return printer.usage(error)
+    except (KeyboardInterrupt, click.Abort):
+        printer.note("Interrupted.")
+        return exits.INTERRUPTED
+    except Terminated:
+        return exits.TERMINATED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    except OSError as error:
+        return printer.local(error)
+    except Exception as error:
+        return printer.bug(error)
+
+
+def _tree() -> App:
+    app = App(
+        NOUNS,
+        name="concento",
+        help="A permissioned blockchain for licensed music data.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog="Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in exits.MEANINGS.items()),
+    )
+    return click.version_option(__version__, message="concento %(version)s")(app)
+
+
+def _listen_for_term() -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated

@@ -1,0 +1,87 @@
+"""What people type as terms, prices, layers and roles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cli.nearest import nearest
+from concento.errors import Rejected
+
+if TYPE_CHECKING:
+    from concento.messages.licences import Price
+    from concento.terms import Terms
+
+DAY_MS: Final = 86_400_000
+UNITS_PER_PRICE: Final = 1_000
+"""A metered price is written into the chain per 1,000 units."""
+
+
+def check_purpose(purpose: str) -> None:
+    """Raises Rejected terms.unknown_purpose, naming the one that was probably meant."""
+    from concento.terms import PURPOSES
+
+    if purpose not in PURPOSES:
+        error = Rejected("terms.unknown_purpose", purpose=purpose)
+        meant = nearest(purpose, PURPOSES)
+        error.hint = f"did you mean {meant}?" if meant else "one of: " + ", ".join(PURPOSES)
+        raise error
+
+
+def parse_terms(
+    allow: Sequence[str], deny: Sequence[str], constrained: Sequence[str], duration_days: int | None
+) -> Terms:
+    """Terms that permit what is named; everything else is denied. Raises Rejected, or a usage error."""
+    from concento.terms import make_terms
+
+    named = [*_split(allow), *_split(deny), *_split(constrained)]
+    for purpose in named:
+        check_purpose(purpose)
+        if named.count(purpose) > 1:
+            raise click.UsageError(f"{purpose} is named twice: say it once, in --allow, --constrained or --deny.")
+    if not allow and not constrained:
+        raise click.UsageError("A licence must permit something: say --allow PURPOSE, for example train-generative.")
+    duration_ms = None if duration_days is None else duration_days * DAY_MS
+    return make_terms(tuple(_split(allow)), tuple(_split(constrained)), duration_ms)
+
+
+def parse_pricing(price: str | None, per_access: str | None, per_second: str | None) -> tuple[Price, ...]:
+    """The lines of an offer's pricing; nothing at all means: no offer."""
+    from concento.messages.licences import Price
+    from concento.units import parse_beat
+
+    if per_access and per_second:
+        raise click.UsageError("Use is priced per access or per second, not both.")
+    lines = []
+    if price:
+        amount_ubeat = parse_beat(price)
+        lines.append(Price("one-off", amount_ubeat) if amount_ubeat else Price("free", 0))
+    if per_access:
+        lines.append(Price("per-access", parse_beat(per_access) * UNITS_PER_PRICE))
+    if per_second:
+        lines.append(Price("per-second", parse_beat(per_second) * UNITS_PER_PRICE))
+    return tuple(lines)
+
+
+def parse_layers(text: str) -> int:
+    """The work's part in basis points from "work=50,recording=50". Raises Rejected split.layers_malformed."""
+    parts: dict[str, int] = {}
+    for row in text.split(","):
+        layer, _, percent = row.strip().partition("=")
+        whole, dot, fraction = percent.removesuffix("%").partition(".")
+        digits = whole + fraction
+        if not digits.isascii() or not digits.isdigit() or not whole or len(fraction) > 2 or (dot and not fraction):
+            raise Rejected("split.layers_malformed", text=text)
+        parts[layer] = int(whole) * 100 + int(fraction.ljust(2, "0") or "0")
+    if set(parts) != {"work", "recording"} or sum(parts.values()) != 10_000:
+        raise Rejected("split.layers_malformed", text=text)
+    if parts["work"] in (0, 10_000):
+        raise Rejected("split.layers", work_bps=parts["work"])
+    return parts["work"]
+
+
+def _split(values: Sequence[str]) -> list[str]:
+    """Repeated options and comma-separated lists come to the same."""
+    return [name.strip() for value in values for name in value.split(",") if name.strip()]

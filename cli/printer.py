@@ -1,0 +1,232 @@
+"""The one printer: data on stdout, everything else on stderr; text is made from the object that --json prints.
+
+Nothing else in this program writes to a stream. rich is imported for a terminal only, and never under --json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import click
+
+from cli import exits
+from cli.settings import Settings
+from concento.errors import ConcentoError
+
+GAP: Final = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under headings; columns whose heading stands in `right` hold numbers."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Label and value, one a line, the values aligned."""
+
+    pairs: Sequence[tuple[str, str]]
+
+
+Piece: TypeAlias = str | Table | Facts
+Text = Callable[[Any], Iterable[Piece]]
+"""Renders a document as sentences, facts and tables."""
+
+Advance = Callable[[int], None]
+
+
+class Printer:
+    """Prints one command's outcome."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def result(self, document: Any, text: Text) -> None:
+        """The command's answer."""
+        if self._settings.json:
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            return
+        for piece in text(document):
+            self._piece(piece)
+
+    def item(self, document: Any, text: Callable[[Any], str]) -> None:
+        """One item of a stream: a JSON line, or a line of text."""
+        line = (
+            json.dumps(document, ensure_ascii=False, separators=(",", ":")) if self._settings.json else text(document)
+        )
+        click.echo(line)
+        sys.stdout.flush()
+
+    def raw(self, text: str) -> None:
+        """Data that has its own format, such as CSV or a key file."""
+        click.echo(text, nl=False)
+
+    def note(self, sentence: str) -> None:
+        """A remark for whoever is watching."""
+        if not self._settings.quiet:
+            click.echo(sentence, err=True)
+
+    def detail(self, sentence: str) -> None:
+        """A remark for whoever asked for more with -v."""
+        if self._settings.verbose and not self._settings.quiet:
+            click.echo(sentence, err=True)
+
+    def confirm(self, question: str) -> None:
+        """Goes on only after a yes, or --yes; without a terminal to ask at, that is an error of usage."""
+        if self._settings.yes:
+            return
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"{question} There is no terminal to ask at: say --yes.")
+        click.confirm(question, abort=True, err=True)
+
+    @contextmanager
+    def progress(self, label: str, total: int, unit: str = "bytes") -> Iterator[Advance]:
+        """A bar on a terminal, otherwise nothing."""
+        if self._settings.quiet or self._settings.json or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+            yield lambda count: None
+            return
+        with _bar(label, total, unit) as advance:
+            yield advance
+
+    def failure(self, error: ConcentoError) -> int:
+        """An error of ours or a node's refusal; its exit code."""
+        data = getattr(error, "data", None) or {}
+        numbers = {name: _plain(value) for name, value in error.numbers.items()}
+        details = {
+            "hint": error.hint,
+            "retryable": error.retryable,
+            "field": data.get("field"),
+            "tx": data.get("tx"),
+            "height": data.get("height"),
+            "numbers": numbers,
+        }
+        return self._error(exits.exit_of(error), error.message, error.kind, details, getattr(error, "code", None))
+
+    def usage(self, error: click.UsageError) -> int:
+        """A command line that cannot be understood."""
+        path = error.ctx.command_path if error.ctx else "concento"
+        return self._error(exits.USAGE, error.format_message(), "usage.invalid", {"hint": f"see: {path} --help"})
+
+    def local(self, error: OSError) -> int:
+        """Something on this machine that nobody foresaw: disk, permission."""
+        place = f"{error.filename}: " if error.filename else ""
+        hint = "check the file's owner, the disk and its space: concento doctor"
+        return self._error(exits.LOCAL, f"{place}{error.strerror or error}", "local.os_error", {"hint": hint})
+
+    def bug(self, error: Exception) -> int:
+        """A mistake of this program, in one line."""
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+        sentence = f"this program has a bug: {type(error).__name__}: {error}{place}".replace("\n", " ")
+        return self._error(
+            exits.BUG, sentence, "bug", {"hint": "please report this line and the command that led to it"}
+        )
+
+    def _error(self, code: int, message: str, kind: str, details: dict[str, Any], number: int | None = None) -> int:
+        if self._settings.json:
+            empty: dict[str, Any] = {
+                "hint": None,
+                "retryable": False,
+                "field": None,
+                "tx": None,
+                "height": None,
+                "numbers": {},
+            }
+            data = {"kind": kind, **empty, **details}
+            body = {"code": number or _CODES.get(code, -32603), "message": message, "data": data}
+            click.echo(json.dumps({"error": body, "exit": code}, indent=2, ensure_ascii=False))
+            return code
+        click.echo(f"Error: {message} ({kind})", err=True)
+        if details.get("hint"):
+            click.echo(f"Next:  {details['hint']}", err=True)
+        if details.get("retryable") and code != exits.UNREACHABLE:
+            click.echo("This may be tried again.", err=True)
+        return code
+
+    def _piece(self, piece: Piece) -> None:
+        match piece:
+            case str():
+                click.echo(piece)
+            case Facts(pairs):
+                width = max((len(label) for label, _ in pairs), default=0)
+                for label, value in pairs:
+                    click.echo(f"  {label.ljust(width)}{GAP}{value}")
+            case Table() if _colours():
+                _rich_table(piece)
+            case Table():
+                for line in plain_table(piece):
+                    click.echo(line)
+
+
+_CODES: Final = {
+    exits.BUG: -32603,
+    exits.USAGE: -32602,
+    exits.UNREACHABLE: -32002,
+    exits.REJECTED: -32003,
+    exits.FAILED: -32003,
+    exits.NOT_FOUND: -32001,
+    exits.UNKNOWN_OUTCOME: -32002,
+    exits.REFUSED: -32003,
+    exits.LOCAL: -32002,
+}
+"""The JSON-RPC code of an error that was raised on this side."""
+
+
+def plain_table(table: Table) -> list[str]:
+    """The table as aligned columns, for files and pipes."""
+    rows = [table.header, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
+    right = [heading in table.right for heading in table.header]
+    return [
+        GAP.join(
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _colours() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _rich_table(table: Table) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+    shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for heading in table.header:
+        shown.add_column(heading, justify="right" if heading in table.right else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(RichText(cell) for cell in row))
+    Console(file=sys.stdout).print(shown)
+
+
+@contextmanager
+def _bar(label: str, total: int, unit: str) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,180 @@
+"""Assets and offers as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cli.printer import Facts, Piece, Table
+from cli.text.forms import beat, day, instant, length, more, number, percent, plural, short, size, who, words
+from cli.text.tx import finality
+
+_PRICES = {"one-off": "once", "per-access": "per file", "per-second": "per second of audio", "free": "free"}
+
+
+def added(document: dict[str, Any], title: str, name: str | None) -> Iterator[Piece]:
+    """A folder that is registered now."""
+    recordings = document["recordings"]
+    known = sum(entry["state"] == "known" for entry in recordings)
+    total_ms = sum(entry["duration_ms"] for entry in recordings)
+    some = f", {known} of them known already" if known else ""
+    last = document["txs"][-1] if document["txs"] else None
+    if last is not None and last["status"] == "final":
+        yield f'"{title}" is registered: {plural(len(recordings), "recording")}{some}, {length(total_ms)} of music.'
+        yield finality(last)
+    elif last is not None:
+        yield f'"{title}" is handed in: {plural(len(recordings), "recording")}, {length(total_ms)} of music.'
+    else:
+        yield f'"{title}" was registered before, in full; nothing was to be done.'
+    yield _recordings(recordings)
+    pairs = [("dataset", document["dataset"]), ("offer", document["offer"] or "none")]
+    pairs.append(("fees", f"{beat(document['fee_ubeat'])} in {plural(len(document['txs']), 'transaction')}"))
+    yield Facts(pairs)
+    if document["skipped"]:
+        yield f"{plural(len(document['skipped']), 'file')} could not be taken."
+    yield f"Next: concento asset show {'@' + name if name else short(document['dataset'])}"
+
+
+def planned(document: dict[str, Any], title: str) -> Iterator[Piece]:
+    """What registering would do."""
+    new = sum(entry["state"] == "registered" for entry in document["recordings"])
+    yield f'"{title}" would be registered: {plural(new, "new recording")} of {len(document["recordings"])}.'
+    yield _recordings(document["recordings"])
+    count = document["transactions"]
+    which = "" if count == 1 else " for the first of them"
+    yield Facts([("fee", f"{beat(document['fee_ubeat'])}{which}, {plural(count, 'transaction')}")])
+    yield "Nothing was sent. Next: the same command without --dry-run"
+
+
+def _recordings(recordings: list[dict[str, Any]]) -> Table:
+    rows = [
+        (
+            entry["title"],
+            length(entry["duration_ms"]),
+            f"{entry['sample_rate_hz']} Hz",
+            str(entry["channels"]),
+            size(entry["bytes"]),
+            entry["media_type"].removeprefix("audio/"),
+            entry["state"],
+            short(entry["id"]),
+        )
+        for entry in recordings
+    ]
+    right = frozenset({"LENGTH", "RATE", "CH", "SIZE"})
+    return Table(("TITLE", "LENGTH", "RATE", "CH", "SIZE", "FORMAT", "STATE", "ID"), rows, right)
+
+
+def show(document: dict[str, Any]) -> Iterator[Piece]:
+    """One asset in full."""
+    yield f'"{document["title"]}" is a {document["kind"]} of {who(document["owner"], document.get("owner_name"))}.'
+    registered, facts = document["registered"], document["facts"]
+    pairs = [
+        ("id", document["id"]),
+        ("state", document["state"]),
+        ("registered", f"block {registered['height']}, {instant(registered['time_ms'])}"),
+        ("tags", words(document["tags"])),
+    ]
+    if facts:
+        heard = f"{length(facts['duration_ms'])}, {facts['sample_rate_hz']} Hz, {plural(facts['channels'], 'channel')}"
+        pairs.append(("audio", heard))
+    if document["work"]:
+        pairs.append(("work", document["work"]))
+    if document["members"]:
+        pairs.append(("members", str(document["members"]["count"])))
+    pairs.extend((name.upper(), value) for name, value in document["identifiers"].items() if value)
+    yield Facts(pairs)
+    if document["parts"]:
+        rows = [(part["path"], size(part["bytes"]), part["media_type"], part["cid"]) for part in document["parts"]]
+        yield Table(("FILE", "SIZE", "TYPE", "CID"), rows, frozenset({"SIZE"}))
+    yield from _rights(document)
+    if document["offers"]:
+        yield from offers(document["offers"])
+        yield f"Next: concento licence buy {short(document['id'])} --purpose PURPOSE --max-price BEAT --from WHO"
+
+
+def _rights(document: dict[str, Any]) -> Iterator[Piece]:
+    legs = document["legs"]
+    if len(legs) > 1:
+        parts = [
+            f"{percent(leg['bps'])} {'its own holders' if leg['target'] == 'own' else 'asset ' + short(leg['target'])}"
+            for leg in legs
+        ]
+        yield "Income goes to: " + ", ".join(parts) + "."
+    if document["holders"]:
+        total = int(document["shares_total"] or 0)
+        rows = [
+            (who(entry["holder"], entry.get("name")), f"{int(entry['shares']) * 100 / total:.4f} %" if total else "-")
+            for entry in document["holders"]
+        ]
+        yield Table(("HOLDER", "SHARE"), rows, frozenset({"SHARE"}))
+
+
+def offers(items: list[dict[str, Any]]) -> Iterator[Piece]:
+    """Offers with price and permitted uses."""
+    rows = [
+        (short(offer["id"]), prices(offer["pricing"]), _permitted(offer["purposes"]), day(offer["expires_ms"]))
+        for offer in items
+    ]
+    yield Table(("OFFER", "PRICE", "PERMITS", "UNTIL"), rows)
+
+
+def prices(pricing: list[dict[str, Any]]) -> str:
+    """Every price of an offer; metered ones are kept per 1,000 units."""
+    written = []
+    for line in pricing:
+        amount_ubeat = int(line["price_ubeat"] or 0)
+        if line["model"] == "free":
+            written.append("free")
+            continue
+        unit_ubeat = amount_ubeat if line["model"] == "one-off" else amount_ubeat // 1_000
+        written.append(f"{beat(unit_ubeat)} {_PRICES[line['model']]}")
+    return " + ".join(written)
+
+
+def _permitted(purposes: dict[str, str]) -> str:
+    return words(
+        [name + ("*" if value == "constrained" else "") for name, value in purposes.items() if value != "deny"]
+    )
+
+
+def listed(document: dict[str, Any]) -> Iterator[Piece]:
+    """Assets of somebody."""
+    if not document["items"]:
+        yield "No asset is registered here. Next: concento asset add FOLDER --title T --split WHO=100 --allow PURPOSE"
+        return
+    rows = [
+        (short(item["id"]), item["kind"], item["title"], who(item["owner"], item.get("owner_name")), item["state"])
+        for item in document["items"]
+    ]
+    yield Table(("ID", "KIND", "TITLE", "OWNER", "STATE"), rows)
+    yield from more(document)
+
+
+def found(document: dict[str, Any], purpose: str | None) -> Iterator[Piece]:
+    """What a search has found."""
+    items = document["items"]
+    if not items:
+        yield "Nothing fits. Ask for less: fewer conditions, a higher --max-price."
+        return
+    yield Table(
+        ("ID", "KIND", "TITLE", "OWNER", "MEMBERS", "LENGTH", "PRICE", "TAGS"),
+        [
+            (
+                short(item["id"]),
+                item["kind"],
+                item["title"],
+                who(item["owner"], item["owner_name"]),
+                str(item["members"] or "-"),
+                length(item["duration_ms"]),
+                number(item["price_ubeat"]),
+                words(item["tags"]),
+            )
+            for item in items
+        ],
+        frozenset({"MEMBERS", "LENGTH", "PRICE"}),
+    )
+    if not document["complete"]:
+        yield "The search looked at a part of the catalogue only; narrow it down to see the rest."
+    yield from more(document)
+    example = f"concento licence buy {short(items[0]['id'])} --purpose {purpose or 'PURPOSE'}"
+    yield f"Next: {example} --max-price {number(items[0]['price_ubeat'])} --from WHO"

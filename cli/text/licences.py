@@ -1,0 +1,152 @@
+"""Licences and receipts as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cli.printer import Facts, Piece, Table
+from cli.text.forms import beat, instant, more, number, plural, short, size, who, words
+from cli.text.tx import written
+
+_UNITS = {"access": ("file", "files"), "second": ("second", "seconds")}
+
+
+def offered(document: dict[str, Any], title: str, asset: str) -> Iterator[Piece]:
+    """A new offer."""
+    offer = document["offer"]
+    sentence = f'"{title}" is offered: offer {short(offer)}.'
+    yield from written(document, sentence, f"concento asset show {short(asset)}")
+
+
+def bought(
+    document: dict[str, Any], title: str, purpose: str, price_ubeat: int, buyer: str, asset: str
+) -> Iterator[Piece]:
+    """A new licence."""
+    sentence = f'{buyer} licenses "{title}" for {purpose}: {beat(price_ubeat)}, licence {short(document["licence"])}.'
+    yield from written(document, sentence, f"concento fetch {short(asset)} DIR --from {buyer}")
+
+
+def show(document: dict[str, Any]) -> Iterator[Piece]:
+    """One licence in full."""
+    yield f"Licence {document['id']} is {document['state']}."
+    receipts = document["receipts"]
+    pairs = [
+        ("asset", document["asset"]),
+        ("licensee", who(document["licensee"], document.get("licensee_name"))),
+        ("purposes", words(_names(document["purposes"]))),
+        ("layers", words(document["layers"])),
+        ("price", beat(document["price_ubeat"])),
+        ("deposit", beat(document["deposit_ubeat"])),
+        ("from", instant(document["starts_ms"])),
+        ("until", "without end" if document["expires_ms"] is None else instant(document["expires_ms"])),
+        ("quota", _quota(document["quota"])),
+        ("used", f"{plural(receipts['count'], 'receipt')}, {plural(receipts['units'], 'unit')}"),
+    ]
+    yield Facts(pairs)
+    if receipts["lanes"]:
+        yield Table(
+            ("GATEWAY", "LANE", "LAST SEQ", "UNITS"),
+            [
+                (who(lane["gateway"], lane.get("gateway_name")), str(lane["lane"]), _seq(lane), str(lane["units"]))
+                for lane in receipts["lanes"]
+            ],
+            frozenset({"LANE", "LAST SEQ", "UNITS"}),
+        )
+
+
+def _seq(lane: dict[str, Any]) -> str:
+    return "-" if lane["last_seq"] is None else str(lane["last_seq"])
+
+
+def _names(purposes: Any) -> list[str]:
+    """Purposes as a list, or as an object of name to permission."""
+    if isinstance(purposes, dict):
+        return [name for name, value in purposes.items() if value != "deny"]
+    return list(purposes)
+
+
+def _quota(quota: dict[str, Any]) -> str:
+    unit = _UNITS.get(quota["unit"] or "", (str(quota["unit"]), str(quota["unit"])))[1]
+    if quota["total"] is None:
+        return "without limit"
+    return f"{quota['left']} of {quota['total']} {unit} left"
+
+
+def listed(document: dict[str, Any]) -> Iterator[Piece]:
+    """Licences, one a line."""
+    if not document["items"]:
+        yield "No licence. Next: concento asset search --purpose PURPOSE"
+        return
+    rows = [
+        (
+            short(item["id"]),
+            item.get("title") or short(item["asset"]),
+            who(item["licensee"], item.get("licensee_name")),
+            words(_names(item["purposes"])),
+            number(item["price_ubeat"]),
+            item["state"],
+        )
+        for item in document["items"]
+    ]
+    yield Table(("ID", "ASSET", "LICENSEE", "PURPOSES", "PRICE", "STATE"), rows, frozenset({"PRICE"}))
+    yield from more(document)
+
+
+def checked(document: dict[str, Any], purpose: str) -> Iterator[Piece]:
+    """Yes or no, and why."""
+    if document["allowed"]:
+        yield f"Yes: {purpose} is permitted by licence {short(document['licence'])}, at height {document['height']}."
+        return
+    yield f"No: {purpose} is not permitted ({document['kind']}), at height {document['height']}."
+    if document["hint"]:
+        yield f"Next: {document['hint']}"
+
+
+def receipt(document: dict[str, Any]) -> Iterator[Piece]:
+    """One receipt in full."""
+    batch = document["batch"]
+    where = f"anchored in block {batch['height']}" if batch else "not anchored yet"
+    yield f"Receipt {document['id']} is {where}."
+    signed = [name for name, value in document["signatures"].items() if value]
+    pairs = [
+        ("licence", document["licence"]),
+        ("asset", document["asset"]),
+        ("file", f"{short(document['member'])}, {size(document['bytes'])}, {document['cid']}"),
+        ("gateway", who(document["gateway"], document.get("gateway_name"))),
+        ("licensee", who(document["licensee"], document.get("licensee_name"))),
+        ("purpose", document["purpose"]),
+        ("position", f"seq {document['seq']}"),
+        (
+            "cost",
+            f"{plural(document['units'], 'unit')} ({document['unit'] or 'free'}), {beat(document['amount_ubeat'])}",
+        ),
+        ("signed by", words(signed)),
+    ]
+    if batch:
+        pairs.append(("root", f"{batch['root']} (leaf {batch['index']})"))
+    yield Facts(pairs)
+    yield f"Next: concento receipt verify {short(document['id'])}"
+
+
+def receipts(document: dict[str, Any]) -> Iterator[Piece]:
+    """Receipts, one a line."""
+    if not document["items"]:
+        yield "No receipt is anchored here."
+        return
+    rows = [
+        (
+            short(item["id"]),
+            str(item["batch"]["height"]) if item["batch"] else "-",
+            str(item["seq"]),
+            who(item["gateway"], item.get("gateway_name")),
+            item["purpose"],
+            size(item["bytes"]),
+            str(item["units"]),
+            number(item["amount_ubeat"]),
+        )
+        for item in document["items"]
+    ]
+    right = frozenset({"BLOCK", "SEQ", "SIZE", "UNITS", "BEAT"})
+    yield Table(("ID", "BLOCK", "SEQ", "GATEWAY", "PURPOSE", "SIZE", "UNITS", "BEAT"), rows, right)
+    yield from more(document)
