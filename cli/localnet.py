@@ -251,12 +251,18 @@ def describe(layout: Layout) -> dict[str, Any]:
     """The network as `testnet status` shows it, asked of every node that answers."""
     genesis = parse_genesis(layout.genesis.read_bytes())
     nodes = [_describe_node(layout, name) for name in layout.names]
+    names = {entry.key.hex(): entry.name for entry in genesis.validators.members}
+    best = max(nodes, key=lambda node: node["height"] or 0)
+    proposer = names.get(best["proposer"], best["proposer"])
+    for node in nodes:
+        node["proposing"] = proposer == node["name"]
     living = next((node["rpc"] for node in nodes if node["height"] is not None), None)
     return {
         "chain_id": genesis.chain_id,
         "genesis_hash": genesis.hash.hex(),
         "dev": genesis.dev,
         "home": str(layout.home),
+        "genesis": str(layout.genesis),
         "nodes": nodes,
         "gateway": {
             "url": layout.gateway_url,
