@@ -7,6 +7,7 @@ is not on board yet keeps its money in `due` until an issuer says which account 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from concento.encoding import Natural, Record, encode
@@ -30,19 +31,29 @@ class Due(Record):
 DUES = Kind(b"due/", Due)
 
 
-def pay_out(view: View, tally: Tally, timers_max: int) -> list[Payout]:
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payout, and the lines of this block in it; the rest was due before."""
+
+    payout: Payout
+    lines: Sequence[Line]
+
+
+def pay_out(view: View, tally: Tally, timers_max: int) -> list[Payment]:
     """Pays whoever the block touched and whose time has come, in address order; returns what reached balances."""
     fired = wheel.take(view, WHEEL, view.time_ms, timers_max)
     owed: dict[bytes, list[Line]] = {}
     for account, line in tally.lines:
         owed.setdefault(account, []).append(line)
-    payouts: list[Payout] = []
+    payments: list[Payment] = []
     released = frozenset(fired), frozenset(tally.claimants)
     for holder in sorted({*owed, *tally.touched, *tally.claimants, *fired}):
-        paid = _pay_holder(view, holder, owed.get(holder, []), holder in released[0], holder in released[1])
-        payouts += [] if paid is None else [paid]
-    tokens.bucket_add(view, "royalties", -sum(payout.amount_ubeat for payout in payouts))
-    return payouts
+        lines = owed.get(holder, [])
+        paid = _pay_holder(view, holder, lines, holder in released[0], holder in released[1])
+        if paid is not None:
+            payments.append(Payment(paid, lines))
+    tokens.bucket_add(view, "royalties", -sum(payment.payout.amount_ubeat for payment in payments))
+    return payments
 
 
 def _pay_holder(view: View, holder: bytes, lines: Sequence[Line], fired: bool, claimed: bool) -> Payout | None:

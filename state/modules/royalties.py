@@ -8,7 +8,6 @@ youngest asset first (`cascade.py`), settles share tables (`shares.py`, `settlem
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from msgspec.structs import replace
@@ -18,10 +17,11 @@ from concento.errors import Broken, Rejected
 from concento.genesis import Params
 from concento.limits import LEGS_MAX
 from concento.messages.royalties import Claim, Sweep
-from state.calls import Call, Event, Value
+from state.calls import Call, Event, Finalised, Value
 from state.modules import inbox, payout, settlement, shares, tokens
 from state.modules.cascade import PAYEES, RANKS, WHOLE_BPS, Edge, Leg, Payee, RankOf, drain, find_payee, rank_of
 from state.modules.inbox import Entry
+from state.modules.payout import Payment
 from state.modules.revenue import (
     ALL,
     FROM_SOURCE,
@@ -50,7 +50,7 @@ CLAIM_WEIGHT: Final = shares.PAGE_ROWS + 8
 """A page's rows and what surrounds them."""
 
 EVENTS_MAX: Final = 1_000
-"""Payouts of one block that are told one by one: a sweep of a large table must not flood subscribers."""
+"""Incomes of one block that are told one by one: a sweep of a large table must not flood subscribers."""
 
 _RANK_MAX: Final = 256**inbox.RANK_BYTES - 1
 
@@ -65,14 +65,6 @@ class Waiting(Record):
 
 
 WAITING = Kind(b"settled/", Waiting)
-
-
-@dataclass(frozen=True, slots=True)
-class Finalised:
-    """`rows` are leaves of the block's results list, in order; `events` what subscribers are told."""
-
-    rows: list[bytes]
-    events: list[Event]
 
 
 # What other modules make: tables, assets, payments
@@ -277,9 +269,9 @@ def finalise(view: View, params: Params, weight: int) -> Finalised:
     if drained and not swept:
         sweep(view, tally, generation + 1, spare)
         drain(view, tally, inbox.advance(view), revenue.dust, revenue.work)
-    payouts = payout.pay_out(view, tally, spare)
-    rows = [*tally.rows, *_payout_rows(payouts)]
-    return Finalised([encode(row) for row in rows], _payout_events(payouts))
+    payments = payout.pay_out(view, tally, spare)
+    rows = [*tally.rows, *_payout_rows([payment.payout for payment in payments])]
+    return Finalised([encode(row) for row in rows], _payout_events(view, payments))
 
 
 def _payout_rows(payouts: Sequence[Payout]) -> list[FinalisationRow]:
@@ -288,16 +280,40 @@ def _payout_rows(payouts: Sequence[Payout]) -> list[FinalisationRow]:
     ]
 
 
-def _payout_events(payouts: Sequence[Payout]) -> list[Event]:
-    events = [
-        Event("royalties.paid", {"account": paid.account, "amount_ubeat": paid.amount_ubeat})
-        for paid in payouts[:EVENTS_MAX]
-    ]
-    more = payouts[EVENTS_MAX:]
-    if more:
-        total = sum(paid.amount_ubeat for paid in more)
-        events.append(Event("royalties.paid_more", {"accounts": len(more), "amount_ubeat": total}))
+def _payout_events(view: View, payments: Sequence[Payment]) -> list[Event]:
+    """Who was paid what for which asset, account by account; above a limit, one event for all the rest."""
+    events: list[Event] = []
+    for number, payment in enumerate(payments):
+        if len(events) >= EVENTS_MAX:
+            total = sum(rest.payout.amount_ubeat for rest in payments[number:])
+            fields: dict[str, Value] = {"accounts": len(payments) - number, "amount_ubeat": total}
+            return [*events, Event("royalties.paid_more", fields)]
+        events += _paid_events(view, payment)
     return events
+
+
+def _paid_events(view: View, payment: Payment) -> list[Event]:
+    """One event per table that paid in this block, and one without an asset for what was due before."""
+    earned: dict[int, int] = {}
+    for line in payment.lines:
+        earned[line.table] = earned.get(line.table, 0) + line.amount_ubeat
+    before = payment.payout.amount_ubeat - sum(earned.values())
+    events = [_paid_event(payment, *_owner_of(view, table), amount) for table, amount in earned.items()]
+    return [*events, _paid_event(payment, None, "", before)] if before else events
+
+
+def _paid_event(payment: Payment, asset: bytes | None, layer: str, amount_ubeat: int) -> Event:
+    fields = {"asset": asset, "party": payment.payout.account, "layer": layer, "amount_ubeat": amount_ubeat}
+    return Event("royalties.paid", {**fields})
+
+
+def _owner_of(view: View, table: int) -> tuple[bytes | None, str]:
+    """The asset that a table belongs to and its layer; a vault belongs to none."""
+    record = shares.find_table(view, table)
+    if record.vault:
+        return None, "vault"
+    payee = find_payee(view, record.rank)
+    return payee.asset, payee.layer
 
 
 def _leave(view: View, tally: Tally) -> None:

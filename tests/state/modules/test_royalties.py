@@ -1,0 +1,581 @@
+"""What payments become: the vectors of the protocol page and the story's numbers, to the unit."""
+
+from __future__ import annotations
+
+import pytest
+
+from concento.errors import Broken, Rejected
+from concento.messages.royalties import Claim, Sweep
+from state.modules import identity, inbox, payout, royalties, shares, tokens
+from state.modules.cascade import CEILINGS, Ceiling, Edge, ceiling_key
+from state.modules.revenue import NodeRow, PayoutRow, SettlementRow, StuckRow
+from state.modules.royalties import ALL, OWN, asset_holder, asset_leg, table_leg
+from support.revenue_chain import PAYER, RevenueChain, account, asset_id, holder, make_params, run_until_idle
+
+SPLIT = [(holder("alice"), 700_000), (holder("bea"), 300_000)]
+
+
+def rel(parent: int, bps: int, limited: bool = False) -> Edge:
+    return Edge(parent, bps, ALL, limited)
+
+
+def on_board(chain: RevenueChain, *names: str) -> None:
+    for name in names:
+        tokens.credit(chain.view, account(name), 0, "genesis")
+        chain.view.put(identity.ACCOUNTS, account(name), identity.Account(0, None))
+
+
+def make_album(chain: RevenueChain, tracks: int = 6, splits: list[tuple[bytes, int]] = SPLIT) -> int:
+    """Asset 100: a dataset of recordings 1.., each half of a work of its own; all split alike."""
+    members = []
+    for number in range(1, tracks + 1):
+        work = chain.simple(number + 1_000, splits)
+        own = royalties.new_table(chain.view, splits)
+        members.append(chain.asset(number, "recording", [asset_leg(work, 5_000), table_leg(own, 5_000)]))
+    table = royalties.open_table(chain.view)
+    royalties.add_rows(chain.view, table, [(asset_holder(rank), 1) for rank in members])
+    return chain.asset(100, "members", [table_leg(table, 10_000)])
+
+
+def test_the_sale_of_an_album_reaches_both_people_in_its_own_block() -> None:
+    chain = RevenueChain()
+    on_board(chain, "alice", "bea")
+    make_album(chain)
+    event = chain.sell(100, 40_000_000)
+    chain.finalise()
+    assert event.fields["fee_ubeat"] == 400_000
+    assert (chain.balance("alice"), chain.balance("bea")) == (27_720_000, 11_880_000)
+
+
+def test_the_use_of_an_album_reaches_both_people_exactly() -> None:
+    chain = RevenueChain()
+    on_board(chain, "alice", "bea")
+    make_album(chain)
+    chain.sell(100, 300_000, cause="usage")
+    chain.finalise()
+    assert (chain.balance("alice"), chain.balance("bea")) == (207_900, 89_100)
+
+
+def test_sales_and_uses_add_up_whatever_order_they_come_in() -> None:
+    chain = RevenueChain()
+    on_board(chain, "alice", "bea")
+    make_album(chain)
+    for gross in (40_000_000, 300_000, 40_000_000):
+        chain.sell(100, gross)
+        chain.finalise()
+    chain.sell(100, 300_000)
+    chain.sell(100, 300_000)
+    chain.finalise()
+    assert (chain.balance("alice"), chain.balance("bea")) == (2 * 27_720_000 + 3 * 207_900, 2 * 11_880_000 + 3 * 89_100)
+
+
+def make_graph(chain: RevenueChain) -> dict[str, int]:
+    """The derivation graph of the vectors: R <- T 15 %, S 25 %, M 5 %; T <- M 20 %; M <- D 30 %, D2 10 %."""
+    ranks = {"D": chain.simple(1, [(holder("d5"), 5), (holder("d3"), 3), (holder("d2"), 2)])}
+    ranks["D2"] = chain.simple(2, [(holder("D2"), 1)])
+    ranks["S"] = chain.simple(3, [(holder("S"), 1)])
+    ranks["M"] = chain.simple(4, [(holder("M"), 1)], edges=[rel(ranks["D"], 3_000), rel(ranks["D2"], 1_000)])
+    ranks["T"] = chain.simple(5, [(holder("T"), 1)], edges=[rel(ranks["M"], 2_000)])
+    edges = [rel(ranks["T"], 1_500), rel(ranks["S"], 2_500), rel(ranks["M"], 500)]
+    ranks["R"] = chain.simple(6, [(holder("R"), 1)], edges=edges)
+    return ranks
+
+
+def test_a_remix_pays_its_ancestors_once_each_and_keeps_the_rest() -> None:
+    chain = RevenueChain()
+    ranks = make_graph(chain)
+    chain.sell(6, 1_000_000_007)
+    chain.finalise()
+    keeps = {row.rank: row.keep for row in chain.rows if isinstance(row, NodeRow)}
+    expected = {"R": 544_500_005, "T": 118_800_001, "S": 247_500_001, "M": 47_520_000, "D": 23_760_000, "D2": 7_920_000}
+    assert keeps == {ranks[name]: keep for name, keep in expected.items()}
+    assert tokens.bucket(chain.view, "fees") == 10_000_000
+
+
+def test_members_are_paid_the_floor_of_what_they_earned_in_all() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "d5", "d3", "d2")
+    make_graph(chain)
+    for amount in (23_760_000, 7, 1):
+        chain.sell(1, amount)
+        chain.finalise()
+    assert [chain.balance(name) for name in ("d5", "d3", "d2")] == [11_880_004, 7_128_002, 4_752_001]
+    table = chain.table(1)
+    assert table.credited - table.paid == 1
+
+
+def test_a_third_of_three_units_is_one() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "three")
+    chain.simple(1, [(holder("three"), 3), (holder("six"), 6)])
+    chain.sell(1, 3)
+    chain.finalise()
+    assert chain.balance("three") == 1
+
+
+def test_wrapping_a_remix_into_a_dataset_does_not_shield_it_from_its_parent() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "song", "remix")
+    song = chain.simple(1, [(holder("song"), 1)])
+    remix = chain.simple(2, [(holder("remix"), 1)], edges=[rel(song, 2_500)])
+    chain.simple(3, [(asset_holder(remix), 1)])
+    chain.sell(3, 1_000_000)
+    chain.finalise()
+    assert (chain.balance("song"), chain.balance("remix")) == (250_000, 750_000)
+
+
+def test_a_chain_of_256_ancestors_is_followed_until_nothing_is_left_to_pass() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    rank = chain.simple(1, [(holder("first"), 1)])
+    for number in range(2, 257):
+        rank = chain.simple(number, [(holder("next"), 1)], edges=[rel(rank, 9_000)])
+    chain.sell(256, 10**9)
+    chain.finalise()
+    assert sum(isinstance(row, NodeRow) for row in chain.rows) == 181
+
+
+def test_an_absolute_claim_is_taken_from_sources_only_and_shared_with_the_claimants_parents() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "old", "song", "remix", "set")
+    old = chain.simple(1, [(holder("old"), 1)])
+    song = chain.simple(2, [(holder("song"), 1)], edges=[rel(old, 1_000)])
+    chain.simple(3, [(holder("remix"), 1)], edges=[rel(song, 2_000)], claims=[Edge(song, 1_000, ALL, False)])
+    chain.sell(3, 1_000)
+    chain.finalise()
+    # 100 by the claim and 180 of the remaining 900 by the edge go to the song, which passes on a tenth.
+    assert [chain.balance(name) for name in ("remix", "song", "old")] == [720, 252, 28]
+
+
+def test_a_ceiling_leaves_the_rest_with_the_child() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "song", "remix")
+    song = chain.simple(1, [(holder("song"), 1)])
+    remix = chain.simple(2, [(holder("remix"), 1)], edges=[rel(song, 5_000, limited=True)])
+    chain.view.put(CEILINGS, ceiling_key(remix, song), Ceiling(700))
+    for _ in range(2):
+        chain.sell(2, 1_000)
+        chain.finalise()
+    assert (chain.balance("song"), chain.balance("remix")) == (700, 1_300)
+
+
+def test_the_recording_layer_alone_pays_nothing_to_the_work() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "writer", "singer")
+    work = chain.simple(1, [(holder("writer"), 1)])
+    own = royalties.new_table(chain.view, [(holder("singer"), 1)])
+    chain.asset(2, "recording", [asset_leg(work, 5_000), table_leg(own, 5_000)])
+    chain.sell(2, 1_001, route=OWN)
+    chain.sell(2, 101)
+    chain.finalise()
+    assert (chain.balance("writer"), chain.balance("singer")) == (50, 1_001 + 51)
+
+
+def test_income_below_the_dust_limit_is_parked_until_there_is_enough() -> None:
+    chain = RevenueChain(make_params(dust=10, market_bps=0))
+    on_board(chain, "alice")
+    rank = chain.simple(1, [(holder("alice"), 1)])
+    chain.sell(1, 6)
+    chain.finalise()
+    assert chain.balance("alice") == 0
+    assert chain.view.get(inbox.PARKED, shares.number_key(rank)).src == 6
+    chain.sell(1, 6)
+    chain.finalise()
+    assert chain.balance("alice") == 12
+
+
+def test_a_claim_pays_out_parked_income() -> None:
+    chain = RevenueChain(make_params(dust=10, market_bps=0))
+    on_board(chain, "alice")
+    chain.simple(1, [(holder("alice"), 1)])
+    chain.sell(1, 6)
+    chain.finalise()
+    claim(chain, 1)
+    chain.finalise()
+    assert chain.balance("alice") == 6
+    assert not chain.all(inbox.PARKED)
+
+
+def claim(chain: RevenueChain, number: int, page: int = 0, sender: bytes = PAYER) -> None:
+    message = Claim(asset_id(number), 0, page)
+    royalties.check_claim(chain.view, chain.call(), message)
+    royalties.apply_claim(chain.view, chain.call(sender), message)
+
+
+def people(count: int) -> list[tuple[bytes, int]]:
+    return [(holder(f"p{number}"), 1 + number % 3) for number in range(count)]
+
+
+def test_a_table_of_many_pages_is_paid_over_several_blocks_and_every_row_gets_its_part() -> None:
+    chain = RevenueChain(make_params(market_bps=0, v_min=100, block_weight=0, row_threshold=1))
+    rows = people(1_000)
+    on_board(chain, *(f"p{number}" for number in range(1_000)))
+    chain.simple(1, rows)
+    chain.sell(1, 10_000_000)
+    total = sum(count for _, count in rows)
+    blocks = run_until_idle(chain, 20)
+    assert blocks > 3
+    paid = [chain.balance(f"p{number}") for number in range(1_000)]
+    assert paid == [10_000_000 * count // total for _, count in rows]
+
+
+def test_nobody_waits_for_the_sweep_of_a_larger_table() -> None:
+    chain = RevenueChain(make_params(market_bps=0, v_min=300, block_weight=0, row_threshold=1))
+    on_board(chain, "first", "last")
+    chain.simple(1, [*people(2_000), (holder("first"), 1)])
+    chain.simple(2, [*people(100), (holder("last"), 1)])
+    chain.sell(1, 10**9)
+    chain.sell(2, 10**9)
+    chain.finalise()
+    # The next block sweeps a turn of the large table, and then the small one has its turn.
+    chain.finalise()
+    assert chain.balance("last") > 0
+    assert chain.balance("first") == 0
+
+
+def test_a_credit_below_the_threshold_waits_until_somebody_pays_for_the_sweep() -> None:
+    chain = RevenueChain(make_params(market_bps=0, row_threshold=1_000))
+    on_board(chain, "p0", "p99")
+    chain.simple(1, people(100))
+    chain.sell(1, 50_000)
+    run_until_idle(chain, 5)
+    assert chain.balance("p99") == 0
+    claim(chain, 1, page=1)
+    chain.finalise()
+    assert chain.balance("p99") > 0
+    assert chain.balance("p0") == 0
+    message = Sweep(asset_id(1), 0, 100)
+    royalties.check_sweep(chain.view, chain.call(), message)
+    royalties.apply_sweep(chain.view, chain.call(), message)
+    run_until_idle(chain, 5)
+    assert chain.balance("p0") > 0
+
+
+def test_a_sweep_must_be_paid_for_every_row() -> None:
+    chain = RevenueChain()
+    chain.simple(1, people(100))
+    with pytest.raises(Rejected) as refusal:
+        royalties.check_sweep(chain.view, chain.call(), Sweep(asset_id(1), 0, 99))
+    assert refusal.value.kind == "royalties.rows_few"
+    assert royalties.weigh_sweep(Sweep(asset_id(1), 0, 100)) > 200
+
+
+def test_a_claim_names_a_leg_with_a_table_and_a_page_of_it() -> None:
+    chain = RevenueChain()
+    work = chain.simple(1, [(holder("writer"), 1)])
+    own = royalties.new_table(chain.view, SPLIT)
+    chain.asset(2, "recording", [asset_leg(work, 5_000), table_leg(own, 5_000)])
+    refused = {
+        "royalties.not_sealed": Claim(asset_id(3), 0, 0),
+        "royalties.no_leg": Claim(asset_id(2), 0, 0),
+        "royalties.no_page": Claim(asset_id(2), 1, 1),
+    }
+    for kind, message in refused.items():
+        with pytest.raises(Rejected) as refusal:
+            royalties.check_claim(chain.view, chain.call(), message)
+        assert refusal.value.kind == kind
+    with pytest.raises(Rejected):
+        royalties.check_claim(chain.view, chain.call(), Claim(asset_id(2), 2, 0))
+
+
+def test_an_asset_that_is_not_sealed_cannot_be_paid() -> None:
+    chain = RevenueChain()
+    with pytest.raises(Rejected) as refusal:
+        royalties.pay_asset(chain.view, chain.call(), asset_id(1), 1, "sale", bytes(32), PAYER)
+    assert refusal.value.kind == "royalties.not_sealed"
+
+
+def test_income_before_a_transfer_of_shares_is_the_sellers() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice", "bea", "carol")
+    chain.simple(1, SPLIT)
+    chain.sell(1, 1_001)
+    chain.finalise()
+    royalties.transfer_shares(chain.view, 1_000, 1, (0, holder("alice")), (0, holder("carol")), 700_000)
+    chain.sell(1, 1_000)
+    chain.finalise()
+    # The sale is in the block of the transfer: its income belongs to the holders after the block's transactions.
+    assert [chain.balance(name) for name in ("alice", "bea", "carol")] == [700, 600, 700]
+
+
+def test_a_transfer_settles_a_page_of_a_large_table_first() -> None:
+    chain = RevenueChain(make_params(market_bps=0, row_threshold=10**6))
+    on_board(chain, "p1", "p99", "carol")
+    chain.simple(1, people(100))
+    chain.sell(1, 199_000)
+    chain.finalise()
+    royalties.transfer_shares(chain.view, 10**6, 1, (0, holder("p1")), (1, holder("carol")), 2)
+    chain.finalise()
+    total = chain.table(1).total
+    assert chain.balance("p1") == 199_000 * 2 // total
+    assert chain.balance("p99") == 199_000 // total
+    assert chain.table(1).rows == 101
+    chain.sell(1, 199_000)
+    chain.finalise()
+    claim(chain, 1, page=1)
+    chain.finalise()
+    assert chain.balance("carol") == 199_000 * 2 // total
+
+
+def test_more_shares_than_are_held_cannot_be_moved() -> None:
+    chain = RevenueChain()
+    chain.simple(1, SPLIT)
+    with pytest.raises(Rejected) as refusal:
+        royalties.transfer_shares(chain.view, 1, 1, (0, holder("bea")), (0, holder("carol")), 300_001)
+    assert refusal.value.kind == "royalties.shares_short"
+
+
+def test_a_split_never_gets_a_65th_row() -> None:
+    chain = RevenueChain()
+    chain.simple(1, people(64))
+    with pytest.raises(Rejected) as refusal:
+        royalties.transfer_shares(chain.view, 1, 1, (0, holder("p1")), (0, holder("carol")), 1)
+    assert refusal.value.kind == "royalties.split_full"
+
+
+def test_a_table_never_gets_a_holder_that_is_younger_than_its_asset() -> None:
+    chain = RevenueChain()
+    chain.simple(1, SPLIT)
+    younger = chain.simple(2, SPLIT)
+    with pytest.raises(Rejected) as refusal:
+        royalties.transfer_shares(chain.view, 1, 1, (0, holder("bea")), (0, asset_holder(younger)), 1)
+    assert refusal.value.kind == "royalties.holder_too_young"
+
+
+def test_a_row_that_was_sold_out_is_used_again() -> None:
+    chain = RevenueChain()
+    chain.simple(1, people(64))
+    royalties.transfer_shares(chain.view, 1, 1, (0, holder("p1")), (0, holder("p2")), 2)
+    royalties.transfer_shares(chain.view, 1, 1, (0, holder("p2")), (0, holder("carol")), 5)
+    chain.finalise()
+    assert chain.table(1).rows == 64
+
+
+def test_a_vault_shares_what_it_holds_among_its_accounts() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice", "bea", "carol")
+    chain.simple(1, SPLIT)
+    vault = royalties.new_table(chain.view, [(holder("bea"), 1), (holder("carol"), 2)], vault=True)
+    royalties.transfer_shares(chain.view, 1, 1, (0, holder("bea")), (0, shares.table_holder(vault)), 300_000)
+    chain.sell(1, 1_000)
+    chain.finalise()
+    assert [chain.balance(name) for name in ("alice", "bea", "carol")] == [700, 100, 200]
+
+
+def policy(chain: RevenueChain, name: str, mode: str, amount: int = 0, period_ms: int = 0) -> None:
+    chain.view.put(identity.PAYOUTS, account(name), identity.Payout(mode, amount, period_ms))
+    royalties.touch(chain.view, account(name))
+
+
+def due(chain: RevenueChain, name: str) -> int:
+    found = chain.view.find(payout.DUES, account(name))
+    return 0 if found is None else found.amount_ubeat
+
+
+def test_an_account_that_asked_for_larger_sums_is_paid_once_they_are_reached() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice")
+    chain.simple(1, [(holder("alice"), 1)])
+    policy(chain, "alice", "min", amount=1_000)
+    chain.sell(1, 999)
+    chain.finalise()
+    assert (chain.balance("alice"), due(chain, "alice")) == (0, 999)
+    chain.sell(1, 1)
+    chain.finalise()
+    assert (chain.balance("alice"), due(chain, "alice")) == (1_000, 0)
+
+
+def test_a_claim_by_the_holder_overrides_the_policy_and_by_another_does_not() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice")
+    chain.simple(1, [(holder("alice"), 1)])
+    policy(chain, "alice", "min", amount=1_000)
+    chain.sell(1, 10)
+    chain.finalise()
+    claim(chain, 1)
+    chain.finalise()
+    assert chain.balance("alice") == 0
+    claim(chain, 1, sender=account("alice"))
+    chain.finalise()
+    assert chain.balance("alice") == 10
+
+
+def test_an_account_that_asked_for_a_period_is_paid_at_its_end() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice")
+    chain.simple(1, [(holder("alice"), 1)])
+    policy(chain, "alice", "every", period_ms=60_000)
+    start = chain.time_ms
+    for _ in range(2):
+        chain.sell(1, 10)
+        chain.finalise()
+    assert chain.balance("alice") == 0
+    chain.view.time_ms = start // 60_000 * 60_000 + 59_999
+    chain.finalise()
+    assert chain.balance("alice") == 0
+    chain.view.time_ms = start // 60_000 * 60_000 + 60_000
+    chain.finalise()
+    assert chain.balance("alice") == 20
+    assert not chain.all(payout.DUES)
+
+
+def test_timers_that_do_not_fit_a_block_fire_in_the_next() -> None:
+    chain = RevenueChain(make_params(market_bps=0, v_min=3, block_weight=0))
+    names = [f"p{number}" for number in range(8)]
+    on_board(chain, *names)
+    chain.simple(1, [(holder(name), 1) for name in names])
+    for name in names:
+        policy(chain, name, "every", period_ms=60_000)
+    chain.sell(1, 80)
+    chain.finalise()
+    paid = []
+    for _ in range(3):
+        chain.view.time_ms += 60_000
+        chain.finalise()
+        paid.append(sum(chain.balance(name) for name in names))
+    assert paid == [30, 60, 80]
+
+
+def test_a_policy_set_back_to_now_pays_what_waited() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice")
+    chain.simple(1, [(holder("alice"), 1)])
+    policy(chain, "alice", "min", amount=1_000)
+    chain.sell(1, 10)
+    chain.finalise()
+    policy(chain, "alice", "now")
+    chain.finalise()
+    assert chain.balance("alice") == 10
+
+
+def test_a_holder_who_is_not_on_board_is_paid_when_an_issuer_binds_an_account() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice")
+    chain.simple(1, [(holder("somebody"), 1)])
+    chain.sell(1, 10)
+    chain.finalise()
+    assert (chain.balance("somebody"), due(chain, "somebody")) == (0, 10)
+    chain.view.put(identity.BINDINGS, account("somebody"), identity.Binding(account("alice")))
+    royalties.touch(chain.view, account("somebody"))
+    chain.finalise()
+    assert (chain.balance("somebody"), chain.balance("alice")) == (0, 10)
+    chain.sell(1, 5)
+    chain.finalise()
+    assert chain.balance("alice") == 15
+
+
+def test_work_beyond_the_budget_goes_on_in_the_next_block_and_new_sales_wait_their_turn() -> None:
+    chain = RevenueChain(make_params(market_bps=0, work=1))
+    on_board(chain, *(f"n{number}" for number in range(5)))
+    rank = chain.simple(1, [(holder("n0"), 1)])
+    for number in range(2, 6):
+        rank = chain.simple(number, [(holder(f"n{number - 1}"), 1)], edges=[rel(rank, 5_000)])
+    chain.sell(5, 16_000)
+    chain.finalise()
+    assert [chain.balance(f"n{number}") for number in range(5)] == [0, 0, 0, 0, 8_000]
+    chain.sell(5, 16_000)
+    for _ in range(4):
+        chain.finalise()
+    # The first sale has reached the oldest asset before the second is looked at.
+    assert [chain.balance(f"n{number}") for number in range(5)] == [1_000, 1_000, 2_000, 4_000, 8_000]
+    run_until_idle(chain, 8)
+    assert [chain.balance(f"n{number}") for number in range(5)] == [2_000, 2_000, 4_000, 8_000, 16_000]
+
+
+def test_a_lost_record_stops_its_own_income_only() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice", "bea")
+    chain.simple(1, [(holder("alice"), 1)])
+    lost = chain.simple(2, [(holder("bea"), 1)])
+    chain.finalise()
+    del chain.state[b"rank/" + shares.number_key(lost)]
+    chain.view = chain._next_view()
+    chain.sell(1, 10)
+    chain.sell(2, 10)
+    chain.finalise()
+    assert (chain.balance("alice"), chain.balance("bea")) == (10, 0)
+    assert StuckRow(lost, 0, 0) in chain.rows
+    chain.sell(1, 10)
+    chain.finalise()
+    assert chain.balance("alice") == 20
+
+
+def test_a_lost_page_stops_its_own_rows_only() -> None:
+    chain = RevenueChain(make_params(market_bps=0, row_threshold=1))
+    on_board(chain, "p1", "p99")
+    chain.simple(1, people(100))
+    chain.finalise()
+    lost = b"page/" + shares.page_key(1, 0)
+    kept = chain.state.pop(lost)
+    chain.view = chain._next_view()
+    chain.sell(1, 10_000)
+    royalties.finalise(chain.view, chain.params, 0)
+    royalties.finalise(chain.view, chain.params, 0)
+    assert (chain.balance("p1"), chain.balance("p99")) == (0, 10_000 // chain.table(1).total)
+    assert kept
+
+
+def test_a_table_that_can_count_no_further_keeps_the_income_where_it_is() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    rank = chain.simple(1, [(holder("alice"), 1)])
+    full = 2**63 - 5
+    table = chain.table(1)
+    rich = shares.Table(**{**{name: getattr(table, name) for name in table.__struct_fields__}, "credited": full})
+    chain.view.put(shares.TABLES, shares.number_key(1), rich)
+    chain.sell(1, 10)
+    finalised = royalties.finalise(chain.view, chain.params, 0)
+    assert len(finalised.rows) == 1
+    assert inbox.highest(chain.view, 1) is None
+    assert chain.view.get(inbox.INBOXES, shares.number_key(1) + shares.number_key(rank)).entries[0].src == 10
+
+
+def test_a_block_with_nothing_to_do_changes_no_record() -> None:
+    chain = RevenueChain()
+    on_board(chain, "alice", "bea")
+    make_album(chain)
+    chain.sell(100, 40_000_000)
+    chain.finalise()
+    before = dict(chain.state)
+    chain.finalise()
+    assert chain.state == before
+    assert chain.rows == []
+
+
+def test_rows_tell_of_every_node_page_and_payout() -> None:
+    chain = RevenueChain()
+    on_board(chain, "alice", "bea")
+    make_album(chain, tracks=2)
+    chain.sell(100, 1_000_000)
+    finalised = chain.finalise()
+    nodes = [row for row in chain.rows if isinstance(row, NodeRow)]
+    assert [row.rank for row in nodes] == sorted((row.rank for row in nodes), reverse=True)
+    assert len(nodes) == 5
+    assert sum(isinstance(row, SettlementRow) for row in chain.rows) == 5
+    payouts = [paid for row in chain.rows if isinstance(row, PayoutRow) for paid in row.payouts]
+    assert [paid.amount_ubeat for paid in payouts] == [chain.balance(name) for name in _by_address("alice", "bea")]
+    told = [event.fields["amount_ubeat"] for event in finalised.events]
+    assert sum(told) == 990_000
+    assert all(event.kind == "royalties.paid" for event in finalised.events)
+
+
+def _by_address(*names: str) -> list[str]:
+    return sorted(names, key=account)
+
+
+def test_ten_times_the_holders_do_not_make_a_payment_slower() -> None:
+    counts = []
+    for holders in (100, 1_000):
+        chain = RevenueChain(make_params(v_min=1, block_weight=0))
+        chain.simple(1, people(holders))
+        chain.finalise()
+        chain.sell(1, 1_000)
+        before = chain.view.mark()
+        royalties.finalise(chain.view, chain.params, 0)
+        counts.append(chain.view.mark() - before)
+    assert counts[0] == counts[1]
+
+
+def test_the_makers_of_an_asset_cannot_promise_more_than_it_earns() -> None:
+    chain = RevenueChain()
+    parent = chain.simple(1, SPLIT)
+    with pytest.raises(Broken):
+        chain.simple(2, SPLIT, edges=[rel(parent, 6_000)], claims=[Edge(parent, 4_001, ALL, False)])
