@@ -25,22 +25,74 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "amount.decimals": ("amount {text} has more than 6 decimals", "1 BEAT has 6 decimals; round the amount"),
     "amount.malformed": ("{text} is not an amount of BEAT", "write for example 12.50"),
     "amount.range": ("amount {amount} is outside {minimum} to {maximum} ubeat", None),
+    "asset.description_invalid": ("{field} cannot be written so: {reason}", None),
+    "asset.duplicate_content": (
+        "{path} is registered already, as asset {asset} of {owner}",
+        "see: concento asset show {asset}",
+    ),
+    "asset.exists": ("asset {asset} is registered already", "see: concento asset show {asset}"),
+    "asset.identifier_invalid": ("{text} is not an {scheme}: {reason}", None),
+    "asset.leg_not_a_work": ("asset {asset} is a {asset_kind}; only works stand behind a recording", None),
+    "asset.legs_order": ("legs are works, each once, and then the recording's own table", None),
+    "asset.legs_sum": (
+        "the legs sum to {total} bps, not to {expected}, or one carries nothing",
+        "write for example --layers work=50,recording=50",
+    ),
     "asset.not_found": ("there is no asset {text}", "see: concento asset search"),
+    "asset.not_owner": ("asset {asset} belongs to {owner}", "see: concento asset show {asset}"),
+    "asset.not_sealed": (
+        "asset {asset} is a dataset that is still open",
+        "its owner finishes it with: concento asset add, which seals it",
+    ),
+    "asset.not_sublicensable": (
+        "asset {asset} belongs to {owner}, and its terms do not let others license it on",
+        "ask its owner, or leave it out: concento asset show {asset}",
+    ),
+    "asset.part_invalid": ("file {path} cannot be registered: {reason}", None),
+    "asset.retired": (
+        "asset {asset} is retired: what was sold stays valid, nothing new is sold",
+        "find another: concento asset search",
+    ),
+    "asset.split_order": ("the rows of {field} must be sorted by account, each account once", None),
+    "asset.split_sum": (
+        "the shares of {field} sum to {total}, not to {expected}",
+        "write for example --split alice=70,bea=30",
+    ),
+    "asset.version_stale": (
+        "version {given} does not follow version {version} of asset {asset}",
+        "read it again: concento asset show {asset}",
+    ),
     "audio.repeated": ("{path} has the same bytes as {other}", None),
     "audio.silent": ("{path} contains no samples", None),
     "audio.truncated": ("{path} is cut short: {reason}", "copy the file again from its source"),
     "audio.unreadable": ("{path} cannot be decoded: {reason}", "WAV, FLAC, OGG, MP3 and AIFF files can be registered"),
     "batch.invalid": ("the batch is not valid: {reason}", None),
+    "block.full": ("the block at height {height} has no room left for this transaction", "it stays pending; wait"),
     "block.invalid": ("block {height} is not valid: {reason}", None),
     "block.not_found": ("there is no block {text}; the newest is {height}", None),
     "block.pruned": ("block {text} is no longer kept; the oldest is {oldest_height}", "ask an archive node"),
     "cid.malformed": ("{text} is not a CID of this network (CIDv1, raw, sha2-256)", "a CID looks like bafkrei..."),
     "commit.invalid": ("the commit of block {height} does not prove finality: {reason}", None),
+    "dataset.curator_splits": (
+        "with {member_bps} bps for the members the curator's splits must take the rest, and only the rest",
+        None,
+    ),
+    "dataset.empty": ("dataset {dataset} has no members", "add some with: concento asset add FOLDER"),
+    "dataset.member_kind": ("asset {member} is a {asset_kind}; a dataset holds recordings and datasets", None),
+    "dataset.member_twice": ("asset {member} is a member of dataset {dataset} already", None),
+    "dataset.member_without_duration": ("asset {member} has no duration to weigh it by", "use rule equal or bytes"),
+    "dataset.nested_many": ("{count} datasets would be inside this one, at most {count_max} are possible", None),
     "dataset.no_audio": (
         "no file in {path} can be registered ({skipped} could not be read)",
         "WAV, FLAC, OGG, MP3 and AIFF files can be registered",
     ),
     "dataset.no_folder": ("{path} is not a folder", "name the folder that holds the audio files"),
+    "dataset.not_a_dataset": ("asset {asset} is not a dataset", "see: concento asset show {asset}"),
+    "dataset.sealed": (
+        "dataset {dataset} is sealed: its members are fixed",
+        "register a new version that names this one as a member",
+    ),
+    "dataset.weight_range": ("the members would weigh {weight}, at most {weight_max} is possible", None),
     "encoding.invalid": ("these bytes are not a valid {what}: {reason}", None),
     "encoding.not_canonical": ("these bytes are a {what}, but not in its one canonical form", None),
     "encoding.too_large": ("{what} has {bytes} bytes, at most {bytes_max} are allowed", None),
@@ -53,6 +105,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "fetch.lane_used": ("lane {lane} has been used before", "fetch again: every run opens a lane of its own"),
     "fetch.path_unsafe": ("the path {path} would leave the target folder", None),
     "fetch.receipt_wrong": ("the gateway's receipt is wrong: {reason}", "fetch from another gateway"),
+    "file.exists": ("{path} exists already", "choose another name, or remove it first"),
     "file.unreadable": ("{path} cannot be read: {reason}", None),
     "file.unwritable": ("{path} cannot be written: {reason}", "check the folder's owner, its disk and its space"),
     "gateway.content_changed": (
@@ -86,12 +139,43 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "ask the gateway for the state of the lane",
     ),
     "genesis.invalid": ("genesis is not valid: {field}: {reason}", "see docs/protocol/genesis.md for every field"),
-    "id.ambiguous": ("{text} is the beginning of {count} ids", "type more of it"),
-    "id.malformed": ("{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them", None),
+    "genesis.missing": (
+        "there is no genesis file in {home}",
+        "name one with --genesis FILE; get it from somebody you trust, not from the node you check",
+    ),
     "guard.exists": (
         "this node has a signing guard already",
         "keep it: a second one could sign what the first one forbids",
     ),
+    "id.ambiguous": ("{text} is the beginning of {count} ids", "type more of it"),
+    "id.malformed": ("{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them", None),
+    "identity.issuer_in_genesis_only": ("role issuer is given and taken in genesis only", None),
+    "identity.name_differs": (
+        "this account is the party {name}, not {given}",
+        "use the name and kind under which it was admitted; only roles are added",
+    ),
+    "identity.name_taken": ("another party is called {name}", "choose another name"),
+    "identity.not_a_placeholder": (
+        "{account} is no placeholder: it holds money, is a party, or is bound already",
+        None,
+    ),
+    "identity.not_on_board": (
+        "{account} cannot stand behind a placeholder: it holds no money and is no party, or is a placeholder itself",
+        "admit it first with: concento identity admit WHO --role ROLE",
+    ),
+    "identity.party_required": (
+        "account {account} is not an admitted party",
+        "ask an issuer for: concento identity admit WHO --role ROLE",
+    ),
+    "identity.payout_invalid": (
+        "payout {mode} with amount {amount_ubeat} and period {period_ms} ms is not possible",
+        "min takes an amount, every a period of at least {period_ms_min} ms, now neither",
+    ),
+    "identity.role_required": (
+        "account {account} does not have role {role}",
+        "ask an issuer for: concento identity admit WHO --role {role}",
+    ),
+    "identity.roles_invalid": ("roles must be sorted and distinct", None),
     "json.invalid": ("this is not valid {what}: {reason}", None),
     "key.invalid": ("public key {key} is not a usable Ed25519 key", "make a new key with: concento wallet new NAME"),
     "key.unknown_form": (
@@ -102,17 +186,83 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "no id is named @{text} on this machine.{suggestion}",
         "name one with: concento asset add FOLDER --name NAME",
     ),
+    "lane.closed": ("this lane of licence {licence} is closed", "open another: concento fetch does"),
+    "lane.closing": ("lane {lane} of licence {licence} is closing already", None),
+    "lane.no_units": ("lane {lane} would lock no units", "name how many accesses or seconds it is for"),
+    "lane.not_found": (
+        "licence {licence} has no lane {lane} at gateway {gateway}",
+        "the licensee opens one first: concento fetch does",
+    ),
+    "lane.taken": (
+        "lane {lane} of licence {licence} is {state}, or has another key",
+        "use a lane number that was never used",
+    ),
+    "lane.too_many": (
+        "licence {licence} has {lanes_max} open lanes already",
+        "close one first; a lane is free again after its anchor window",
+    ),
+    "lane.units_range": ("lane {lane} would lock more than {units_max} units", None),
+    "licence.deposit_locked": (
+        "{free} ubeat of the deposit of licence {licence} are free, not {amount}",
+        "close its lanes first; what they lock is free after their anchor window",
+    ),
+    "licence.deposit_low": (
+        "{units} units do not fit the deposit: {free_ubeat} ubeat of it are free, {missing_ubeat} are missing",
+        "concento fetch adds to the deposit of licence {licence} by itself, or open fewer units",
+    ),
+    "licence.deposit_unneeded": (
+        "offer {text} has no price for use, so a deposit would never be needed",
+        "leave the deposit out",
+    ),
+    "licence.ended": ("licence {licence} is {state} already", "see: concento licence show {licence}"),
+    "licence.exhausted": (
+        "all {units} units of licence {licence} are used",
+        "buy another one: concento licence show {licence}",
+    ),
+    "licence.exists": ("licence {licence} is bought already", "see: concento licence show {licence}"),
+    "licence.expired": (
+        "licence {licence} expired at {expires_ms}, block time is {time_ms}",
+        "buy another one: concento licence show {licence}",
+    ),
     "licence.no_offer": (
         'no offer of "{title}" permits {purpose}',
         "see what is offered: concento asset show {asset}",
+    ),
+    "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
+    "licence.not_yours": (
+        "licence {licence} belongs to {licensee}",
+        "see your own: concento licence list",
+    ),
+    "licence.own_asset": ("asset {asset} is your own, it needs no licence", None),
+    "licence.price_above_max": (
+        "the price is {price} BEAT, more than the {price_max} BEAT that the buyer allows",
+        "concento licence buy {asset} --purpose {purpose} --max-price {price}",
     ),
     "licence.price_high": (
         "the licence costs {price}, more than the {limit} that --max-price allows",
         "raise --max-price, or choose another --offer",
     ),
-    "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
-    "offer.not_found": ("there is no offer {text}", "see: concento asset show"),
-    "peer.message": ("a peer sent what no honest node sends: {reason}", None),
+    "licence.quota_low": (
+        "licence {licence} has {free} units free, not {units}",
+        "open fewer units, or close another lane",
+    ),
+    "licence.required": (
+        "no licence for asset {asset} permits {purpose}",
+        "concento licence buy {asset} --purpose {purpose} --max-price {price}",
+    ),
+    "licence.revoked": ("licence {licence} was revoked: {cause}", "see: concento licence show {licence}"),
+    "licence.terms_changed": (
+        "offer {offer} has terms {found}, not the {expected} that the buyer saw",
+        "read the offer again, then buy",
+    ),
+    "licence.tier_required": (
+        "this licence is for buyers of tier {tier}, which no issuer attests on this network",
+        None,
+    ),
+    "licence.wrong_purpose": (
+        "the offer for asset {asset} does not permit {purpose}",
+        "find one that does: concento asset search --purpose {purpose}",
+    ),
     "node.config_invalid": ("setting {field}: {reason}", "see: concento node run --help"),
     "node.genesis_foreign": (
         "the files in {path} belong to chain {found}, the genesis is of {expected}",
@@ -138,15 +288,71 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "node.key_open": ("the key {path} can be read by others (mode {mode})", "run: chmod 600 {path}"),
     "node.locked": ("the node in {path} is running already, as process {pid}", "stop it first: kill {pid}"),
     "node.optimised": ("a node does not run under python -O, which removes checks", "start it without -O"),
+    "offer.closed": ("offer {offer} is closed", "see the open ones: concento asset search"),
+    "offer.exclusive": (
+        "exclusive licences cannot be offered: an asset may be licensed through any dataset that holds it",
+        "offer it without exclusivity, with a supply of 1 if you like",
+    ),
+    "offer.exists": ("offer {offer} exists already", None),
+    "offer.expired": (
+        "offer {offer} was open until {expires_ms}, block time is {time_ms}",
+        "see the open ones: concento asset search",
+    ),
+    "offer.expiry_past": ("the offer would end at {expires_ms}, before block time {time_ms}", None),
+    "offer.layer_missing": (
+        "asset {asset} cannot be licensed for {layers}: it lacks a layer, or the recordings are left out",
+        "see its layers: concento asset show {asset}",
+    ),
+    "offer.layers_order": ("layers are work and recording, in this order, each once", None),
+    "offer.limit_unmetered": (
+        "use is counted per {unit}, so the other limit of these terms could not be kept",
+        "limit what is counted",
+    ),
+    "offer.not_found": ("there is no offer {text}", "see: concento asset show"),
+    "offer.not_yours": ("offer {offer} belongs to {owner}", None),
+    "offer.permits_nothing": (
+        "these terms permit nothing on asset {asset}",
+        "see: concento licence offer --help",
+    ),
+    "offer.pricing_invalid": (
+        "pricing {models} is not possible",
+        "free alone, or one-off and one of per-access or per-second, each once and above nothing",
+    ),
+    "offer.sold_out": ("all {supply} licences of offer {offer} are sold", "see: concento asset search"),
+    "offer.terms_exceed": (
+        "the offer goes beyond what the owners of asset {asset} allow: {field}",
+        "see what they allow: concento asset show {asset}",
+    ),
     "peer.frame": ("a frame of {bytes} bytes; 1 to {bytes_max} are allowed", None),
+    "peer.message": ("a peer sent what no honest node sends: {reason}", None),
     "peer.refused": ("the connection was refused: {reason}", "see docs/protocol/peers.md"),
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
     "port.in_use": ("port {port} is held by process {pid} ({command})", "stop it, or choose another --base-port"),
     "proof.invalid": ("the proof does not hold: {reason}", None),
+    "receipt.bodies": (
+        "{count} receipts are anchored with {bodies} bodies",
+        "up to 64 receipts all bodies ride along, above that none",
+    ),
+    "receipt.foreign": ("receipt {seq} is not the one of this lane ({lane}), licence and gateway", None),
+    "receipt.foreign_member": ("recording {member} does not belong to asset {asset}", None),
+    "receipt.gap": ("the lane's log is anchored up to {size}, it cannot go on at {seq}", "anchor from {size} on"),
+    "receipt.head_differs": ("these receipts do not lead to the head that the voucher signs at size {size}", None),
+    "receipt.none": ("no receipt would be anchored", None),
     "receipt.not_found": (
         "no receipt {text} is anchored",
         "it appears once its gateway has anchored it: concento receipt list",
     ),
+    "receipt.replayed": (
+        "receipt {seq} is anchored already: the lane's log stands at {size}",
+        "anchor from {size} on; nothing is paid twice",
+    ),
+    "receipt.units_differ": ("the receipts count {units} units, the voucher {expected}", None),
+    "receipt.window_over": (
+        "the time to anchor receipts of licence {licence} is over: it ended at {ended_ms}",
+        "anchor within the anchor window next time",
+    ),
+    "receipt.wrong_content": ("receipt {seq} names bytes that are no file of recording {member}", None),
+    "receipt.wrong_purpose": ("receipt {seq} is for {purpose}, which the licence does not permit", None),
     "royalties.holder_too_young": ("a table holds accounts, vaults and older assets only, not {rank}", None),
     "royalties.no_leg": ("asset {asset} has no table behind leg {leg}", "see its legs: concento asset show {asset}"),
     "royalties.no_page": ("table {table} has no page {page}, it has {pages}", None),
@@ -187,6 +393,11 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "split.malformed": ("{text} is not a percentage", "write for example --split alice=70,bea=30"),
     "split.repeated": ("account {account} appears twice in one split", None),
     "split.sum": ("the split sums to {percent} %, not to 100 %", "write for example --split alice=70,bea=30"),
+    "statement.differs": (
+        "block {height} has paid {proved} ubeat, the statement's lines of it say {claimed}",
+        "ask another node for the statement: concento earnings --out FILE --url URL",
+    ),
+    "statement.invalid": ("the statement does not hold: {reason}", None),
     "store.corrupt": (
         "the store {path} is damaged: {reason}",
         "run: concento node repair; if that does not help: concento node resync",
@@ -208,6 +419,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "run: concento node repair; if that does not help: concento node resync",
     ),
     "store.unusable": ("the store {path} cannot be used: {reason}", "check the folder's owner, its disk and its space"),
+    "terms.invalid": ("the terms are not valid: {field}: {reason}", None),
     "terms.unknown_purpose": (
         "{purpose} is not a purpose of the licence vocabulary",
         "see: concento licence offer --help",
@@ -223,46 +435,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "delete it and start over with: concento testnet up --reset",
     ),
     "testnet.size": ("a local network has 1 to {nodes_max} nodes, not {nodes}", None),
-    "tx.malformed": ("the transaction is malformed: {reason}", None),
-    "tx.not_found": (
-        "no transaction {text} was ever seen here",
-        "a transaction is pending until its block; see: concento tx show",
-    ),
-    "tx.pruned": ("transaction {text} is older than the oldest block kept ({oldest_height})", "ask an archive node"),
-    "tx.signature": ("signature {index} of the transaction does not verify", "sign it again for this network"),
-    "tx.wrong_chain": (
-        "the transaction was signed for another network ({chain_id})",
-        "check the network with: concento node status",
-    ),
-    "url.malformed": ("{text} is not the URL of a node", "write for example http://127.0.0.1:26600"),
-    "block.full": ("the block at height {height} has no room left for this transaction", "it stays pending; wait"),
-    "identity.issuer_in_genesis_only": ("role issuer is given and taken in genesis only", None),
-    "identity.name_differs": (
-        "this account is the party {name}, not {given}",
-        "use the name and kind under which it was admitted; only roles are added",
-    ),
-    "identity.name_taken": ("another party is called {name}", "choose another name"),
-    "identity.not_a_placeholder": (
-        "{account} is no placeholder: it holds money, is a party, or is bound already",
-        None,
-    ),
-    "identity.not_on_board": (
-        "{account} cannot stand behind a placeholder: it holds no money and is no party, or is a placeholder itself",
-        "admit it first with: concento identity admit WHO --role ROLE",
-    ),
-    "identity.party_required": (
-        "account {account} is not an admitted party",
-        "ask an issuer for: concento identity admit WHO --role ROLE",
-    ),
-    "identity.payout_invalid": (
-        "payout {mode} with amount {amount_ubeat} and period {period_ms} ms is not possible",
-        "min takes an amount, every a period of at least {period_ms_min} ms, now neither",
-    ),
-    "identity.role_required": (
-        "account {account} does not have role {role}",
-        "ask an issuer for: concento identity admit WHO --role {role}",
-    ),
-    "identity.roles_invalid": ("roles must be sorted and distinct", None),
     "text.invalid": ("{field} cannot be written so: {reason}", "remove what cannot be seen, and extra spaces"),
     "tokens.amount_zero": ("an amount of nothing cannot be sent", None),
     "tokens.balance_low": ("balance {balance} is less than the {needed} ubeat needed", None),
@@ -273,9 +445,36 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "tx.duplicate": ("transaction {tx} is in the chain already", "see: concento tx show {tx}"),
     "tx.expired": ("the transaction was valid until {valid_until_ms}, block time is {time_ms}", "sign it again"),
     "tx.fee_too_low": ("the fee is {fee}, more than the {max_fee} ubeat that the sender allows", "raise max_fee"),
+    "tx.malformed": ("the transaction is malformed: {reason}", None),
+    "tx.not_found": (
+        "no transaction {text} was ever seen here",
+        "a transaction is pending until its block; see: concento tx show",
+    ),
+    "tx.pruned": ("transaction {text} is older than the oldest block kept ({oldest_height})", "ask an archive node"),
+    "tx.signature": ("signature {index} of the transaction does not verify", "sign it again for this network"),
     "tx.too_early": (
         "the transaction is valid until {valid_until_ms}, more than {window_ms} ms after block time {time_ms}",
         "choose an expiry within the window",
+    ),
+    "tx.too_heavy": (
+        "the transaction weighs {weight}, more than the {weight_max} of a whole block",
+        "split it into several transactions",
+    ),
+    "tx.wrong_chain": (
+        "the transaction was signed for another network ({chain_id})",
+        "check the network with: concento node status",
+    ),
+    "url.malformed": ("{text} is not the URL of a node", "write for example http://127.0.0.1:26600"),
+    "validators.invalid": (
+        "a set of {count} validators, or with a key twice, is not possible (at most {count_max})",
+        None,
+    ),
+    "vote.invalid": ("the vote is not valid: {reason}", None),
+    "voucher.foreign": ("the voucher is not one for lane {lane} of licence {licence}, by its key", None),
+    "voucher.size_differs": ("the voucher signs {size} receipts where {expected} would be anchored", None),
+    "voucher.units_exceeded": (
+        "the voucher signs {units} units, {units_max} are locked for the lane",
+        "the licensee opens more with: concento fetch",
     ),
     "wallet.contacts_damaged": ("the address book {path} is damaged: {reason}", "mend or remove the file"),
     "wallet.dev_refused": (
@@ -315,15 +514,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "try again; if it is lost, only the words help: concento wallet import NAME",
     ),
     "wallet.phrase_invalid": ("these are not the words of a key: {reason}", "type them again, in their order"),
-    "tx.too_heavy": (
-        "the transaction weighs {weight}, more than the {weight_max} of a whole block",
-        "split it into several transactions",
-    ),
-    "validators.invalid": (
-        "a set of {count} validators, or with a key twice, is not possible (at most {count_max})",
-        None,
-    ),
-    "vote.invalid": ("the vote is not valid: {reason}", None),
 }
 
 UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
@@ -338,6 +528,7 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "gateway.unreachable": ("no gateway answers at {url}: {reason}", "see: concento gateway status"),
     "node.unreachable": ("no node answers at {url}: {reason}", "start one with: concento testnet up"),
+    "node.observer": ("this node does not validate and takes no transactions", "submit to a validator"),
     "node.syncing": (
         "the node is behind and catching up (at height {height})",
         "ask again in a moment, or ask another node",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from concento.messages import Action
+from concento.messages import assets as assets_messages
 from concento.messages import identity as identity_messages
+from concento.messages import licences as licences_messages
+from concento.messages import receipts as receipts_messages
+from concento.messages import royalties as royalties_messages
 from concento.messages import tokens as tokens_messages
 from concento.transactions import Body
 from state.calls import Finalise, Route
-from state.modules import identity, tokens
+from state.modules import assets, datasets, identity, licences, offers, receipts, royalties, tokens
 
 ROUTES: Final[dict[type, Route]] = {
     identity_messages.Admit: Route(identity.check_admit, identity.apply_admit, identity.weigh_admit),
@@ -22,9 +26,51 @@ ROUTES: Final[dict[type, Route]] = {
         identity.check_set_payout_policy, identity.apply_set_payout_policy, identity.weigh_one
     ),
     tokens_messages.Transfer: Route(tokens.check_transfer, tokens.apply_transfer, tokens.weigh_transfer),
+    assets_messages.RegisterWork: Route(
+        assets.check_register_work, assets.apply_register_work, assets.weigh_register_work
+    ),
+    assets_messages.RegisterRecording: Route(
+        assets.check_register_recording, assets.apply_register_recording, assets.weigh_register_recording
+    ),
+    assets_messages.RegisterDataset: Route(
+        datasets.check_register_dataset, datasets.apply_register_dataset, datasets.weigh_register_dataset
+    ),
+    assets_messages.AddMembers: Route(
+        datasets.check_add_members, datasets.apply_add_members, datasets.weigh_add_members
+    ),
+    assets_messages.SealDataset: Route(
+        datasets.check_seal_dataset, datasets.apply_seal_dataset, datasets.weigh_seal_dataset
+    ),
+    assets_messages.UpdateMetadata: Route(assets.check_update_metadata, assets.apply_update_metadata, assets.weigh_one),
+    assets_messages.RetireAsset: Route(assets.check_retire_asset, assets.apply_retire_asset, assets.weigh_one),
+    licences_messages.CreateOffer: Route(
+        offers.check_create_offer, offers.apply_create_offer, offers.weigh_create_offer
+    ),
+    licences_messages.CloseOffer: Route(offers.check_close_offer, offers.apply_close_offer, offers.weigh_close_offer),
+    licences_messages.BuyLicence: Route(
+        licences.check_buy_licence, licences.apply_buy_licence, licences.weigh_buy_licence
+    ),
+    licences_messages.TopUpLicence: Route(licences.check_top_up, licences.apply_top_up, licences.weigh_deposit),
+    licences_messages.WithdrawDeposit: Route(licences.check_withdraw, licences.apply_withdraw, licences.weigh_deposit),
+    licences_messages.RevokeLicence: Route(licences.check_revoke, licences.apply_revoke, licences.weigh_revoke),
+    receipts_messages.OpenAccess: Route(
+        receipts.check_open_access, receipts.apply_open_access, receipts.weigh_open_access
+    ),
+    receipts_messages.AnchorReceipts: Route(
+        receipts.check_anchor_receipts, receipts.apply_anchor_receipts, receipts.weigh_anchor_receipts
+    ),
+    receipts_messages.CloseAccess: Route(
+        receipts.check_close_access, receipts.apply_close_access, receipts.weigh_close_access
+    ),
+    royalties_messages.Claim: Route(royalties.check_claim, royalties.apply_claim, royalties.weigh_claim),
+    royalties_messages.Sweep: Route(royalties.check_sweep, royalties.apply_sweep, royalties.weigh_sweep),
 }
 
-STAGES: Final[tuple[tuple[str, Finalise], ...]] = ()
+STAGES: Final[tuple[tuple[str, Finalise], ...]] = (
+    ("royalties", royalties.finalise),
+    ("receipts", receipts.finalise),
+    ("licences", licences.finalise),
+)
 """The end of a block, in this order; then misbehaviour is punished and fees are shared out."""
 
 

@@ -26,6 +26,7 @@ Action: TypeAlias = (
     | licences.CloseOffer
     | licences.BuyLicence
     | licences.TopUpLicence
+    | licences.WithdrawDeposit
     | licences.RevokeLicence
     | receipts.OpenAccess
     | receipts.AnchorReceipts

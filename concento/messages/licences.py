@@ -61,6 +61,13 @@ class TopUpLicence(Record, tag="licences.top_up"):
     deposit_ubeat: Amount
 
 
+class WithdrawDeposit(Record, tag="licences.withdraw"):
+    """The licensee takes back what no open lane needs of the deposit."""
+
+    licence: LicenceId
+    amount_ubeat: Amount
+
+
 class RevokeLicence(Record, tag="licences.revoke"):
     """The offerer ends a licence for a cause; its deposit goes back after the anchor window."""
 

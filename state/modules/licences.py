@@ -1,0 +1,391 @@
+"""Licences: purchase under an offer, the deposit that funds metered use, and the end of it.
+
+A buyer names the hash of the terms and the most that he pays, so nothing can move under his hands. A licence covers
+every purpose that its terms permit. Whether it still serves is a comparison with block time, never a job that has to
+run; only the refund of a deposit needs a timer. Rules: docs/protocol/licences.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from concento.accounts import AccountId
+from concento.encoding import Natural, Record
+from concento.errors import Rejected
+from concento.genesis import Params
+from concento.messages.assets import AssetId
+from concento.messages.licences import (
+    BuyLicence,
+    LicenceId,
+    OfferId,
+    RevokeLicence,
+    TopUpLicence,
+    WithdrawDeposit,
+)
+from concento.terms import Purpose, permits
+from concento.texts import check_text
+from concento.transactions import object_id
+from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
+from state import wheel
+from state.calls import Call, Event, Finalised
+from state.modules import royalties, tokens
+from state.modules.assets import ASSETS, require_asset, require_not_retired
+from state.modules.identity import require_party
+from state.modules.offers import (
+    OFFERS,
+    Offer,
+    Pointer,
+    Unit,
+    metered_ubeat,
+    one_off_ubeat,
+    quota_unit,
+    require_offer,
+    require_open,
+    route_of,
+)
+from state.view import Kind, View
+
+UNITS_PER_PRICE: Final = 1_000
+"""A metered price is for a thousand units, so that one unit may cost less than a ubeat."""
+
+EXPIRES_MS_MAX: Final = 2**47
+"""The year 6429: longer licences end then; with the anchor window it still fits a timer."""
+
+REFUNDS_PER_BLOCK_MAX: Final = 256
+"""Deposits given back in one block: five records each, a fiftieth of a block's weight; the others wait a block."""
+
+CAUSE_BYTES_MAX: Final = 200
+
+_WHEEL: Final = b"refund"
+
+
+class Licence(Record):
+    """A licensee's right. Its deposit stands in escrow under the licence's id.
+
+    Metered use is counted in `unit`; `used_units` are anchored and paid, `locked_units` promised to open lanes.
+    `unit_price_ubeat` is for a thousand units. It serves until `expires_ms` inclusive, unless revoked.
+    """
+
+    offer: OfferId
+    asset: AssetId
+    licensee: AccountId
+    purpose: Purpose
+    price_ubeat: Amount
+    unit: Unit | None
+    unit_price_ubeat: Amount
+    quota_units: Natural | None
+    epoch: Natural
+    starts_ms: Natural
+    expires_ms: Natural | None
+    revoked_ms: Natural | None
+    cause: str
+    used_units: Natural
+    locked_units: Natural
+    receipts: Natural
+    lanes_open: Natural
+    height: Natural
+    tx: bytes
+
+
+LICENCES = Kind(b"licence/", Licence)
+HOLDINGS = Kind(b"holding/", Pointer)
+"""licensee || asset || licence."""
+
+
+# Reading
+
+
+def require_licence(view: View, licence: bytes) -> Licence:
+    """The licence. Raises Rejected("licence.not_found")."""
+    found = view.find(LICENCES, licence)
+    if found is None:
+        raise Rejected("licence.not_found", text=licence.hex())
+    return found
+
+
+def state_of(licence: Licence, time_ms: int) -> str:
+    """ "active", "revoked", "expired" or "exhausted"."""
+    if licence.revoked_ms is not None:
+        return "revoked"
+    if licence.expires_ms is not None and time_ms > licence.expires_ms:
+        return "expired"
+    return "exhausted" if licence.quota_units is not None and licence.used_units >= licence.quota_units else "active"
+
+
+def ended_ms(licence: Licence) -> int | None:
+    """When it ended or will end; None while nothing limits it."""
+    if licence.revoked_ms is None or licence.expires_ms is None:
+        return licence.expires_ms if licence.revoked_ms is None else licence.revoked_ms
+    return min(licence.revoked_ms, licence.expires_ms)
+
+
+def require_active(licence_id: bytes, licence: Licence, time_ms: int) -> None:
+    """Raises Rejected licence.revoked, licence.expired or licence.exhausted unless it may still be used."""
+    match state_of(licence, time_ms):
+        case "revoked":
+            raise Rejected("licence.revoked", licence=licence_id, cause=licence.cause)
+        case "expired":
+            raise Rejected("licence.expired", licence=licence_id, expires_ms=licence.expires_ms, time_ms=time_ms)
+        case "exhausted":
+            raise Rejected("licence.exhausted", licence=licence_id, units=licence.used_units)
+        case _:
+            return
+
+
+def units_free(licence: Licence) -> int | None:
+    """Units that no lane has locked and nobody has used; None where there is no quota."""
+    if licence.quota_units is None:
+        return None
+    return licence.quota_units - licence.used_units - licence.locked_units
+
+
+def charge_ubeat(licence: Licence, used_units: int, units: int) -> int:
+    """What `units` more cost after `used_units`: differences of one sum, so that any batching charges the same."""
+    price = licence.unit_price_ubeat
+    return (used_units + units) * price // UNITS_PER_PRICE - used_units * price // UNITS_PER_PRICE
+
+
+def locked_ubeat(licence: Licence) -> int:
+    """What open lanes may still charge."""
+    return charge_ubeat(licence, licence.used_units, licence.locked_units)
+
+
+# Purchase
+
+
+def check_buy_licence(view: View, call: Call, message: BuyLicence) -> None:
+    require_party(view, call.sender)
+    _new_licence_id(view, call)
+    offer = require_offer(view, message.offer)
+    asset = require_asset(view, offer.asset)
+    require_open(message.offer, offer, call.time_ms)
+    require_not_retired(offer.asset, asset)
+    if asset.owner == call.sender:
+        raise Rejected("licence.own_asset", asset=offer.asset)
+    price = one_off_ubeat(offer.pricing)
+    _check_as_seen(message, offer, price)
+    if offer.terms.audience_tier > 0:
+        raise Rejected("licence.tier_required", tier=offer.terms.audience_tier)
+    _check_deposit(message.offer, metered_ubeat(offer.pricing), message.deposit_ubeat)
+    tokens.require_balance(view, call.sender, price + message.deposit_ubeat)
+
+
+def apply_buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
+    licence_id = _new_licence_id(view, call)
+    offer = view.get(OFFERS, message.offer)
+    licence = _licence(call, message, offer)
+    view.put(OFFERS, message.offer, replace(offer, sold=offer.sold + 1))
+    view.put(LICENCES, licence_id, licence)
+    view.put(HOLDINGS, call.sender + offer.asset + licence_id, Pointer(call.height))
+    if licence.expires_ms is not None:
+        _schedule_refund(view, call, licence_id, licence.expires_ms)
+    events = [_bought(view, licence_id, licence, offer, message.deposit_ubeat)]
+    tokens.debit(view, call.sender, licence.price_ubeat, "purchase", offer.owner)
+    if licence.price_ubeat:
+        events.append(
+            royalties.pay_asset(
+                view,
+                call,
+                offer.asset,
+                licence.price_ubeat,
+                cause="sale",
+                cause_id=licence_id,
+                payer=call.sender,
+                route=route_of(view, offer),
+            )
+        )
+    if message.deposit_ubeat:
+        tokens.escrow_in(view, call.sender, licence_id, message.deposit_ubeat, "deposit")
+    return events
+
+
+def weigh_buy_licence(_message: BuyLicence) -> int:
+    """Offer, licence, holding, timer, balance, deposit, bucket; and the payment."""
+    return 9 + royalties.PAY_WEIGHT
+
+
+def _new_licence_id(view: View, call: Call) -> bytes:
+    licence_id = object_id("licence", call.sender, call.nonce, call.action_index)
+    if view.find(LICENCES, licence_id) is not None:
+        raise Rejected("licence.exists", licence=licence_id)
+    return licence_id
+
+
+def _check_as_seen(message: BuyLicence, offer: Offer, price_ubeat: int) -> None:
+    """What the buyer saw is what is sold, it serves his purpose, and it costs no more than he said."""
+    if message.terms_hash != offer.terms_hash:
+        raise Rejected(
+            "licence.terms_changed", offer=message.offer, expected=message.terms_hash, found=offer.terms_hash
+        )
+    if not permits(offer.terms, message.purpose):
+        raise Rejected("licence.wrong_purpose", asset=offer.asset, purpose=message.purpose)
+    if price_ubeat > message.price_max_ubeat:
+        raise Rejected(
+            "licence.price_above_max",
+            asset=offer.asset,
+            purpose=message.purpose,
+            price=format_beat(price_ubeat),
+            price_max=format_beat(message.price_max_ubeat),
+        )
+
+
+def _check_deposit(name: bytes, unit_price_ubeat: int, deposit_ubeat: int) -> None:
+    if deposit_ubeat and not unit_price_ubeat:
+        raise Rejected("licence.deposit_unneeded", text=name.hex())
+
+
+def _licence(call: Call, message: BuyLicence, offer: Offer) -> Licence:
+    terms = offer.terms
+    unit = quota_unit(offer.pricing, terms)
+    duration = terms.duration_ms
+    return Licence(
+        offer=message.offer,
+        asset=offer.asset,
+        licensee=call.sender,
+        purpose=message.purpose,
+        price_ubeat=one_off_ubeat(offer.pricing),
+        unit=unit,
+        unit_price_ubeat=metered_ubeat(offer.pricing),
+        quota_units=terms.seconds_max if unit == "second" else terms.accesses_max,
+        epoch=0,
+        starts_ms=call.time_ms,
+        expires_ms=None if duration is None else min(call.time_ms + duration, EXPIRES_MS_MAX),
+        revoked_ms=None,
+        cause="",
+        used_units=0,
+        locked_units=0,
+        receipts=0,
+        lanes_open=0,
+        height=call.height,
+        tx=call.tx,
+    )
+
+
+def _bought(view: View, licence_id: bytes, licence: Licence, offer: Offer, deposit_ubeat: int) -> Event:
+    return Event(
+        "licence.bought",
+        {
+            "licence": licence_id,
+            "offer": licence.offer,
+            "asset": licence.asset,
+            "title": view.get(ASSETS, licence.asset).description.title,
+            "licensee": licence.licensee,
+            "owner": offer.owner,
+            "purpose": licence.purpose,
+            "price_ubeat": licence.price_ubeat,
+            "deposit_ubeat": deposit_ubeat,
+            "expires_ms": licence.expires_ms,
+        },
+    )
+
+
+# Deposits
+
+
+def check_top_up(view: View, call: Call, message: TopUpLicence) -> None:
+    licence = _require_own(view, call, message.licence)
+    require_active(message.licence, licence, call.time_ms)
+    if message.deposit_ubeat == 0:
+        raise Rejected("tokens.amount_zero")
+    _check_deposit(licence.offer, licence.unit_price_ubeat, message.deposit_ubeat)
+    if tokens.escrowed(view, message.licence) + message.deposit_ubeat > AMOUNT_UBEAT_MAX:
+        raise Rejected("amount.range", amount=message.deposit_ubeat, minimum=1, maximum=AMOUNT_UBEAT_MAX)
+    tokens.require_balance(view, call.sender, message.deposit_ubeat)
+
+
+def apply_top_up(view: View, call: Call, message: TopUpLicence) -> list[Event]:
+    tokens.escrow_in(view, call.sender, message.licence, message.deposit_ubeat, "deposit")
+    return [_moved("licence.topped_up", message.licence, call.sender, message.deposit_ubeat)]
+
+
+def check_withdraw(view: View, call: Call, message: WithdrawDeposit) -> None:
+    """What lanes have locked stays: the gateways served on the strength of it."""
+    licence = _require_own(view, call, message.licence)
+    if message.amount_ubeat == 0:
+        raise Rejected("tokens.amount_zero")
+    free = tokens.escrowed(view, message.licence) - locked_ubeat(licence)
+    if message.amount_ubeat > free:
+        raise Rejected("licence.deposit_locked", licence=message.licence, free=free, amount=message.amount_ubeat)
+
+
+def apply_withdraw(view: View, call: Call, message: WithdrawDeposit) -> list[Event]:
+    tokens.escrow_out(view, message.licence, call.sender, message.amount_ubeat, "refund")
+    return [_moved("licence.withdrawn", message.licence, call.sender, message.amount_ubeat)]
+
+
+def weigh_deposit(_message: Record) -> int:
+    """Balance, deposit, bucket."""
+    return 3
+
+
+def _require_own(view: View, call: Call, licence_id: bytes) -> Licence:
+    licence = require_licence(view, licence_id)
+    if licence.licensee != call.sender:
+        raise Rejected("licence.not_yours", licence=licence_id, licensee=licence.licensee)
+    return licence
+
+
+def _moved(kind: str, licence_id: bytes, licensee: bytes, amount_ubeat: int) -> Event:
+    return Event(kind, {"licence": licence_id, "licensee": licensee, "amount_ubeat": amount_ubeat})
+
+
+# The end of a licence
+
+
+def check_revoke(view: View, call: Call, message: RevokeLicence) -> None:
+    licence = require_licence(view, message.licence)
+    offer = view.get(OFFERS, licence.offer)
+    if offer.owner != call.sender:
+        raise Rejected("offer.not_yours", offer=licence.offer, owner=offer.owner)
+    if licence.revoked_ms is not None or ended_before(licence, call.time_ms):
+        raise Rejected("licence.ended", licence=message.licence, state=state_of(licence, call.time_ms))
+    check_text("cause", message.cause)
+    if len(message.cause.encode()) > CAUSE_BYTES_MAX:
+        raise Rejected("text.invalid", field="cause", reason=f"more than {CAUSE_BYTES_MAX} bytes")
+
+
+def apply_revoke(view: View, call: Call, message: RevokeLicence) -> list[Event]:
+    licence = view.get(LICENCES, message.licence)
+    view.put(LICENCES, message.licence, replace(licence, revoked_ms=call.time_ms, cause=message.cause))
+    _schedule_refund(view, call, message.licence, call.time_ms)
+    return [
+        Event(
+            "licence.revoked",
+            {
+                "licence": message.licence,
+                "asset": licence.asset,
+                "licensee": licence.licensee,
+                "owner": call.sender,
+                "cause": message.cause,
+            },
+        )
+    ]
+
+
+def weigh_revoke(_message: RevokeLicence) -> int:
+    """The licence and its timer."""
+    return 4
+
+
+def ended_before(licence: Licence, time_ms: int) -> bool:
+    """Whether it is over: nothing can be opened any more."""
+    end = ended_ms(licence)
+    return end is not None and time_ms > end
+
+
+def _schedule_refund(view: View, call: Call, licence_id: LicenceId, end_ms: int) -> None:
+    wheel.put(view, _WHEEL, end_ms + call.params.access.anchor_window_ms, licence_id)
+
+
+def finalise(view: View, _params: Params, _weight: int) -> Finalised:
+    """Gives back what is left of deposits whose anchor window is over; the block's own anchors came before."""
+    events: list[Event] = []
+    for licence_id in wheel.take(view, _WHEEL, view.time_ms, REFUNDS_PER_BLOCK_MAX):
+        licence = view.find(LICENCES, licence_id)
+        left = tokens.escrowed(view, licence_id)
+        if licence is not None and left:
+            tokens.escrow_out(view, licence_id, licence.licensee, left, "refund")
+            events.append(_moved("licence.refunded", licence_id, licence.licensee, left))
+    return Finalised([], events)

@@ -1,0 +1,242 @@
+"""Offers: what an owner sells of an asset, under which terms, at what price.
+
+An offer never changes: a better one is a new one, and what was bought stays as it was. Its terms stay within what the
+owners of everything behind the asset allow. Purchases are in `licences.py`. Rules: docs/protocol/licences.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from concento.accounts import AccountId
+from concento.encoding import Bytes32, Natural, Record
+from concento.errors import Rejected
+from concento.messages.assets import AssetId
+from concento.messages.licences import CloseOffer, CreateOffer, Price
+from concento.terms import LAYERS, Layer, Terms, check_terms, excess, terms_hash
+from concento.transactions import object_id
+from state.calls import Call, Event
+from state.modules import royalties
+from state.modules.assets import ASSETS, Asset, effective_terms, require_not_retired, require_owned
+from state.modules.identity import require_party
+from state.view import Kind, View
+
+Unit: TypeAlias = Literal["access", "second"]
+
+_METERS: Final[dict[str, Unit]] = {"per-access": "access", "per-second": "second"}
+
+
+class Offer(Record):
+    """What an owner sells, for ever as written; only `sold` and `closed` move."""
+
+    asset: AssetId
+    owner: AccountId
+    terms: Terms
+    terms_hash: Bytes32
+    layers: tuple[Layer, ...]
+    pricing: tuple[Price, ...]
+    expires_ms: Natural | None
+    supply: Natural | None
+    sold: Natural
+    closed: bool
+    height: Natural
+    time_ms: Natural
+    tx: bytes
+
+
+class Pointer(Record):
+    """A line of an index: its key says it all."""
+
+    height: Natural
+
+
+OFFERS = Kind(b"offer/", Offer)
+OFFERS_OF = Kind(b"offer-of/", Pointer)
+"""asset || offer."""
+
+
+# Reading
+
+
+def require_offer(view: View, offer: bytes) -> Offer:
+    """The offer. Raises Rejected("offer.not_found")."""
+    found = view.find(OFFERS, offer)
+    if found is None:
+        raise Rejected("offer.not_found", text=offer.hex())
+    return found
+
+
+def offer_state(offer: Offer, time_ms: int) -> str:
+    """ "open", "closed", "expired" or "sold-out"; an offer is open until `expires_ms` inclusive."""
+    if offer.closed:
+        return "closed"
+    if offer.expires_ms is not None and time_ms > offer.expires_ms:
+        return "expired"
+    return "sold-out" if offer.supply is not None and offer.sold >= offer.supply else "open"
+
+
+def require_open(offer_id: bytes, offer: Offer, time_ms: int) -> None:
+    match offer_state(offer, time_ms):
+        case "closed":
+            raise Rejected("offer.closed", offer=offer_id)
+        case "expired":
+            raise Rejected("offer.expired", offer=offer_id, expires_ms=offer.expires_ms, time_ms=time_ms)
+        case "sold-out":
+            raise Rejected("offer.sold_out", offer=offer_id, supply=offer.supply)
+        case _:
+            return
+
+
+def one_off_ubeat(pricing: tuple[Price, ...]) -> int:
+    """What the purchase costs."""
+    return sum(price.amount_ubeat for price in pricing if price.model == "one-off")
+
+
+def metered_ubeat(pricing: tuple[Price, ...]) -> int:
+    """What a thousand units cost."""
+    return sum(price.amount_ubeat for price in pricing if price.model in _METERS)
+
+
+def meter(pricing: tuple[Price, ...]) -> Literal["access", "second"] | None:
+    """What is counted for money, if anything."""
+    return next((_METERS[price.model] for price in pricing if price.model in _METERS), None)
+
+
+def quota_unit(pricing: tuple[Price, ...], terms: Terms) -> Literal["access", "second"] | None:
+    """What receipts count: what is paid for, else what is limited."""
+    counted = meter(pricing)
+    if counted is not None:
+        return counted
+    if terms.accesses_max is not None:
+        return "access"
+    return "second" if terms.seconds_max is not None else None
+
+
+def route_of(view: View, offer: Offer) -> int:
+    """Where the income of an offer goes: one on a recording's own layer alone leaves its works out."""
+    alone = offer.layers == ("recording",) and view.get(ASSETS, offer.asset).kind == "recording"
+    return royalties.OWN if alone else royalties.ALL
+
+
+# Offering and closing
+
+
+def check_create_offer(view: View, call: Call, message: CreateOffer) -> None:
+    require_party(view, call.sender)
+    asset = require_owned(view, message.asset, call.sender)
+    if not asset.sealed:
+        raise Rejected("asset.not_sealed", asset=message.asset)
+    require_not_retired(message.asset, asset)
+    _new_offer_id(view, call)
+    _check_layers(message, asset)
+    _check_pricing(message.pricing)
+    _check_offer_terms(view, message)
+    if message.expires_ms is not None and message.expires_ms < call.time_ms:
+        raise Rejected("offer.expiry_past", expires_ms=message.expires_ms, time_ms=call.time_ms)
+
+
+def apply_create_offer(view: View, call: Call, message: CreateOffer) -> list[Event]:
+    offer_id = _new_offer_id(view, call)
+    offer = Offer(
+        asset=message.asset,
+        owner=call.sender,
+        terms=message.terms,
+        terms_hash=terms_hash(message.terms),
+        layers=message.layers,
+        pricing=message.pricing,
+        expires_ms=message.expires_ms,
+        supply=message.supply,
+        sold=0,
+        closed=False,
+        height=call.height,
+        time_ms=call.time_ms,
+        tx=call.tx,
+    )
+    view.put(OFFERS, offer_id, offer)
+    view.put(OFFERS_OF, message.asset + offer_id, Pointer(call.height))
+    return [
+        Event(
+            "offer.created",
+            {
+                "offer": offer_id,
+                "asset": message.asset,
+                "owner": call.sender,
+                "title": view.get(ASSETS, message.asset).description.title,
+                "terms_hash": offer.terms_hash,
+                "layers": message.layers,
+                "price_ubeat": one_off_ubeat(offer.pricing),
+                "unit": meter(offer.pricing),
+                "unit_price_ubeat": metered_ubeat(offer.pricing),
+            },
+        )
+    ]
+
+
+def weigh_create_offer(_message: CreateOffer) -> int:
+    """The offer and its line in the asset's list."""
+    return 2
+
+
+def check_close_offer(view: View, call: Call, message: CloseOffer) -> None:
+    offer = require_offer(view, message.offer)
+    if offer.owner != call.sender:
+        raise Rejected("offer.not_yours", offer=message.offer, owner=offer.owner)
+    if offer.closed:
+        raise Rejected("offer.closed", offer=message.offer)
+
+
+def apply_close_offer(view: View, _call: Call, message: CloseOffer) -> list[Event]:
+    offer = view.get(OFFERS, message.offer)
+    view.put(OFFERS, message.offer, replace(offer, closed=True))
+    return [Event("offer.closed", {"offer": message.offer, "asset": offer.asset, "owner": offer.owner})]
+
+
+def weigh_close_offer(_message: CloseOffer) -> int:
+    return 1
+
+
+def _new_offer_id(view: View, call: Call) -> bytes:
+    offer_id = object_id("offer", call.sender, call.nonce, call.action_index)
+    if view.find(OFFERS, offer_id) is not None:
+        raise Rejected("offer.exists", offer=offer_id)
+    return offer_id
+
+
+def _check_layers(message: CreateOffer, asset: Asset) -> None:
+    """A work sells its own layer; everything else sells recordings, with or without the works behind them."""
+    if message.layers != tuple(layer for layer in LAYERS if layer in message.layers):
+        raise Rejected("offer.layers_order")
+    if asset.kind != "work" and "recording" not in message.layers:
+        raise Rejected("offer.layer_missing", asset=message.asset, layers=", ".join(message.layers))
+
+
+def _check_pricing(pricing: tuple[Price, ...]) -> None:
+    """Free alone, or at most one price for the purchase and one for use, each above nothing."""
+    models = [price.model for price in pricing]
+    one_off = models.count("one-off")
+    if "free" in models:
+        fits = models == ["free"] and pricing[0].amount_ubeat == 0
+    else:
+        fits = one_off <= 1 and len(models) - one_off <= 1 and all(price.amount_ubeat for price in pricing)
+    if not fits:
+        raise Rejected("offer.pricing_invalid", models=", ".join(models))
+
+
+def _check_offer_terms(view: View, message: CreateOffer) -> None:
+    terms = message.terms
+    check_terms(terms)
+    if terms.exclusive:
+        raise Rejected("offer.exclusive")
+    bounds = effective_terms(view, message.asset, message.layers)
+    if bounds is None:
+        raise Rejected("offer.layer_missing", asset=message.asset, layers=", ".join(message.layers))
+    field = excess(terms, bounds)
+    if field is not None:
+        raise Rejected("offer.terms_exceed", asset=message.asset, field=field)
+    if not any(terms.purposes):
+        raise Rejected("offer.permits_nothing", asset=message.asset)
+    unmetered = terms.accesses_max if quota_unit(message.pricing, terms) == "second" else terms.seconds_max
+    if unmetered is not None:
+        raise Rejected("offer.limit_unmetered", unit=quota_unit(message.pricing, terms))
