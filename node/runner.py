@@ -1,8 +1,8 @@
-"""The dull part: takes events to the replica and performs what comes back, in order. No rule of the protocol lives here.
+"""The dull part: takes events to the replica and performs what comes back, in order. No rule of the protocol is here.
 
-Everything runs on the event loop. Events wait in one line; between two of them no effect is left undone, so that whoever
-runs on the same loop always sees the store of one height. The first failure of an effect ends the node: after a write that
-failed nothing may be signed or sent.
+Everything runs on the event loop. Events wait in one line; between two of them no effect is left undone, so that
+whoever runs on the same loop always sees the store of one height. The first failure of an effect ends the node: after
+a write that failed nothing may be signed or sent.
 """
 
 from __future__ import annotations
@@ -28,10 +28,6 @@ from node.replica.events import (
     Halt,
     Now,
     Outcome,
-    PeerDown,
-    PeerMessage,
-    PeerUp,
-    Remove,
     Send,
     Submit,
     Sync,
@@ -47,6 +43,11 @@ from state.store.kv import KeyValue
 
 SLICE_S: Final = 0.005
 """How long events are handled before sockets and clients get a turn."""
+
+
+def time_now() -> Now:
+    """The time of the event that is handled next."""
+    return Now(int(asyncio.get_running_loop().time() * 1000), time.time_ns() // 1_000_000)
 
 
 class Core(Protocol):
@@ -119,17 +120,6 @@ class Runner:
         if not self.failed.done():
             self.failed.cancel()
 
-    # From the peers
-
-    def peer_up(self, peer: bytes) -> None:
-        self.post(PeerUp(peer))
-
-    def peer_down(self, peer: bytes, reason: str) -> None:
-        self.post(PeerDown(peer))
-
-    def peer_message(self, peer: bytes, payload: bytes, handled: Callable[[], None]) -> None:
-        self.post(PeerMessage(peer, payload), handled)
-
     # Inside
 
     def _pump(self) -> None:
@@ -151,8 +141,7 @@ class Runner:
             self._loop.call_soon(self._pump)
 
     def _handle(self, event: Event) -> None:
-        now = Now(int(self._loop.time() * 1000), time.time_ns() // 1_000_000)
-        for effect in self._core.handle(event, now):
+        for effect in self._core.handle(event, time_now()):
             self._perform(effect)
 
     def _perform(self, effect: Effect) -> None:
@@ -168,8 +157,6 @@ class Runner:
                 self._files.write_at(GUARD_FILE, effect.offset, effect.data)
             case Write():
                 self._kv.write(effect.changes)
-            case Remove():
-                self._files.remove(effect.file)
             case ArmTimer():
                 self._loop.call_later(effect.delay_ms / 1000, self.post, TimerFired(effect.timer))
             case Verify():

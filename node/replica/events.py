@@ -1,19 +1,22 @@
-"""All that can happen to a replica (events) and all that it asks for (effects): two closed unions, the seam to the shell.
+"""All that can happen to a replica (events) and all that it asks for (effects): two closed unions, the seam to the
+shell.
 
-    replica = open_replica(genesis, key, kv, files, crypto)     key None: an observer
+    replica = open_replica(genesis, key, kv, files, crypto, now)     key None: an observer
     effects = replica.handle(event, now)                        now = Now(mono_ms, wall_ms)
 
 The first event is `Started`. The runner performs the effects **in order, without handling another event or letting a
 reader of the store in between**, and only then calls `handle` again: what is written before a `Send` is on disk before
 it leaves. A failed `Append`, `Sync`, `WriteGuard` or `Write` stops the process; nothing after it may be performed.
-The effects that take long and are not part of that order - `Verify` - are only started in their turn, and their answer is
-an event of its own. `handle` never blocks, never reads a clock, and raises only `Broken`: then the process stops.
+The effects that take long and are not part of that order - `Verify` - are only started in their turn, and their
+answer is an event of its own. `handle` never blocks, never reads a clock, and raises only `Broken`: then the process
+stops.
 
-A peer is its node key (32 bytes): the transport has proved it and let only members and configured observers in. There is at
-most one `PeerUp` per key without a `PeerDown`. A payload is one message as `node/replica/wire.py` writes it: one tag byte,
-then the record. The transport checks size and rate by the tag before it decodes or queues anything.
+A peer is its node key (32 bytes): the transport has proved it and let only members and configured observers in. There
+is at most one `PeerUp` per key without a `PeerDown`. A payload is one message as `node/replica/wire.py` writes it:
+one tag byte, then the record. The transport checks size and rate by the tag before it decodes or queues anything.
 
-Timers are never cancelled: a stale `TimerFired` is ignored. Arming the same timer again before it fired adds another one.
+Timers are never cancelled: a stale `TimerFired` is ignored. Arming the same timer again before it fired adds another
+one.
 """
 
 from __future__ import annotations
@@ -135,13 +138,6 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
-    """Delete this file of `Files`: nothing in it is needed any more."""
-
-    file: str
-
-
-@dataclass(frozen=True, slots=True)
 class WriteGuard:
     """Overwrite the guard file at this offset and make it durable."""
 
@@ -161,7 +157,8 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One payload to each of these peers, encoded once. A peer whose queue is full is disconnected, never skipped."""
+    """One payload to each of these peers, encoded once. One that is gone is passed over; one whose queue is
+    full is disconnected, never skipped."""
 
     peers: tuple[bytes, ...]
     payload: bytes
@@ -245,17 +242,5 @@ class Halt:
 
 
 Effect: TypeAlias = (
-    Append
-    | Sync
-    | Remove
-    | WriteGuard
-    | Write
-    | Send
-    | Disconnect
-    | ArmTimer
-    | Verify
-    | Answer
-    | Committed
-    | Log
-    | Halt
+    Append | Sync | WriteGuard | Write | Send | Disconnect | ArmTimer | Verify | Answer | Committed | Log | Halt
 )

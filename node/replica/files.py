@@ -1,7 +1,7 @@
 """The files of a replica as it sees them - a flat folder of append-only files and one guard file - and their fake.
 
-The replica reads through this seam at any time and writes only when it opens; while it runs, its effects `Append`, `Sync`,
-`Remove` and `WriteGuard` are performed on it. `MemoryFiles` knows what is durable, so that a test can cut the power.
+The replica reads through this seam at any time and writes only when it opens; while it runs, its effects `Append`,
+`Sync` and `WriteGuard` are performed on it. `MemoryFiles` knows what is durable, so that a test can cut the power.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every message between nodes: its tag, its record, how large and how frequent it may be, and in which queue it waits.
 
-A payload is one tag byte and the canonical bytes of the record. The transport knows no more than this table: it refuses a
-payload by tag, size and rate before anything is decoded, and closes the connection of whoever sent it.
+A payload is one tag byte and the canonical bytes of the record. The transport knows no more than this table: it
+refuses a payload by tag, size and rate before anything is decoded, and closes the connection of whoever sent it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
 
-from concento.batches import Batch
+from concento.batches import Batch, decode_batch
 from concento.blocks import Block
 from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Rejected
@@ -29,11 +29,10 @@ Bodies = Annotated[tuple[bytes, ...], Meta(max_length=BLOCK_BATCHES_MAX)]
 
 
 class ProposalMessage(Record):
-    """A proposal and the block that it is about. `bodies` holds those batches that the sender thinks are missing."""
+    """A proposal and the block that it is about."""
 
     proposal: Proposal
     block: Block
-    bodies: Bodies
 
 
 class CommitMessage(Record):
@@ -123,7 +122,7 @@ RULES: Final[dict[int, Rule]] = {
     1: Rule(Status, 4 * KIB, 400, Priority.VOTE),
     2: Rule(Vote, KIB, 4_000, Priority.VOTE),
     3: Rule(Polka, 32 * KIB, 400, Priority.VOTE),
-    4: Rule(ProposalMessage, FRAME_BYTES_MAX, 200, Priority.CONSENSUS),
+    4: Rule(ProposalMessage, _BLOCK_BYTES, 200, Priority.CONSENSUS),
     5: Rule(CommitMessage, _BLOCK_BYTES, 200, Priority.CONSENSUS),
     6: Rule(Batch, BATCH_BYTES_MAX + 16 * KIB, 1_000, Priority.BULK),
     7: Rule(BatchAck, 16 * KIB, 1_000, Priority.BULK),
@@ -137,6 +136,7 @@ RULES: Final[dict[int, Rule]] = {
 """Tag -> rule. A tag is never reused. Rates are some ten times what 128 busy validators send."""
 
 _TAGS: Final[dict[type[Record], int]] = {rule.record: tag for tag, rule in RULES.items()}
+_BATCH_TAG: Final = bytes((_TAGS[Batch],))
 
 
 def encode_message(message: Message) -> bytes:
@@ -157,8 +157,20 @@ def check_payload(payload: bytes) -> Rule:
     return rule
 
 
+def batch_payload(raw: bytes) -> bytes:
+    """The payload of an encoded batch, without encoding it again."""
+    return _BATCH_TAG + raw
+
+
+def batch_raw(payload: bytes) -> bytes:
+    """The encoded batch in the payload of one."""
+    return payload[1:]
+
+
 def decode_message(payload: bytes) -> Message:
-    """The message in a payload. A `Batch` is decoded but not checked against its header. Raises Rejected."""
+    """The message in a payload; a batch is checked against its header, signatures are not. Raises Rejected."""
     rule = check_payload(payload)
+    if rule.record is Batch:
+        return decode_batch(payload[1:])
     message: Message = decode(rule.record, payload[1:], rule.record.__name__)  # type: ignore[assignment]
     return message

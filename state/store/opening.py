@@ -46,13 +46,17 @@ class OpenStore:
     commit: CommitRecord
 
 
-def create_store(kv: KeyValue, network: Network, state: Mapping[bytes, bytes]) -> OpenStore:
-    """Writes the genesis state, keyed without the prefix of its space, into an empty store."""
+def create_store(
+    kv: KeyValue, network: Network, state: Mapping[bytes, bytes], history: Mapping[bytes, bytes] | None = None
+) -> OpenStore:
+    """Writes the genesis state and its history, keyed without the prefix of their space, into an empty store."""
     if next(kv.scan(b""), None) is not None:
         raise Rejected("store.exists", path=kv.name)
     tree = Tree.build(state.items())
     commit = CommitRecord(STORE_FORMAT, network, 0, NO_HASH, tree.root, tree.count, 1, 0)
-    kv.write({**{STATE + key: value for key, value in state.items()}, _COMMIT_KEY: encode(commit)})
+    batch = {STATE + key: value for key, value in state.items()}
+    batch.update((HISTORY + key, value) for key, value in (history or {}).items())
+    kv.write({**batch, _COMMIT_KEY: encode(commit)})
     return OpenStore(kv, tree, commit)
 
 

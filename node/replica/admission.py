@@ -1,0 +1,132 @@
+"""How a client's transactions reach the pool: decoded, signatures checked once, checked against the state, taken.
+
+One submission may hold many; it is answered once the last of them is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from concento.blocks import TransactionResult
+from concento.errors import Rejected, Unavailable
+from concento.transactions import Transaction, check_network, decode_transaction
+from node.replica.batches import Batches
+from node.replica.chain import Chain
+from node.replica.events import Answer, Now, Outcome, Token
+from node.replica.outbox import Outbox
+from node.replica.pool import POOL_COUNT_MAX, Held, Pool
+from node.replica.verified import Verifier
+from node.replica.view import PoolView
+from state.modules.tokens import balance
+from state.store.blockstore import find_transaction
+from state.transition import check_transaction
+from state.view import View
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """One of a submission's transactions on its way: decoded, or with its outcome."""
+
+    transaction: Transaction | None
+    outcome: Outcome | None
+
+
+class Admission:
+    def __init__(
+        self,
+        chain: Chain,
+        key: bytes | None,
+        pool: Pool,
+        batches: Batches,
+        verifier: Verifier,
+        out: Outbox,
+        taken: Callable[[], None],
+    ) -> None:
+        """`taken` is called after the pool has taken something."""
+        self._chain = chain
+        self._key = key
+        self._pool = pool
+        self._batches = batches
+        self._verifier = verifier
+        self._out = out
+        self._taken = taken
+        self._wall_ms = 0
+
+    def submit(self, token: Token, raws: Sequence[bytes], now: Now) -> None:
+        """Answers with the outcomes, now or after their signatures are checked."""
+        self._wall_ms = now.wall_ms
+        found = [self._first_look(raw) for raw in raws]
+        waiting = [candidate for candidate in found if candidate.outcome is None]
+
+        def checked(bad: list[int | None]) -> None:
+            view = self._chain.view()
+            for candidate, index in zip(waiting, bad, strict=True):
+                if candidate.transaction is not None:
+                    candidate.outcome = self._admitted(view, candidate.transaction, index)
+            self._out.emit(Answer(token, tuple(entry.outcome for entry in found if entry.outcome is not None)))
+            self._taken()
+
+        self._verifier.verify([entry.transaction for entry in waiting if entry.transaction is not None], checked)
+
+    def lookup(self, identity: bytes) -> PoolView | None:
+        held = self._pool.find(identity)
+        if held is None:
+            return None
+        return PoolView(self._status(held), held.transaction.raw, held.skipped)
+
+    def decided(self, results: Sequence[TransactionResult]) -> None:
+        """A block with these results is applied: what is in the chain goes, what found no room waits again."""
+        for result in results:
+            if result.status != "skipped" or result.kind == "tx.duplicate":
+                self._pool.remove(result.id)
+            else:
+                self._pool.skip(result.id, result.kind)
+        self._pool.requeue(result.id for result in results if result.kind == "block.full")
+
+    def _first_look(self, raw: bytes) -> _Candidate:
+        """What needs no signature: form, network, whether it is known, and room."""
+        try:
+            transaction = decode_transaction(raw)
+        except Rejected as error:
+            return _Candidate(None, Outcome(None, "refused", False, error))
+        try:
+            known = self._known(transaction.id)
+            if known is None:
+                check_network(self._chain.network, transaction)
+                self._check_room(transaction)
+        except (Rejected, Unavailable) as error:
+            known = Outcome(transaction.id, "refused", False, error)
+        return _Candidate(transaction, known)
+
+    def _check_room(self, transaction: Transaction) -> None:
+        if self._key is None or self._key not in self._chain.validators:
+            raise Unavailable("node.observer")
+        if self._verifier.waiting_count >= POOL_COUNT_MAX:
+            raise Unavailable("node.busy", count=self._verifier.waiting_count)
+        self._pool.check_room(1, len(transaction.raw))
+
+    def _known(self, identity: bytes) -> Outcome | None:
+        if find_transaction(self._chain.records, identity) is not None:
+            return Outcome(identity, "included", True, None)
+        held = self._pool.find_live(identity)
+        return Outcome(identity, self._status(held), True, None) if held is not None else None
+
+    def _admitted(self, view: View, transaction: Transaction, bad_signature: int | None) -> Outcome:
+        known = self._known(transaction.id)
+        if known is not None:
+            return known
+        chain = self._chain
+        try:
+            if bad_signature is not None:
+                raise Rejected("tx.signature", index=bad_signature)
+            time_ms = chain.block_time(self._wall_ms)
+            check_transaction(view, transaction, chain.height, time_ms, chain.genesis.params, chain.network)
+            self._pool.add(transaction, balance(view, transaction.body.sender))
+        except (Rejected, Unavailable) as error:
+            return Outcome(transaction.id, "refused", False, error)
+        return Outcome(transaction.id, "pending", False, None)
+
+    def _status(self, held: Held) -> Literal["pending", "shared"]:
+        return "shared" if held.batch is not None and self._batches.is_shared(held.batch) else "pending"

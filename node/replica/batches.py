@@ -1,0 +1,311 @@
+"""Batches that are not decided yet: cut here or received, checked, kept on disk, acknowledged, fetched and dropped.
+
+A batch is held once its author's signature and every signature in it are good and its body is in a segment. Only held
+batches are named in proposals of this node, acknowledged, or counted as available for a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from concento.batches import Batch, BatchHeader, batch_check, batch_id, decode_batch
+from concento.encoding import encode
+from concento.errors import Rejected
+from concento.hashing import Network, signing_bytes
+from concento.limits import BLOCK_BATCHES_MAX, BLOCK_BYTES_MAX, MIB
+from concento.merkle import merkle_root
+from concento.transactions import Transaction, check_network, decode_transaction
+from concento.validators import ValidatorSet
+from consensus.signer import Crypto
+from node.replica.events import ArmTimer, Now
+from node.replica.outbox import Outbox
+from node.replica.segments import Entry, EntryKind, Segments
+from node.replica.verified import Verifier
+from node.replica.wire import BatchAck, BatchRequest, batch_payload
+from state.store.blockstore import BodyPlace
+
+AUTHOR_BATCHES_MAX: Final = 256
+"""Undecided batches held of one author: as many as one block may name."""
+AUTHOR_BYTES_MAX: Final = 16 * MIB
+"""Bytes of them: four full blocks, of every author at once still bounded memory."""
+SPOILED_MAX: Final = 1_000
+"""Ids of bad batches remembered; only a validator can make one, and it is disconnected for each."""
+UNDECIDED_MS_MAX: Final = 60_000
+"""After so long without being decided a batch is dropped; half of the time its transactions are valid for."""
+FETCH_GRACE_MS: Final = 25
+"""How long a missing batch may still be on its way before it is asked for."""
+FETCH_MS: Final = 150
+"""How long a peer has to answer before the next one is asked."""
+
+FETCH_TIMER: Final = ("fetch",)
+
+
+@dataclass(slots=True)
+class HeldBatch:
+    """A checked batch. `acks` are the validators known to hold it, `since_ms` when it came (monotonic)."""
+
+    id: bytes
+    author: bytes
+    raw: bytes
+    transactions: tuple[Transaction, ...]
+    place: BodyPlace
+    since_ms: int
+    acks: dict[bytes, None] = field(default_factory=dict)
+    size: int = 0
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A batch that a block names and this node lacks: whom to ask next, and when."""
+
+    holders: dict[bytes, None]
+    asked: int
+    next_ms: int
+
+
+class Batches:
+    def __init__(
+        self,
+        network: Network,
+        key: bytes | None,
+        crypto: Crypto,
+        out: Outbox,
+        segments: Segments,
+        verifier: Verifier,
+        peers: Collection[bytes],
+        settled: Callable[[bytes], None],
+    ) -> None:
+        """`peers`: those connected now, kept by the owner. `settled` is called with each id that is held or spoiled."""
+        self._network = network
+        self._key = key
+        self._crypto = crypto
+        self._out = out
+        self._segments = segments
+        self._verifier = verifier
+        self._peers = peers
+        self._settled = settled
+        self._held: dict[bytes, HeldBatch] = {}
+        self._checking: dict[bytes, None] = {}
+        self._spoiled: dict[bytes, None] = {}
+        self._wanted: dict[bytes, _Wanted] = {}
+        self._number = 0
+        self._is_fetching = False
+        self.validators: ValidatorSet | None = None
+        """The set of the current height: whose batches count, and whose acknowledgements."""
+
+    # Reading
+
+    def find(self, identity: bytes) -> HeldBatch | None:
+        return self._held.get(identity)
+
+    def is_spoiled(self, identity: bytes) -> bool:
+        return identity in self._spoiled
+
+    @property
+    def held(self) -> Iterable[HeldBatch]:
+        """All that are held, in the order of their arrival."""
+        return self._held.values()
+
+    @property
+    def has_own(self) -> bool:
+        """Whether a batch of this node is undecided."""
+        return any(batch.author == self._key for batch in self._held.values())
+
+    def is_shared(self, identity: bytes) -> bool:
+        """Whether more than two thirds of the validators, the author counted, have it on disk."""
+        batch, validators = self._held.get(identity), self.validators
+        if batch is None or validators is None:
+            return False
+        return sum(key in validators for key in batch.acks) >= validators.quorum
+
+    def choose(self) -> tuple[bytes, ...]:
+        """The ids for a block that is proposed now: in the order of arrival, as many as fit."""
+        chosen: list[bytes] = []
+        size = 0
+        for batch in self._held.values():
+            if self.validators is None or batch.author not in self.validators or len(chosen) == BLOCK_BATCHES_MAX:
+                continue
+            if size + batch.size <= BLOCK_BYTES_MAX:
+                chosen.append(batch.id)
+                size += batch.size
+        return tuple(chosen)
+
+    # Cutting
+
+    def cut(self, transactions: Sequence[Transaction], now: Now) -> HeldBatch:
+        """A batch of these transactions, signed, kept and pushed to every peer."""
+        key = self._key or b""
+        raws = tuple(transaction.raw for transaction in transactions)
+        # Numbers grow over restarts too, without anything to remember.
+        self._number = max(self._number + 1, now.wall_ms)
+        header = BatchHeader(key, self._number, len(raws), sum(map(len, raws)), merkle_root(list(raws)))
+        identity = batch_id(header)
+        signature = self._crypto.sign(signing_bytes(self._network, "batch", identity))
+        raw = encode(Batch(header, signature, raws))
+        place = self._segments.append(EntryKind.BATCH, raw)
+        batch = HeldBatch(identity, key, raw, tuple(transactions), place, now.mono_ms, {key: None}, header.bytes)
+        self._held[identity] = batch
+        self._out.send_bulk(self._peers, batch_payload(raw))
+        self._segments.sync()
+        return batch
+
+    def push_to(self, peer: bytes) -> None:
+        """Everything of this node that the peer has not acknowledged: after a new connection."""
+        for batch in self._held.values():
+            if batch.author == self._key and peer not in batch.acks:
+                self._out.send_bulk((peer,), batch_payload(batch.raw))
+
+    def acknowledged(self, peer: bytes, identities: Sequence[bytes]) -> None:
+        for identity in identities:
+            batch = self._held.get(identity)
+            if batch is not None and batch.author == self._key:
+                batch.acks[peer] = None
+
+    # Receiving
+
+    def receive(self, peer: bytes, batch: Batch, raw: bytes, now: Now) -> None:
+        """A batch whose header describes its transactions; anything else about it is unknown."""
+        identity, author = batch_id(batch.header), batch.header.author
+        if identity in self._held:
+            self._acknowledge(author, identity)
+            return
+        if identity in self._checking or not self._is_welcome(identity, batch):
+            return
+        if not self._crypto.verify(*batch_check(self._network, batch)):
+            self._out.misbehaved(peer, "a batch whose signature does not verify")
+            return
+        if identity in self._spoiled:
+            self._spoil(identity, author, "a batch with a bad transaction, again")
+            return
+        try:
+            transactions = decode_all(self._network, batch.transactions)
+        except Rejected as error:
+            self._spoil(identity, author, f"a batch with a bad transaction: {error}")
+            return
+        self._checking[identity] = None
+
+        def checked(bad: list[int | None]) -> None:
+            del self._checking[identity]
+            if any(index is not None for index in bad):
+                self._spoil(identity, author, "a batch with a bad signature")
+            else:
+                self._keep(identity, author, raw, transactions, now.mono_ms)
+
+        self._verifier.verify(transactions, checked)
+
+    def restore(self, entry: Entry, mono_ms: int) -> HeldBatch:
+        """A batch found in a segment: it was checked before it was written."""
+        batch = decode_batch(entry.payload)
+        header = batch.header
+        transactions = decode_all(self._network, batch.transactions)
+        self._verifier.trust(transactions)
+        identity = batch_id(header)
+        acks: dict[bytes, None] = {header.author: None} if header.author == self._key else {}
+        held = HeldBatch(identity, header.author, entry.payload, transactions, entry.place, mono_ms, acks, header.bytes)
+        self._held[identity] = held
+        return held
+
+    def _is_welcome(self, identity: bytes, batch: Batch) -> bool:
+        """Within the author's quota, or asked for."""
+        if identity in self._wanted:
+            return True
+        author = batch.header.author
+        if self.validators is None or author not in self.validators:
+            return False
+        own = [held.size for held in self._held.values() if held.author == author]
+        return len(own) < AUTHOR_BATCHES_MAX and sum(own) + batch.header.bytes <= AUTHOR_BYTES_MAX
+
+    def _keep(
+        self, identity: bytes, author: bytes, raw: bytes, transactions: tuple[Transaction, ...], mono_ms: int
+    ) -> None:
+        place = self._segments.append(EntryKind.BATCH, raw)
+        size = sum(len(transaction.raw) for transaction in transactions)
+        self._held[identity] = HeldBatch(identity, author, raw, transactions, place, mono_ms, size=size)
+        self._wanted.pop(identity, None)
+        self._acknowledge(author, identity)
+        self._settled(identity)
+
+    def _acknowledge(self, author: bytes, identity: bytes) -> None:
+        if author in self._peers and self._key is not None:
+            self._segments.sync()
+            self._out.send((author,), BatchAck((identity,)))
+
+    def _spoil(self, identity: bytes, author: bytes, reason: str) -> None:
+        self._spoiled[identity] = None
+        while len(self._spoiled) > SPOILED_MAX:
+            del self._spoiled[next(iter(self._spoiled))]
+        self._wanted.pop(identity, None)
+        self._out.misbehaved(author, reason)
+        self._settled(identity)
+
+    # Fetching
+
+    def missing(self, identities: Sequence[bytes]) -> list[bytes]:
+        return [identity for identity in identities if identity not in self._held]
+
+    def want(self, identities: Iterable[bytes], holders: Iterable[bytes], now: Now) -> None:
+        """Ask for these, first from `holders` in this order, then from anybody."""
+        for identity in identities:
+            wanted = self._wanted.setdefault(identity, _Wanted({}, 0, now.mono_ms + FETCH_GRACE_MS))
+            wanted.holders.update((holder, None) for holder in holders)
+        if self._wanted and not self._is_fetching:
+            self._is_fetching = True
+            self._out.emit(ArmTimer(FETCH_TIMER, FETCH_GRACE_MS))
+
+    def unwant(self) -> None:
+        """A new height: nothing that was missing is needed any more."""
+        self._wanted.clear()
+
+    def fetch(self, now: Now) -> None:
+        """The fetch timer: asks the next holder for whatever is overdue."""
+        self._is_fetching = bool(self._wanted)
+        asked: dict[bytes, list[bytes]] = {}
+        for identity, wanted in self._wanted.items():
+            others = [peer for peer in self._peers if peer not in wanted.holders]
+            sources = [peer for peer in wanted.holders if peer in self._peers] + others
+            if wanted.next_ms <= now.mono_ms and sources and identity not in self._checking:
+                asked.setdefault(sources[wanted.asked % len(sources)], []).append(identity)
+                wanted.asked += 1
+                wanted.next_ms = now.mono_ms + FETCH_MS
+        for peer, identities in asked.items():
+            self._out.send((peer,), BatchRequest(tuple(identities[:BLOCK_BATCHES_MAX])))
+        if self._is_fetching:
+            self._out.emit(ArmTimer(FETCH_TIMER, FETCH_GRACE_MS))
+
+    def answer(self, peer: bytes, identities: Sequence[bytes]) -> None:
+        """A peer's request, as far as it can be met."""
+        for identity in identities:
+            batch = self._held.get(identity)
+            if batch is not None:
+                self._out.send_bulk((peer,), batch_payload(batch.raw))
+
+    # Going
+
+    def decided(self, identities: Iterable[bytes]) -> None:
+        for identity in identities:
+            self._held.pop(identity, None)
+
+    def drop_old(self, now: Now, block_time_ms: int, pinned: Collection[bytes]) -> list[HeldBatch]:
+        """Drops what was undecided for too long or can do nothing any more; `pinned` are in use. Returns own ones."""
+        old = [
+            batch
+            for batch in self._held.values()
+            if batch.id not in pinned
+            and (
+                now.mono_ms - batch.since_ms > UNDECIDED_MS_MAX
+                or all(transaction.body.valid_until_ms <= block_time_ms for transaction in batch.transactions)
+            )
+        ]
+        for batch in old:
+            del self._held[batch.id]
+        return [batch for batch in old if batch.author == self._key]
+
+
+def decode_all(network: Network, raws: Iterable[bytes]) -> tuple[Transaction, ...]:
+    """The transactions of a batch. Raises Rejected where one is malformed or of another chain: it spoils the batch."""
+    transactions = tuple(decode_transaction(raw) for raw in raws)
+    for transaction in transactions:
+        check_network(network, transaction)
+    return transactions

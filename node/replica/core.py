@@ -1,0 +1,541 @@
+"""The whole replica of one node: what happens goes in, what is to be done comes out, in order.
+
+`handle` only dispatches; the parts decide. Consensus (`consensus/`) orders block ids, `chain` makes, checks and applies
+blocks, `candidates` and `batches` bring together what a block consists of, `pool` holds what clients gave, `sync`
+catches up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+from concento.batches import Batch, batch_check, batch_id, decode_batch
+from concento.blocks import Block
+from concento.errors import Broken, Rejected
+from concento.evidence import Evidence, check_evidence, evidence_checks, evidence_height, offender
+from concento.genesis import Genesis
+from concento.votes import Commit, Proposal, Vote
+from consensus import effects as asked
+from consensus.engine import Engine
+from consensus.guard import FRESH
+from consensus.messages import Message as ConsensusMessage
+from consensus.messages import Polka, Status, Step
+from consensus.signer import Crypto
+from node.replica.admission import Admission
+from node.replica.batches import FETCH_TIMER, Batches, HeldBatch, decode_all
+from node.replica.candidates import BLOCK_TIMER, Candidates
+from node.replica.chain import Chain, open_chain
+from node.replica.events import (
+    ArmTimer,
+    Committed,
+    Effect,
+    Event,
+    Halt,
+    Now,
+    OverrideGuard,
+    PeerDown,
+    PeerMessage,
+    PeerUp,
+    Started,
+    Submit,
+    TimerFired,
+    Verified,
+    Write,
+)
+from node.replica.evidence import EvidencePool
+from node.replica.files import Files
+from node.replica.guardfile import Guard, open_guard
+from node.replica.outbox import Outbox
+from node.replica.pool import Pool
+from node.replica.segments import Entry, EntryKind, Marks, Segments, open_segments
+from node.replica.sync import SYNC_TIMER, Sync
+from node.replica.verified import Verifier
+from node.replica.view import PoolView, ReplicaStatus
+from node.replica.wire import (
+    BatchAck,
+    BatchRequest,
+    BlockRequest,
+    BlockResponse,
+    CommitMessage,
+    EvidenceMessage,
+    ProposalMessage,
+    ProposedBlock,
+    ProposedRequest,
+    batch_raw,
+    decode_message,
+)
+from state.store.blockstore import find_block
+from state.store.kv import KeyValue
+from state.store.opening import OpenStore
+
+BATCH_AGE_MS: Final = 20
+"""How long transactions wait for company while a batch of this node is undecided."""
+ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Decided blocks sent for one request: two of the largest, well below what a peer's queue holds."""
+
+CUT_TIMER: Final = ("cut",)
+
+
+class Replica:
+    """One node between its seams. Made by `open_replica`; `handle` is the one way in."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        key: bytes | None,
+        crypto: Crypto,
+        guard: Guard | None,
+        out: Outbox,
+        segments: Segments,
+    ) -> None:
+        self._chain = chain
+        self._key = key
+        self._crypto = crypto
+        self._guard = guard
+        self._out = out
+        self._segments = segments
+        self._network = chain.network
+        self._peers: dict[bytes, None] = {}
+        self._now = Now(0, 0)
+        self._inputs: deque[asked.Input] = deque()
+        self._pool = Pool()
+        self._evidence = EvidencePool()
+        self._sync = Sync(out, self._peers)
+        self._verifier = Verifier(self._network, out)
+        self._batches = Batches(
+            self._network, key, crypto, out, segments, self._verifier, self._peers, self._batch_settled
+        )
+        self._batches.validators = chain.validators
+        self._candidates = Candidates(chain, self._batches, segments, out, self._peers, self._inputs.append)
+        self._admission = Admission(chain, key, self._pool, self._batches, self._verifier, out, self._work_waits)
+        record = guard.record if guard else FRESH
+        self._engine = Engine(self._network, key, crypto, chain.genesis.params.consensus, record)
+        self._is_cutting = False
+        self._is_halted = False
+
+    # The one way in
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        """What to do about this event, in order. Raises Broken where an invariant of our own has failed."""
+        self._now = now
+        self._chain.records.written()
+        if self._is_halted:
+            return []
+        match event:
+            case Started():
+                self._inputs.append(self._start_height())
+            case PeerUp(peer):
+                self._peer_up(peer)
+            case PeerDown(peer):
+                self._peer_down(peer)
+            case PeerMessage(peer, payload):
+                self._peer_message(peer, payload)
+            case Submit(token, raw):
+                self._admission.submit(token, raw, now)
+            case Verified(token, verdicts):
+                self._verifier.answered(token, verdicts)
+            case TimerFired(timer):
+                self._timer_fired(timer)
+            case OverrideGuard(height):
+                self._override_guard(height)
+            case _:
+                assert_never(event)
+        self._run_engine()
+        return self._out.take()
+
+    def restore(self, entries: Sequence[Entry], now: Now) -> None:
+        """Takes up what the newest block did not decide, as the segments hold it. Before the first event."""
+        self._now = now
+        for entry in entries:
+            if entry.kind is EntryKind.BLOCK:
+                self._candidates.restore(entry, now)
+                continue
+            held = self._batches.restore(entry, now.mono_ms)
+            if held.author == self._key:
+                self._pool.restore(held.transactions, held.id)
+
+    # Reading, between events
+
+    @property
+    def store(self) -> OpenStore:
+        return self._chain.store
+
+    def status(self) -> ReplicaStatus:
+        chain, state = self._chain, self._engine.state
+        newest = chain.store.commit
+        return ReplicaStatus(
+            height=newest.height,
+            block_id=newest.block_id,
+            app_hash=newest.app_hash,
+            time_ms=chain.tip_time_ms,
+            round=state.round,
+            step=state.step.name.lower(),
+            proposer=chain.proposers[state.round % len(chain.proposers)],
+            pool_count=len(self._pool),
+            pool_bytes=self._pool.size,
+            syncing=self._sync.is_behind(chain.height),
+            oldest_height=newest.oldest_height,
+            validators=chain.validators,
+            next_validators=chain.next_validators,
+            peer_heights={peer: tip for peer in self._peers if (tip := self._sync.tip_of(peer)) is not None},
+            guard_usable=self._guard is not None and self._guard.may_sign(chain.height),
+        )
+
+    def lookup(self, identity: bytes) -> PoolView | None:
+        """What the pool knows of this transaction."""
+        return self._admission.lookup(identity)
+
+    def bodies(self, height: int) -> tuple[bytes, ...] | None:
+        """The encoded batches of a decided block, in order, or None where they are not kept."""
+        record = find_block(self._chain.records, height)
+        return None if record is None else tuple(self._segments.read(place) for place in record.bodies)
+
+    def body(self, height: int, index: int) -> bytes | None:
+        """The bytes of the transaction at this position of a decided block."""
+        record = find_block(self._chain.records, height)
+        for place in record.bodies if record else ():
+            transactions = decode_batch(self._segments.read(place)).transactions
+            if index < len(transactions):
+                return transactions[index]
+            index -= len(transactions)
+        return None
+
+    # Peers
+
+    def _peer_up(self, peer: bytes) -> None:
+        self._peers[peer] = None
+        self._inputs.append(asked.PeerConnected(peer))
+        self._batches.push_to(peer)
+
+    def _peer_down(self, peer: bytes) -> None:
+        self._peers.pop(peer, None)
+        self._sync.peer_gone(peer)
+        self._inputs.append(asked.PeerGone(peer))
+        if self._is_due():
+            self._inputs.append(asked.Due(self._chain.height))
+
+    def _peer_message(self, peer: bytes, payload: bytes) -> None:
+        if peer not in self._peers:
+            return
+        try:
+            message = decode_message(payload)
+        except Rejected as error:
+            self._out.misbehaved(peer, str(error))
+            return
+        match message:
+            case Status():
+                self._heard_status(peer, message)
+            case Vote() | Polka():
+                self._inputs.append(asked.Received(peer, message))
+            case ProposalMessage(proposal, block):
+                self._heard_block(peer, block, proposal.block_id, proposal)
+            case CommitMessage(commit, block):
+                self._heard_block(peer, block, commit.block_id, commit)
+            case ProposedBlock(block):
+                self._heard_block(peer, block, None, None)
+            case Batch():
+                self._batches.receive(peer, message, batch_raw(payload), self._now)
+            case BatchAck(ids):
+                self._batches.acknowledged(peer, ids)
+            case BatchRequest(ids):
+                self._batches.answer(peer, ids)
+            case ProposedRequest(_, identity):
+                block_or_none = self._candidates.find(identity)
+                if block_or_none is not None:
+                    self._out.send((peer,), ProposedBlock(block_or_none))
+            case BlockRequest(first, count):
+                self._send_decided(peer, first, count)
+            case BlockResponse():
+                self._heard_decided(peer, message)
+            case EvidenceMessage(evidence):
+                self._heard_evidence(evidence)
+            case _:
+                assert_never(message)
+
+    def _heard_status(self, peer: bytes, status: Status) -> None:
+        height = self._chain.height
+        tip = max(0, status.height - 1)
+        self._sync.note_tip(peer, tip)
+        if self._guard is not None:
+            self._guard.note_tip(self._key or b"", height - 1, self._chain.validators)
+            if self._guard.note_tip(peer, tip, self._chain.validators):
+                self._out.log("signer.observing", height=height, signs_from=self._guard.signs_from or 0)
+        if status.height < height:
+            # It learns that it is behind, and asks one of us for the blocks: not all of us send them at once.
+            self._out.send((peer,), Status(height, 0, Step.NEW_HEIGHT, -1, ()))
+        self._sync.run(height, self._now)
+        self._inputs.append(asked.Received(peer, status))
+
+    def _heard_block(
+        self, peer: bytes, block: Block, identity: bytes | None, message: Proposal | Commit | None
+    ) -> None:
+        """A block, and what it came with: the block first, so that a judgement finds it."""
+        found = self._candidates.offer(peer, block, self._now)
+        if found is None or identity not in (None, found):
+            self._out.misbehaved(peer, "a block that is not what its id says")
+        elif message is not None:
+            self._inputs.append(asked.Received(peer, message))
+
+    def _heard_evidence(self, evidence: Evidence) -> None:
+        if self._is_news(evidence) and self._evidence.add(evidence):
+            self._work_waits()
+
+    def _is_news(self, evidence: Evidence) -> bool:
+        """Good for the next block, or of the current height and good for the one after."""
+        if evidence_height(evidence) != self._chain.height:
+            return self._chain.is_good_evidence(evidence)
+        try:
+            check_evidence(evidence)
+        except Rejected:
+            return False
+        checks = evidence_checks(self._network, evidence)
+        return offender(evidence) in self._chain.validators and all(self._crypto.verify(*check) for check in checks)
+
+    # Timers and work
+
+    def _timer_fired(self, timer: tuple[str | int, ...]) -> None:
+        match timer:
+            case ("consensus", int(height), int(round_), int(kind)):
+                self._inputs.append(asked.TimerFired(height, round_, asked.Timer(kind)))
+            case ("cut",):
+                self._is_cutting = False
+                self._cut()
+            case _ if timer == FETCH_TIMER:
+                self._batches.fetch(self._now)
+            case _ if timer == BLOCK_TIMER:
+                self._candidates.ask(self._now)
+            case _ if timer == SYNC_TIMER:
+                self._sync.tick(self._chain.height, self._now)
+            case _:
+                raise Broken("a timer that nobody armed fired: {timer}", timer=repr(timer))
+
+    def _work_waits(self) -> None:
+        """Something new for a block, or for a batch."""
+        if self._pool.waiting_count and (not self._batches.has_own or self._pool.fills_batch):
+            self._cut()
+        elif self._pool.waiting_count and not self._is_cutting:
+            self._is_cutting = True
+            self._out.emit(ArmTimer(CUT_TIMER, BATCH_AGE_MS))
+        if self._is_due():
+            self._inputs.append(asked.Due(self._chain.height))
+
+    def _cut(self) -> None:
+        if self._key is None or self._key not in self._chain.validators:
+            return
+        while transactions := self._pool.take():
+            batch = self._batches.cut(transactions, self._now)
+            self._pool.mark_batched(transactions, batch.id)
+            if not self._pool.fills_batch:
+                break
+
+    def _is_due(self) -> bool:
+        """Whether there is a reason for a block; a node that is catching up leaves blocks to the others."""
+        if self._sync.is_behind(self._chain.height):
+            return False
+        return self._chain.lacks_root or bool(self._batches.choose()) or bool(self._evidence_for_block())
+
+    def _evidence_for_block(self) -> tuple[Evidence, ...]:
+        return self._evidence.choose(self._chain.is_good_evidence, self._chain.height)
+
+    def _batch_settled(self, identity: bytes) -> None:
+        self._candidates.batch_settled(identity, self._now)
+        if self._is_due():
+            self._inputs.append(asked.Due(self._chain.height))
+
+    # Consensus
+
+    def _run_engine(self) -> None:
+        """Gives consensus its inputs and does what it asks; the answers are inputs again, behind those that wait."""
+        while self._inputs and not self._is_halted:
+            for effect in self._engine.handle(self._inputs.popleft()):
+                self._perform(effect)
+
+    def _perform(self, effect: asked.Effect) -> None:
+        match effect:
+            case asked.Persist(record):
+                self._segments.sync()
+                if self._guard is None:
+                    raise Broken("an observer was asked to sign")
+                self._guard.write(record, self._out)
+            case asked.Broadcast(message):
+                self._send_consensus(tuple(self._peers), message)
+            case asked.SendTo(peer, message):
+                self._send_consensus((peer,), message)
+            case asked.ArmTimer(height, round_, timer, delay_ms):
+                self._out.emit(ArmTimer(("consensus", height, round_, int(timer)), delay_ms))
+            case asked.Build(height, round_):
+                self._build(height, round_)
+            case asked.Judge(proposal):
+                self._candidates.judge(proposal, self._now)
+            case asked.Fetch():
+                self._candidates.fetch(effect, self._now)
+            case asked.Decide(commit):
+                self._decide(commit)
+            case asked.ReportEvidence(evidence):
+                self._out.log("consensus.equivocation", "warning", key=offender(evidence))
+                if self._evidence.add(evidence):
+                    self._out.send(self._peers, EvidenceMessage(evidence))
+            case asked.Misbehaved(peer, reason):
+                self._out.misbehaved(peer, reason)
+            case asked.RolledBack(height):
+                self._rolled_back(height)
+            case _:
+                assert_never(effect)
+
+    def _send_consensus(self, peers: tuple[bytes, ...], message: ConsensusMessage) -> None:
+        """A proposal and a commit take their block along."""
+        match message:
+            case Proposal() | Commit():
+                block = self._candidates.find(message.block_id)
+                if block is not None:
+                    with_block = ProposalMessage if isinstance(message, Proposal) else CommitMessage
+                    self._out.send(peers, with_block(message, block))  # type: ignore[arg-type]  # each takes its own
+            case Vote() | Polka() | Status():
+                self._out.send(peers, message)
+            case _:
+                assert_never(message)
+
+    def _build(self, height: int, round_: int) -> None:
+        if height != self._chain.height or self._key is None:
+            return
+        batches = self._batches.choose()
+        block = self._chain.build(round_, self._now.wall_ms, self._key, batches, self._evidence_for_block())
+        identity = self._candidates.add_own(block)
+        self._segments.sync()
+        self._inputs.append(asked.Built(height, round_, identity))
+
+    def _rolled_back(self, height: int) -> None:
+        self._out.log("signer.rolled_back", "error", height=height)
+        if self._guard is not None:
+            self._guard.distrust(self._out)
+
+    def _override_guard(self, height: int) -> None:
+        if self._guard is not None and not self._guard.may_sign(self._chain.height):
+            self._out.log("signer.override", "warning", height=height)
+            self._guard.signs_from = height
+            self._inputs.append(self._start_height())
+
+    def _start_height(self) -> asked.StartHeight:
+        chain, guard = self._chain, self._guard
+        signing = guard is not None and guard.may_sign(chain.height)
+        return asked.StartHeight(chain.height, chain.validators, chain.proposers, self._is_due(), signing)
+
+    # Decided blocks
+
+    def _decide(self, commit: Commit) -> None:
+        if commit.height != self._chain.height:
+            return
+        block = self._candidates.find(commit.block_id)
+        if block is None:
+            raise Broken("a block was decided that is not here", height=commit.height)
+        held = [self._batches.find(identity) for identity in block.batches]
+        self._commit(block, commit, [batch for batch in held if batch is not None], synced=False)
+
+    def _commit(self, block: Block, commit: Commit, held: Sequence[HeldBatch], synced: bool) -> None:
+        """Applies a decided block; everything about it goes to the store in one batch."""
+        if len(held) != len(block.batches):
+            raise Broken("a block was decided whose batches are not here", height=commit.height)
+        self._segments.sync()
+        transactions = tuple(transaction for batch in held for transaction in batch.transactions)
+        self._batches.decided(block.batches)
+        undecided = tuple(batch.place for batch in self._batches.held)
+        marks = Marks(self._segments.end, undecided)
+        applied = self._chain.apply(block, commit, tuple(batch.place for batch in held), transactions, marks)
+        self._out.emit(Write(applied.batch))
+        events = tuple(tuple(events) for events in applied.outcome.events)
+        self._out.emit(Committed(applied.stored, transactions, events, synced))
+        self._admission.decided(applied.outcome.results)
+        self._settle(block)
+        self._inputs.append(self._start_height())
+
+    def _settle(self, block: Block) -> None:
+        """After a block: forget what belongs to it, drop what is too old, cut the next batch."""
+        chain = self._chain
+        self._batches.validators = chain.validators
+        self._batches.unwant()
+        self._evidence.decided(block.evidence)
+        self._candidates.start_height()
+        self._pool.expire(block.header.time_ms)
+        for batch in self._batches.drop_old(self._now, block.header.time_ms, self._candidates.pinned):
+            self._pool.requeue(transaction.id for transaction in batch.transactions)
+        self._work_waits()
+
+    # Catching up and helping others
+
+    def _send_decided(self, peer: bytes, first: int, count: int) -> None:
+        size = 0
+        for height in range(first, min(first + count, self._chain.height)):
+            record = find_block(self._chain.records, height)
+            if record is None or size > ANSWER_BYTES_MAX:
+                break
+            bodies = tuple(self._segments.read(place) for place in record.bodies)
+            size += sum(map(len, bodies))
+            self._out.send((peer,), BlockResponse(record.block, record.commit, bodies))
+
+    def _heard_decided(self, peer: bytes, response: BlockResponse) -> None:
+        """A decided block that this node has asked for: proved by its commit, it is applied without a vote."""
+        block, commit = response.block, response.commit
+        if block.header.height != self._chain.height or not self._sync.is_expected(peer):
+            return
+        identity = self._candidates.offer(peer, block, self._now)
+        try:
+            if identity is None:
+                raise Rejected("block.invalid", height=self._chain.height, reason="its parts are not its header's")
+            self._chain.check_commit(commit, identity)
+            held = self._decided_batches(block, response.bodies)
+        except Rejected as error:
+            self._sync.failed(peer, self._now)
+            self._out.misbehaved(peer, str(error))
+            self._sync.run(self._chain.height, self._now)
+            return
+        try:
+            self._chain.check(block)
+        except Rejected as error:
+            self._halt(error)
+            return
+        self._commit(block, commit, held, synced=True)
+        self._sync.delivered(self._now)
+        self._sync.run(self._chain.height, self._now)
+
+    def _decided_batches(self, block: Block, bodies: Sequence[bytes]) -> list[HeldBatch]:
+        """The batches of a proved block: checked only for what its header does not cover."""
+        if len(bodies) != len(block.batches):
+            raise Rejected("block.invalid", height=self._chain.height, reason="its batches are not all here")
+        held = []
+        for identity, raw in zip(block.batches, bodies, strict=True):
+            known = self._batches.find(identity)
+            if known is None:
+                batch = decode_batch(raw)
+                if batch_id(batch.header) != identity or not self._crypto.verify(*batch_check(self._network, batch)):
+                    raise Rejected("batch.invalid", reason="not the one that the block names")
+                transactions = decode_all(self._network, batch.transactions)
+                place = self._segments.append(EntryKind.BATCH, raw)
+                known = HeldBatch(identity, batch.header.author, raw, transactions, place, self._now.mono_ms)
+            held.append(known)
+        return held
+
+    def _halt(self, error: Rejected) -> None:
+        """More than two thirds decided what this node computes otherwise: its own state is wrong, or its software."""
+        self._is_halted = True
+        self._out.emit(
+            Halt(
+                f"the network decided block {self._chain.height}, which does not fit this node's state: {error}; "
+                "run: concento node repair, then: concento node resync"
+            )
+        )
+
+
+def open_replica(genesis: Genesis, key: bytes | None, kv: KeyValue, files: Files, crypto: Crypto, now: Now) -> Replica:
+    """The replica of this node as its store and files have it; an empty store gets the genesis state.
+
+    `key` None is an observer. Raises Rejected where store or files are damaged or of another network.
+    """
+    out = Outbox()
+    chain = open_chain(genesis, kv, crypto)
+    segments, entries = open_segments(files, out, chain.marks)
+    guard = open_guard(files, key, genesis.hash) if key is not None else None
+    replica = Replica(chain, key, crypto, guard, out, segments)
+    replica.restore(entries, now)
+    return replica

@@ -1,0 +1,74 @@
+"""Which transactions had all their signatures checked by this node: once, whatever road they come by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+from concento.hashing import Network
+from concento.transactions import Transaction, signature_checks
+from node.replica.events import Verify
+from node.replica.outbox import Outbox
+
+VERIFIED_MAX: Final = 200_000
+"""Digests kept, 100 bytes each: a transaction comes back within seconds of its first arrival or never."""
+
+Done: TypeAlias = Callable[[list[int | None]], None]
+"""Called with one entry a transaction: None where all is well, else the position of its first bad signature."""
+
+
+class Verifier:
+    """Asks for what was not checked yet and remembers what was good."""
+
+    def __init__(self, network: Network, out: Outbox) -> None:
+        self._network = network
+        self._out = out
+        self._good: dict[bytes, None] = {}
+        self._jobs: dict[int, tuple[Sequence[Transaction], list[int], Done]] = {}
+        self._token = 0
+        self._waiting = 0
+
+    @property
+    def waiting_count(self) -> int:
+        """Transactions whose verdict is not there yet."""
+        return self._waiting
+
+    def verify(self, transactions: Sequence[Transaction], done: Done) -> None:
+        """Calls `done` at once where nothing is left to check, else when the verdicts come."""
+        checks = []
+        counts = []
+        for transaction in transactions:
+            wanted = [] if transaction.digest in self._good else signature_checks(self._network, transaction)
+            counts.append(len(wanted))
+            checks += wanted
+        if not checks:
+            done([None] * len(transactions))
+            return
+        self._token += 1
+        self._waiting += len(transactions)
+        self._jobs[self._token] = (transactions, counts, done)
+        self._out.emit(Verify(self._token, tuple(checks)))
+
+    def answered(self, token: int, verdicts: Sequence[bool]) -> None:
+        """The verdicts on a job; an unknown token is ignored."""
+        job = self._jobs.pop(token, None)
+        if job is None:
+            return
+        transactions, counts, done = job
+        self._waiting -= len(transactions)
+        bad: list[int | None] = []
+        start = 0
+        for transaction, count in zip(transactions, counts, strict=True):
+            own = verdicts[start : start + count]
+            start += count
+            bad.append(next((index for index, good in enumerate(own) if not good), None))
+            if bad[-1] is None:
+                self._good[transaction.digest] = None
+        while len(self._good) > VERIFIED_MAX:
+            del self._good[next(iter(self._good))]
+        done(bad)
+
+    def trust(self, transactions: Iterable[Transaction]) -> None:
+        """Counts as checked: they were, before they were written to disk."""
+        for transaction in transactions:
+            self._good[transaction.digest] = None

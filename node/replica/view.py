@@ -1,0 +1,39 @@
+"""What the shell may read of a replica between two events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from concento.validators import ValidatorSet
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """Where a replica stands. `height` and what belongs to it are of the newest decided block; `round`, `step` and
+    `proposer` of the height being decided. `peer_heights` are the newest heights that connected peers told."""
+
+    height: int
+    block_id: bytes
+    app_hash: bytes
+    time_ms: int
+    round: int
+    step: str
+    proposer: bytes
+    pool_count: int
+    pool_bytes: int
+    syncing: bool
+    oldest_height: int
+    validators: ValidatorSet
+    next_validators: ValidatorSet
+    peer_heights: dict[bytes, int]
+    guard_usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """A transaction that is not in the chain: `skipped` is the kind of its last skip."""
+
+    status: Literal["pending", "shared"]
+    raw: bytes
+    skipped: str | None
