@@ -24,7 +24,7 @@ Held = Literal["pending", "shared"]
 class Submission:
     """The answer to one submitted transaction: taken (`known`: not for the first time), or refused with a reason.
 
-    `tx` is None where the bytes are no transaction at all.
+    `tx` is None where the bytes are no transaction at all; `status` is None where it was refused, or is in the chain.
     """
 
     tx: bytes | None
@@ -70,7 +70,10 @@ class Backend(Protocol):
 
     genesis: Genesis
     name: str
-    role: Literal["validator", "observer"]
+
+    @property
+    def role(self) -> Literal["validator", "observer"]:
+        """Whether the node's key is in the set that decides the next height."""
 
     @property
     def store(self) -> KeyValue:

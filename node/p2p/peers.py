@@ -239,6 +239,7 @@ class Peers:
                 await self._loop.create_connection(lambda: link, address.host, address.port, ssl=self._client_context)
         except (OSError, TimeoutError):
             self._pending.discard(link)
+            link.forget()
             return None
         await asyncio.wait([link.closed, link.opened], return_when=asyncio.FIRST_COMPLETED)
         return link

@@ -183,6 +183,13 @@ class Link(asyncio.Protocol):
             # A peer that does not answer the TLS farewell must not keep the socket.
             self._deadline = self._loop.call_later(1.0, self._transport.abort)
 
+    def forget(self) -> None:
+        """Gives up a dial that nobody answered; the owner is not told."""
+        self._stop_clock()
+        self._reason = "nobody answered"
+        if not self.closed.done():
+            self.closed.set_result(None)
+
     # Inside
 
     def _shake(self, handshake: Handshake, payload: bytes) -> None:

@@ -1,0 +1,245 @@
+"""One node as one process: opens its files, connects replica, peers and clients, and ends in good order.
+
+    run_node(config) -> exit code            raises Rejected where the node cannot even start
+
+SIGTERM and SIGINT end it cleanly within seconds. An invariant that fails ends it at once, with the sentence in the log
+and a code other than 0: going on could sign what must not be signed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import uvloop
+
+from concento import __version__
+from concento.development import development_keys
+from concento.errors import Broken, ConcentoError, Rejected
+from concento.genesis import Genesis
+from node.config import NodeConfig, load_genesis, observer_keys, parse_address, peer_targets, read_config
+from node.health import LoopLag
+from node.lock import lock_home
+from node.logs import Log, open_log
+from node.narrate import Narrator
+from node.ownbackend import OwnBackend
+from node.p2p.handshake import Identity
+from node.p2p.peers import Address, Peers
+from node.ports import check_port_free, port_error
+from node.replica.core import Replica, open_replica
+from node.replica.events import Committed, PeerDown, PeerMessage, PeerUp, Started
+from node.replica.files import DiskFiles
+from node.replica.wire import check_payload
+from node.rpc.server import serve
+from node.runner import Core, Runner, time_now
+from node.signer import NodeKey, read_key
+from node.verify import VerifyThread
+from state.store.leveldb import LevelDb
+
+R = TypeVar("R")
+
+EXIT_BROKEN: Final = 1
+EXIT_LOCAL: Final = 9
+SWITCH_S: Final = 0.0002
+"""How long a thread may keep the interpreter: the loop must get it back soon after the verify thread took it."""
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+"""Collections cost milliseconds and find little: nearly all records are acyclic."""
+
+CoreFactory = Callable[[Replica], Core]
+"""Puts something between runner and replica: the simulator's misbehaving nodes are made so."""
+
+
+def run_node(config: NodeConfig, core_factory: CoreFactory | None = None) -> int:
+    """Runs the node until a signal ends it; the exit code is 128 + the signal, or 1 where an invariant failed."""
+    if sys.flags.optimize:
+        raise Rejected("node.optimised")
+    genesis = load_genesis(config)
+    key = read_key(config.key_path)
+    check_key(config, genesis, key)
+    with ExitStack() as stack:
+        stack.enter_context(lock_home(config.home))
+        for setting, listen in (("rpc_listen", config.rpc_listen), ("p2p_listen", config.p2p_listen)):
+            address = parse_address(listen, setting)
+            check_port_free(address.host, address.port)
+        sys.setswitchinterval(SWITCH_S)
+        gc.set_threshold(*GC_THRESHOLDS)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_Node(config, genesis, key, core_factory).run())
+
+
+def check_key(config: NodeConfig, genesis: Genesis, key: NodeKey) -> None:
+    """Raises Rejected where everybody knows the key of a node of a network that is not for development."""
+    if not genesis.dev and key.public in development_keys():
+        raise Rejected("node.key_development", path=str(config.key_path))
+
+
+class _Node:
+    """Everything that a running node holds, and the order in which it comes and goes."""
+
+    def __init__(self, config: NodeConfig, genesis: Genesis, key: NodeKey, core_factory: CoreFactory | None) -> None:
+        self._config = config
+        self._genesis = genesis
+        self._key = key
+        self._core_factory = core_factory or (lambda replica: replica)
+        self._log = open_log(config.name, config.log_level, config.log_format, config.log_path)
+
+    async def run(self) -> int:
+        stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _resolve, stop, 128 + number)
+        kv = LevelDb.open(self._config.store_path)
+        files = DiskFiles(self._config.files_path)
+        verifier = VerifyThread()
+        try:
+            replica = open_replica(self._genesis, self._key.public, kv, files, self._key, time_now())
+            runner = Runner(self._core_factory(replica), kv, files, verifier, self._log)
+            return await self._serve(replica, runner, verifier, stop)
+        except Broken as error:
+            self._log.error("node.broken", reason=str(error))
+            print(f"error: {error}", file=sys.stderr)
+            return EXIT_BROKEN
+        finally:
+            verifier.close()
+            files.close()
+            kv.close()
+
+    async def _serve(self, replica: Replica, runner: Runner, verifier: VerifyThread, stop: asyncio.Future[int]) -> int:
+        config, genesis, log = self._config, self._genesis, self._log
+        lag = LoopLag()
+        identity = Identity(genesis.network, genesis.protocol, self._key.public, self._key.sign)
+        door = _Door(runner, log)
+        peers = Peers(identity, peer_targets(config, genesis, self._key.public), (), _inspect, door)
+        backend = OwnBackend(config, genesis, self._key.public, replica, runner, peers, verifier, lag)
+        door.open(backend)
+        runner.connect(peers)
+        allowance = _Allowance(replica, peers, observer_keys(config))
+        runner.watch(allowance.update)
+        runner.watch(Narrator(log, backend).tell)
+        allowance.refresh()
+        lag.start()
+        listen, rpc = parse_address(config.p2p_listen, "p2p_listen"), parse_address(config.rpc_listen, "rpc_listen")
+        server = None
+        try:
+            runner.post(Started())
+            server = await _listening(rpc, serve(backend, rpc.host, rpc.port, hosts=config.rpc_hosts))
+            await _listening(listen, peers.start(listen.host, listen.port))
+            log.info(
+                "node.started", version=__version__, role=backend.role, height=replica.status().height,
+                rpc=config.rpc_listen, p2p=config.p2p_listen, key=self._key.public,
+            )  # fmt: skip
+            # What was made while starting lives as long as the node: no collection need look at it again.
+            gc.collect()
+            gc.freeze()
+            ends: list[asyncio.Future[Any]] = [stop, runner.failed]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if runner.failed.done():
+                runner.failed.result()
+            log.info("node.stopping", signal=stop.result() - 128)
+            return stop.result()
+        finally:
+            runner.stop()
+            lag.stop()
+            await peers.stop()
+            if server is not None:
+                await server.close()
+
+
+class _Door:
+    """Takes what the peers do to the runner, and notes it."""
+
+    def __init__(self, runner: Runner, log: Log) -> None:
+        self._runner = runner
+        self._log = log
+        self._backend: OwnBackend | None = None
+
+    def open(self, backend: OwnBackend) -> None:
+        self._backend = backend
+
+    def peer_up(self, peer: bytes) -> None:
+        self._note(peer, is_up=True)
+        self._log.info("peer.up", peer=peer)
+        self._runner.post(PeerUp(peer))
+
+    def peer_down(self, peer: bytes, reason: str) -> None:
+        self._note(peer, is_up=False)
+        self._log.limited("info", "peer.down", peer=peer, reason=reason)
+        self._runner.post(PeerDown(peer))
+
+    def peer_message(self, peer: bytes, payload: bytes, handled: Callable[[], None]) -> None:
+        if self._backend is not None:
+            self._backend.counts.received(len(payload))
+        self._runner.post(PeerMessage(peer, payload), handled)
+
+    def peer_refused(self, address: str, reason: str) -> None:
+        if self._backend is not None:
+            self._backend.counts.refused()
+        self._log.limited("info", "peer.refused", address=address, reason=reason)
+
+    def _note(self, peer: bytes, is_up: bool) -> None:
+        if self._backend is not None:
+            self._backend.note_peer(peer, is_up)
+            if not is_up:
+                self._backend.counts.lost()
+
+
+class _Allowance:
+    """Keeps the allow-list what the chain says: validators, and the observers that the operator named."""
+
+    def __init__(self, replica: Replica, peers: Peers, observers: frozenset[bytes]) -> None:
+        self._replica = replica
+        self._peers = peers
+        self._observers = observers
+        self._allowed: frozenset[bytes] = frozenset()
+
+    def update(self, committed: Committed) -> None:
+        header = committed.stored.record.block.header
+        if header.next_validators_hash != header.validators_hash or not self._allowed:
+            self.refresh()
+
+    def refresh(self) -> None:
+        status = self._replica.status()
+        allowed = frozenset((*status.validators.keys, *status.next_validators.keys)) | self._observers
+        if allowed != self._allowed:
+            self._allowed = allowed
+            self._peers.allow(allowed)
+
+
+def _inspect(payload: bytes) -> tuple[int, int]:
+    return payload[0], check_payload(payload).per_second
+
+
+async def _listening(address: Address, start: Awaitable[R]) -> R:
+    try:
+        return await start
+    except OSError as error:
+        raise port_error(address.host, address.port, error) from None
+
+
+def _resolve(stop: asyncio.Future[int], code: int) -> None:
+    if not stop.done():
+        stop.set_result(code)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m node.app --home DIR`: the same as `concento node run`, without the rest of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m node.app", description="Run one node in the foreground.")
+    parser.add_argument(
+        "--home", type=Path, required=True, help="the folder with node.toml and all of the node's files"
+    )
+    try:
+        return run_node(read_config(parser.parse_args(arguments).home))
+    except ConcentoError as error:
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        print(f"error: {error} ({error.kind}){hint}", file=sys.stderr)
+        return EXIT_LOCAL
+
+
+if __name__ == "__main__":
+    sys.exit(main())
