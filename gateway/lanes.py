@@ -39,7 +39,11 @@ class Lane:
         self._vouchers: list[SignedVoucher] = []
         self._frontier = Frontier()
         self._file = path.open("a+b")
-        self._load(path)
+        try:
+            self._load(path)
+        except Rejected:
+            self._file.close()
+            raise
 
     @property
     def size(self) -> int:

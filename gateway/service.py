@@ -24,7 +24,7 @@ from concento.access import (
 from concento.cids import parse_cid
 from concento.client import AsyncClient, RpcError, Session, Signer
 from concento.encoding import decode
-from concento.errors import Rejected
+from concento.errors import ConcentoError, Rejected
 from concento.hashing import Network
 from concento.keys import sign, verify
 from concento.limits import BODIES_PER_ANCHOR_MAX
@@ -137,7 +137,11 @@ class Gateway:
             item = await self._member(session.asset, member)
             part, entry = _part(item, path)
             file = self.content.open(parse_cid(entry["cid"]), int(entry["bytes"]))
-            body = self._receipt(session, lane, licence, item, part, entry)
+            try:
+                body = self._receipt(session, lane, licence, item, part, entry)
+            except ConcentoError:
+                file.close()
+                raise
             return Served(file, entry["media_type"], body, self._head(session, lane))
 
     def take_voucher(self, session: OpenSession, signed: SignedVoucher) -> None:

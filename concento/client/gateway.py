@@ -26,7 +26,7 @@ from concento.access import (
 from concento.cids import CHUNK_BYTES
 from concento.client.rpc import RpcError
 from concento.encoding import decode, encode
-from concento.errors import Rejected, Unavailable
+from concento.errors import ConcentoError, Rejected, Unavailable
 from concento.hashing import Network
 from concento.keys import public_key, sign, verify
 from concento.merkle import Frontier
@@ -75,20 +75,14 @@ class GatewaySession:
         self._lane = lane
         self._purpose = purpose
         self._connection = _connect(url)
-        request = SessionRequest(lane.licence, lane.number, purpose, time_ms, secrets.token_bytes(16))
-        signature = sign(lane.seed, session_bytes(network, request))
-        answer = self._json(
-            "POST", "/sessions", encode(SignedSessionRequest(request, public_key(lane.seed), signature))
-        )
-        self._token = str(answer["token"])
-        self._gateway_key = bytes.fromhex(answer["key"])
-        if bytes.fromhex(answer["account"]) != lane.gateway:
-            raise Rejected("gateway.not_the_same", expected=lane.gateway, found=answer["account"])
         self._log = Frontier()
         self._units = 0
         self._signed: SignedVoucher | None = None
-        if answer["lane"]["size"]:
-            raise Rejected("fetch.lane_used", lane=lane.number)
+        try:
+            self._open(time_ms)
+        except ConcentoError:
+            self._connection.close()
+            raise
 
     def fetch(self, member: bytes, part: int, path: str, size: int, content: bytes, sink: Any) -> Received:
         """One file, written to `sink` (a binary file) chunk by chunk.
@@ -131,6 +125,20 @@ class GatewaySession:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._connection.close()
+
+    def _open(self, time_ms: int) -> None:
+        lane, purpose, network = self._lane, self._purpose, self._network
+        request = SessionRequest(lane.licence, lane.number, purpose, time_ms, secrets.token_bytes(16))
+        signature = sign(lane.seed, session_bytes(network, request))
+        answer = self._json(
+            "POST", "/sessions", encode(SignedSessionRequest(request, public_key(lane.seed), signature))
+        )
+        self._token = str(answer["token"])
+        self._gateway_key = bytes.fromhex(answer["key"])
+        if bytes.fromhex(answer["account"]) != lane.gateway:
+            raise Rejected("gateway.not_the_same", expected=lane.gateway, found=answer["account"])
+        if answer["lane"]["size"]:
+            raise Rejected("fetch.lane_used", lane=lane.number)
 
     def _check(self, body: ReceiptBody, asked: bytes, content: bytes) -> None:
         lane = self._lane
