@@ -14,6 +14,8 @@ from hashlib import sha256
 from itertools import count
 from random import Random
 
+import msgspec
+
 from concento.evidence import Evidence
 from concento.genesis import ConsensusParams
 from concento.hashing import Network
@@ -106,10 +108,9 @@ class FakeBlock:
 
 @dataclass(frozen=True)
 class Decided:
-    """A decided block on its way to a peer that is behind."""
+    """Decided blocks in order, on their way to a peer that is behind."""
 
-    commit: Commit
-    block: FakeBlock
+    blocks: tuple[tuple[Commit, FakeBlock], ...]
 
 
 class Crashed(Exception):
@@ -149,10 +150,23 @@ Drop = Callable[[int, int, object], bool]
 class Cluster:
     """`size` validators, numbered from 0 in the order of their keys; all start at once unless told otherwise."""
 
-    def __init__(self, size: int = 4, seed: int = 0, down: tuple[int, ...] = (), idle: bool = False) -> None:
+    def __init__(
+        self,
+        size: int = 4,
+        seed: int = 0,
+        down: tuple[int, ...] = (),
+        idle: bool = False,
+        puppets: tuple[int, ...] = (),
+        twins: tuple[int, ...] = (),
+        spacing_ms: int = PARAMS.block_spacing_min_ms,
+    ) -> None:
+        self.params = msgspec.structs.replace(PARAMS, block_spacing_min_ms=spacing_ms)
         self.random = Random(seed)
         self.validators = fake_validators(size)
         self.nodes = [Node(number, fake_key(number)) for number in range(size)]
+        self.nodes += [Node(size + number, fake_key(twin)) for number, twin in enumerate(twins)]
+        self.puppets = set(puppets)
+        self.misled: set[tuple[int, int, int]] = set()
         self.now_ms = 0
         self.idle = idle
         self.delay_ms = (1, 5)
@@ -163,14 +177,14 @@ class Cluster:
         self.drop: Drop = lambda source, target, message: False
         self.decided: dict[int, bytes] = {}
         self.said: dict[tuple[bytes, str, int, int], bytes] = {}
-        self.honest = set(range(size)) - set(down)
+        self.honest = set(range(size)) - set(down) - self.puppets - set(twins)
         self.log: list[tuple[int, int, Effect]] = []
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = count()
         self._names = count()
-        for number in range(size):
-            if number not in down:
-                self.restart(number)
+        for node in self.nodes:
+            if node.number not in down and node.number not in self.puppets:
+                self.restart(node.number)
 
     # Time
 
@@ -211,12 +225,12 @@ class Cluster:
         slot = newest_slot(bytes(node.guard_file))
         node.life += 1
         node.crypto = FakeCrypto(node.key)
-        node.engine = Engine(NETWORK, node.key, node.crypto, PARAMS, FRESH if slot is None else slot.record)
+        node.engine = Engine(NETWORK, node.key, node.crypto, self.params, FRESH if slot is None else slot.record)
         self._start_height(node, resumed=True)
         for peer in self.nodes:
             if peer.engine is not None and peer is not node:
-                self.handle(node, PeerConnected(peer.key))
-                self.handle(peer, PeerConnected(node.key))
+                self.handle(node, PeerConnected(fake_key(peer.number)))
+                self.handle(peer, PeerConnected(fake_key(node.number)))
 
     def wipe(self, number: int) -> None:
         """Loses the disk of a node that is down, its guard included."""
@@ -314,7 +328,8 @@ class Cluster:
         life = node.life
         for key in holders:
             holder = self.nodes[self.number_of(key)]
-            if holder.engine is not None and wanted.block_id in holder.blocks:
+            is_up = holder.engine is not None or holder.number in self.puppets
+            if is_up and wanted.block_id in holder.blocks:
                 self.send(holder.number, node.number, (wanted.block_id, holder.blocks[wanted.block_id]))
 
         def again() -> None:
@@ -374,15 +389,22 @@ class Cluster:
             delay_ms = self.random.randint(*self.delay_ms)
             self.at(delay_ms, lambda: self._deliver(source, target, message, block))
 
+    def inject(self, target: int, message: Message) -> None:
+        """Delivers a made-up message, as if node 0 had sent it."""
+        self.at(1, lambda: self._deliver(0, target, message, None))
+
     def _deliver(self, source: int, target: int, message: object, block: FakeBlock | None) -> None:
         node = self.nodes[target]
+        if node.number in self.puppets and isinstance(message, Proposal | Vote):
+            self._mislead(node, message.height, message.round)
         if node.engine is None:
             return
         match message:
-            case Decided(commit, decided_block):
-                if commit.height == node.height + 1:
-                    node.blocks[commit.block_id] = decided_block
-                    self._decide(node, commit)
+            case Decided(blocks):
+                for commit, decided_block in blocks:
+                    if commit.height == node.height + 1 and node.engine is not None:
+                        node.blocks[commit.block_id] = decided_block
+                        self._decide(node, commit)
             case (bytes() as block_id, FakeBlock() as fetched):
                 node.blocks.setdefault(block_id, fetched)
                 self._settle(node)
@@ -397,8 +419,33 @@ class Cluster:
 
     def _answer_lower(self, node: Node, source: int, message: Message) -> None:
         if isinstance(message, Status) and message.height <= node.height:
-            commit = node.chain[message.height - 1]
-            self.send(node.number, source, Decided(commit, node.blocks[commit.block_id]))
+            lacking = node.chain[message.height - 1 : message.height + 49]
+            self.send(node.number, source, Decided(tuple((commit, node.blocks[commit.block_id]) for commit in lacking)))
+
+    # A Byzantine validator: it has no engine, only a key, and tells everybody something else
+
+    def _mislead(self, puppet: Node, height: int, round_: int) -> None:
+        """Once per place: proposals that differ where it is in turn, and votes of both types for anything, per peer."""
+        if (puppet.number, height, round_) in self.misled:
+            return
+        self.misled.add((puppet.number, height, round_))
+        leader = max((self.nodes[number] for number in self.honest), key=lambda node: node.height)
+        puppet.chain = leader.chain[: height - 1]
+        blocks = [b""]
+        if proposer(leader.order, round_) == puppet.key and leader.height == height - 1:
+            blocks += [self.make_block(puppet, height, round_) for _ in range(2)]
+        known = [message.block_id for message in self.sent(Proposal)[-3:] if isinstance(message, Proposal)]
+        for peer in self.nodes:
+            if peer is puppet:
+                continue
+            if len(blocks) > 1:
+                pol_round = self.random.choice((-1, -1, round_ - 1)) if round_ else -1
+                proposal = signed_proposal(puppet.key, height, round_, pol_round, self.random.choice(blocks[1:]))
+                self.send(puppet.number, peer.number, proposal)
+            for kind in VoteType:
+                block_id = self.random.choice(blocks + known)
+                ahead = self.random.choice((0, 0, 0, 1, 7))
+                self.send(puppet.number, peer.number, signed_vote(puppet.key, kind, height, round_ + ahead, block_id))
 
     # Checks
 
