@@ -17,7 +17,9 @@ from concento.errors import Broken, Rejected
 from concento.genesis import Genesis
 from concento.hashing import Network
 from concento.limits import PAGE_ITEMS, PAGE_ITEMS_MAX
+from concento.statekeys import parse_id
 from state.modules.identity import ACCOUNTS, PARTIES, PARTY_NAMES
+from state.store.blockstore import find_transaction
 from state.store.kv import HISTORY, STATE, KeyValueView
 from state.store.opening import CommitRecord, committed
 from state.store.tree import Tree
@@ -71,7 +73,10 @@ class Chain:
 
     def view(self) -> View:
         """The state for the modules' read functions; whatever is written to it is dropped."""
-        return View(self.read)
+        return View(self.read, self.is_included)
+
+    def is_included(self, transaction_id: bytes) -> bool:
+        return find_transaction(self.store, transaction_id) is not None
 
     def read(self, state_key: bytes) -> bytes | None:
         return self.store.get(STATE + state_key)
@@ -148,21 +153,28 @@ def _account_beginning(chain: Chain, text: str, beginning: str) -> bytes:
     return _only(sorted(found), text, "account.not_found")
 
 
-def id_of(chain: Chain, kind: Kind[R], text: str, missing: str) -> bytes:
+def id_of(chain: Chain, prefix: bytes, text: str, missing: str) -> bytes:
     """The key of the record whose id begins with this text. Raises Rejected(`missing`) where there is none."""
     if not ID_DIGITS_MIN <= len(text) <= 64 or _HEX.fullmatch(text) is None:
         raise Rejected("id.malformed", text=text[:100])
     if len(text) == 64:
         key = bytes.fromhex(text)
-        return _only([key] if chain.read(kind.key(key)) is not None else [], text, missing)
+        return _only([key] if chain.read(prefix + key) is not None else [], text, missing)
     whole = bytes.fromhex(text[: len(text) // 2 * 2])
     found: list[bytes] = []
-    for key in chain.keys(kind.prefix, whole):
+    for key in chain.keys(prefix, whole):
         if len(key) == 32 and key.hex().startswith(text):
             found.append(key)
         if len(found) >= CANDIDATES_MAX:
             break
     return _only(found, text, missing)
+
+
+def key_of(chain: Chain, kind: str, text: str) -> str:
+    """The full id that this text begins, among records of a kind that ids name; a full id needs no record."""
+    if len(text) == 64:
+        return parse_id(text).hex()
+    return id_of(chain, kind.encode() + b"/", text, f"{kind}.not_found").hex()
 
 
 def _only(found: list[bytes], text: str, missing: str) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
-
-from state.queries import Chain
+from typing import Any, Final
 
 from node.backend import Backend
 from node.rpc.feed import Feed
+from state.queries import Chain
+from state.queries_chain import stream_events
 
 WAITS_MAX: Final = 1_000
 """Requests that may wait at the same time for a transaction or a block; each is a timer and a small record."""
@@ -24,9 +24,35 @@ class Desk:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.chain = Chain(backend.store, backend.tree, backend.genesis)
-        self.feed = Feed(self.chain)
+        self.feed = Feed(_Source(backend))
         self.waits = 0
+
+    @property
+    def chain(self) -> Chain:
+        """The chain at this moment, as queries read it."""
+        return _chain(self.backend)
+
+
+class _Source:
+    """The node's events, as the feed reads them."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def height(self) -> int:
+        return _chain(self._backend).height
+
+    @property
+    def oldest_height(self) -> int:
+        return _chain(self._backend).oldest_height
+
+    def events(self, height: int) -> Sequence[dict[str, Any]]:
+        return stream_events(_chain(self._backend), height)
+
+
+def _chain(backend: Backend) -> Chain:
+    return Chain(backend.store, backend.tree, backend.genesis)
 
 
 @dataclass(frozen=True, slots=True)

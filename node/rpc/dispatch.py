@@ -6,6 +6,7 @@ method is, and what a caller may do, is the business of `methods.py` and the ser
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import inspect
 import json
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 C = TypeVar("C")
 
 
-class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Params(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Parameters of a method: by name, or by position in the order of the fields."""
 
 
@@ -89,6 +90,8 @@ class Dispatcher(Generic[C]):
         room = self._answer_bytes_max
         for item in document:
             answer = await self._one(item, call, room)
+            # A long batch of short reads must not hold the event loop.
+            await asyncio.sleep(0)
             if answer is not None:
                 answers.append(answer)
                 room -= len(answer)
@@ -141,7 +144,7 @@ class BadParams(Exception):
 
 def bind(method: Method, given: Any) -> Params:
     """The typed parameters in what was given by name or position. Raises BadParams."""
-    names = method.params.__struct_fields__
+    names = method.params.__struct_encode_fields__
     if isinstance(given, list):
         if len(given) > len(names):
             raise BadParams(
@@ -151,9 +154,10 @@ def bind(method: Method, given: Any) -> Params:
     for name in given:
         if name not in names:
             raise BadParams(_unknown(method, name), str(name))
-    for encoded in method.params.__struct_config__ and msgspec.structs.fields(method.params):
-        if encoded.required and encoded.name not in given:
-            raise BadParams(Rejected("rpc.param_missing", method=method.name, name=encoded.name), encoded.name)
+    for parameter in msgspec.structs.fields(method.params):
+        name = parameter.encode_name
+        if parameter.required and name not in given:
+            raise BadParams(Rejected("rpc.param_missing", method=method.name, name=name), name)
     try:
         return msgspec.convert(given, method.params)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -164,7 +168,7 @@ def bind(method: Method, given: Any) -> Params:
 
 
 def _unknown(method: Method, name: str) -> Rejected:
-    names = method.params.__struct_fields__
+    names = method.params.__struct_encode_fields__
     near = difflib.get_close_matches(str(name), names, n=1)
     shown = f"{name} (did you mean {near[0]}?)" if near else name
     return Rejected("rpc.param_unknown", method=method.name, name=shown, names=", ".join(names) or "none")

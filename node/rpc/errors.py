@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from concento.errors import UNAVAILABLE as UNAVAILABLE_KINDS
 from concento.errors import ConcentoError, Rejected, Unavailable
 
 PARSE_ERROR: Final = -32700
@@ -85,7 +86,7 @@ def error_object(error: ConcentoError, tx: bytes | None = None, field: str | Non
     """The error object of one of our errors; with `tx`, or as `Refused`, it is the ledger's refusal."""
     match error:
         case Unavailable() | Rejected():
-            code = _code(error)
+            code = code_of(error.kind)
             if tx is not None and code == INVALID_PARAMS:
                 code = REFUSED
             return _described(error, code, tx, field)
@@ -98,7 +99,7 @@ def refusal_object(refused: Refused) -> dict[str, Any]:
     error = refused.error
     if not isinstance(error, Unavailable | Rejected):
         return internal_error()
-    code = _code(error) if isinstance(error, Unavailable) or error.kind in LIMIT_KINDS else REFUSED
+    code = code_of(error.kind) if isinstance(error, Unavailable) or error.kind in LIMIT_KINDS else REFUSED
     return _described(error, code, refused.tx, None)
 
 
@@ -111,9 +112,10 @@ def _described(error: ConcentoError, code: int, tx: bytes | None, field: str | N
     return {"code": code, "message": error.message, "data": data}
 
 
-def _code(error: ConcentoError) -> int:
-    if error.kind in LIMIT_KINDS:
+def code_of(kind: str) -> int:
+    """The code that a read answers with for an error of this kind."""
+    if kind in LIMIT_KINDS:
         return LIMIT
-    if isinstance(error, Unavailable):
+    if kind in UNAVAILABLE_KINDS:
         return UNAVAILABLE
-    return NOT_FOUND if error.kind.endswith(_ABSENT) else INVALID_PARAMS
+    return NOT_FOUND if kind.endswith(_ABSENT) else INVALID_PARAMS

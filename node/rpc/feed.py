@@ -75,6 +75,7 @@ class Feed:
         """The wanted events after the cursor `start`, or from now on; a notice `lagged` wherever some are left out."""
         height, index = (self.height + 1, 0) if start is None else parse_cursor(start)
         live = start is None
+        seen = start or f"{self.height}"
         while not self._closed:
             tip = self.height
             if height > tip:
@@ -82,14 +83,16 @@ class Feed:
                 await self.wait(3_600)
                 continue
             if live and tip - height >= self._lag_heights_max:
-                yield {"lagged": True, "resume_from": f"{height}.{index - 1}" if index else f"{height - 1}"}
+                yield {"lagged": True, "resume_from": seen}
                 height, index = tip, 0
-            if height < self._source.oldest_height:
-                height, index = self._source.oldest_height, 0
-                yield {"lagged": True, "resume_from": f"{height - 1}"}
+            oldest = self._source.oldest_height
+            if height < oldest:
+                yield {"lagged": True, "resume_from": f"{oldest - 1}.0"}
+                height, index = oldest, 0
             for event in self._events(height):
                 if event["index"] >= index and wanted(event):
                     yield event
+                seen = event["cursor"]
             height, index = height + 1, 0
             # A long catch-up of unwanted events must not hold the event loop.
             await asyncio.sleep(0)

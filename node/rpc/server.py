@@ -24,8 +24,8 @@ from node.backend import Backend, Check, Committed
 from node.rpc import streams
 from node.rpc.calls import WAIT_S_MAX, Call, Desk
 from node.rpc.dispatch import Dispatcher, Method, encode_json, limit_answer, unavailable_answer
-from node.rpc.methods import METHODS
-from node.rpc.openrpc import describe
+from node.rpc.methods import DEV_METHODS, METHODS
+from node.rpc.openrpc import describe, with_discovery
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,6 @@ DESK: Final = web.AppKey("desk", Desk)
 DISPATCHER: Final = web.AppKey("dispatcher", Dispatcher[Call])
 HOSTS: Final = web.AppKey("hosts", frozenset[str])
 STREAMS: Final = web.AppKey("streams", streams.Streams)
-_FOLLOWING: Final = web.AppKey("following", Callable[[], None])
 
 
 def make_app(
@@ -58,7 +57,8 @@ def make_app(
 ) -> web.Application:
     """The application that answers for this node. `hosts` are the names that it is asked under; none means any."""
     app = web.Application(client_max_size=RPC_BODY_BYTES_MAX, middlewares=[_guard])
-    table = {method.name: method for method in (*METHODS, *methods) if backend.genesis.dev or not _is_dev(method)}
+    rows = (*METHODS, *(DEV_METHODS if backend.genesis.dev else ()), *methods)
+    table = with_discovery({method.name: method for method in rows})
     app[DESK] = Desk(backend)
     app[DISPATCHER] = Dispatcher(table, backend.observe_request)
     app[HOSTS] = frozenset(hosts)
@@ -72,13 +72,8 @@ def make_app(
     app.router.add_get("/metrics", _metrics)
     for path, body, kind in _pages():
         app.router.add_get(path, _page(body, kind))
-    app.on_startup.append(_follow)
-    app.on_shutdown.append(_stop)
+    _follow(app)
     return app
-
-
-def _is_dev(method: Method) -> bool:
-    return method.name.startswith("dev_")
 
 
 class Server:
@@ -265,19 +260,21 @@ async def _events(request: web.Request) -> web.StreamResponse:
         return _json_answer(unavailable_answer(error), status)
 
 
-async def _follow(app: web.Application) -> None:
+def _follow(app: web.Application) -> None:
+    """Wakes the streams after every commit, and ends them when the server stops."""
     feed = app[DESK].feed
 
     def committed(_block: Committed) -> None:
         feed.advance()
 
-    app[_FOLLOWING] = app[DESK].backend.watch(committed)
+    stop = app[DESK].backend.watch(committed)
 
+    async def stopped(_app: web.Application) -> None:
+        stop()
+        feed.close()
+        await app[STREAMS].close()
 
-async def _stop(app: web.Application) -> None:
-    app[_FOLLOWING]()
-    app[DESK].feed.close()
-    await app[STREAMS].close()
+    app.on_shutdown.append(stopped)
 
 
 # Health

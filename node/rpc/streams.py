@@ -178,7 +178,7 @@ async def server_sent(
 
 async def _write_events(response: web.StreamResponse, feed: Feed, start: str | None, topics: tuple[str, ...]) -> None:
     events = aiter(feed.read(start, wanted_by(topics)))
-    following: asyncio.Task[dict[str, Any]] = asyncio.ensure_future(anext(events))  # type: ignore[arg-type]
+    following: asyncio.Task[dict[str, Any]] = asyncio.ensure_future(anext(events))
     try:
         while True:
             done, _ = await asyncio.wait([following], timeout=QUIET_S_MAX)
@@ -186,7 +186,7 @@ async def _write_events(response: web.StreamResponse, feed: Feed, start: str | N
                 await response.write(b": nothing new\n\n")
                 continue
             event = following.result()
-            following = asyncio.ensure_future(anext(events))  # type: ignore[arg-type]
+            following = asyncio.ensure_future(anext(events))
             name = b"id: %s\n" % event["cursor"].encode() if "cursor" in event else b""
             await response.write(name + b"data: " + encode_json(event) + b"\n\n")
     except StopAsyncIteration:

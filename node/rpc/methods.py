@@ -1,0 +1,22 @@
+"""Every method that the node answers, in one table. Parameters, results and runs stand in the files by namespace."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from node.rpc.chain_methods import CHAIN_METHODS, DEVELOPMENT_METHODS, NODE_METHODS
+from node.rpc.dispatch import Method
+from node.rpc.ledger_methods import ACCOUNT_METHODS
+from node.rpc.proof_methods import PROOF_METHODS
+from node.rpc.tx_methods import TX_METHODS
+
+METHODS: Final[tuple[Method, ...]] = (
+    *NODE_METHODS,
+    *CHAIN_METHODS,
+    *ACCOUNT_METHODS,
+    *PROOF_METHODS,
+    *TX_METHODS,
+)
+
+DEV_METHODS: Final[tuple[Method, ...]] = DEVELOPMENT_METHODS
+"""Answered only where genesis says `dev: true`."""

@@ -1,0 +1,167 @@
+"""tx_*: handing in, looking up, waiting, trying out."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from concento.errors import Rejected
+from concento.limits import BATCH_TRANSACTIONS_MAX
+from concento.transactions import check_network, decode_transaction
+from node.backend import Submission
+from node.rpc import shapes
+from node.rpc.calls import WAITS_MAX, Call
+from node.rpc.dispatch import Method, Params
+from node.rpc.errors import Refused, refusal_object
+from node.rpc.params import Id64, TransactionBase64, WaitMs
+from state import queries_tx
+from state.store.blockstore import Place
+
+
+class OneTransaction(Params):
+    tx: TransactionBase64
+
+
+class Transactions(Params):
+    txs: Annotated[tuple[TransactionBase64 | bytes, ...], Meta(min_length=1, max_length=BATCH_TRANSACTIONS_MAX)]
+
+
+class TransactionId(Params):
+    tx: Id64
+    wait_ms: WaitMs | None = None
+
+
+async def submit(call: Call, params: OneTransaction) -> dict[str, Any]:
+    raw = _bytes(params.tx)
+    submission = (await call.desk.backend.submit([raw]))[0]
+    if submission.error is not None:
+        raise Refused(submission.error, submission.tx)
+    status = submission.status or "pending"
+    return queries_tx.tx_pending(call.desk.chain, decode_transaction(raw), status, submission.known)
+
+
+async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
+    raws = [tx if isinstance(tx, bytes) else _bytes(tx) for tx in params.txs]
+    submissions = await call.desk.backend.submit(raws)
+    return {"items": [_item(submission) for submission in submissions], "next": None, "height": call.desk.chain.height}
+
+
+async def get(call: Call, params: TransactionId) -> dict[str, Any]:
+    identity = bytes.fromhex(params.tx)
+    document = _find(call, identity)
+    if params.wait_ms is None or document["status"] in queries_tx.SETTLED:
+        return document
+    desk, loop = call.desk, asyncio.get_running_loop()
+    if desk.waits >= WAITS_MAX:
+        raise Rejected("rpc.waits_full", count=desk.waits)
+    until_s = min(loop.time() + params.wait_ms / 1_000, call.wait_until_s)
+    desk.waits += 1
+    try:
+        while document["status"] not in queries_tx.SETTLED and loop.time() < until_s and not desk.feed.closed:
+            await desk.feed.wait(until_s - loop.time())
+            document = _find(call, identity)
+    finally:
+        desk.waits -= 1
+    return document
+
+
+def simulate(call: Call, params: OneTransaction) -> dict[str, Any]:
+    chain = call.desk.chain
+    raw = _bytes(params.tx)
+    identity = None
+    try:
+        transaction = decode_transaction(raw)
+        identity = transaction.id
+        check_network(chain.network, transaction)
+    except Rejected as error:
+        raise Refused(error, identity) from None
+    return queries_tx.tx_simulate(chain, transaction, time.time_ns() // 1_000_000)
+
+
+def _find(call: Call, identity: bytes) -> dict[str, Any]:
+    backend = call.desk.backend
+
+    def body(place: Place) -> bytes | None:
+        return backend.body(place.height, place.index)
+
+    entry = backend.lookup(identity)
+    held = None if entry is None else (entry.status, entry.raw)
+    return queries_tx.tx_get(call.desk.chain, identity, body, held)
+
+
+def _item(submission: Submission) -> dict[str, Any]:
+    error = submission.error
+    return {
+        "tx": None if submission.tx is None else submission.tx.hex(),
+        "status": submission.status,
+        "known": submission.known,
+        "error": None if error is None else refusal_object(Refused(error, submission.tx)),
+    }
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Rejected("rpc.param_invalid", method="tx_submit", name="tx", reason="not base64") from None
+
+
+_REFUSALS = (
+    "encoding.invalid",
+    "encoding.not_canonical",
+    "encoding.too_large",
+    "tx.malformed",
+    "tx.signature",
+    "tx.wrong_chain",
+    "tx.expired",
+    "tx.too_early",
+    "tx.authority",
+    "tx.fee_too_low",
+    "tokens.balance_low",
+    "node.busy",
+    "node.syncing",
+)
+
+TX_METHODS = (
+    Method(
+        "tx_submit",
+        "Hand in a signed transaction; the same bytes again are `known`",
+        OneTransaction,
+        shapes.Tx,
+        submit,
+        _REFUSALS,
+        {"tx": "<transfer>"},
+    ),
+    Method(
+        "tx_submitBatch",
+        "Hand in up to 1,000 transactions; the body may be MessagePack with the bytes as they are",
+        Transactions,
+        shapes.BatchItems,
+        submit_batch,
+        ("node.busy",),
+        {"txs": ["<transfer>"]},
+    ),
+    Method(
+        "tx_get",
+        "A transaction and what became of it; with wait_ms, once that does not change any more",
+        TransactionId,
+        shapes.Tx,
+        get,
+        ("tx.not_found", "rpc.waits_full"),
+        {"tx": "<tx>"},
+    ),
+    Method(
+        "tx_simulate",
+        "What a transaction would do now, and its fee; signatures need not be there",
+        OneTransaction,
+        shapes.Tx,
+        simulate,
+        ("encoding.invalid", "tx.wrong_chain"),
+        {"tx": "<transfer>"},
+    ),
+)
