@@ -164,12 +164,12 @@ class _Door:
 
     def peer_up(self, peer: bytes) -> None:
         self._note(peer, is_up=True)
-        self._log.info("peer.up", peer=peer)
+        self._log.limited("info", "peer.up", peer=self._name(peer))
         self._runner.post(PeerUp(peer))
 
     def peer_down(self, peer: bytes, reason: str) -> None:
         self._note(peer, is_up=False)
-        self._log.limited("info", "peer.down", peer=peer, reason=reason)
+        self._log.limited("info", "peer.down", peer=self._name(peer), reason=reason)
         self._runner.post(PeerDown(peer))
 
     def peer_message(self, peer: bytes, payload: bytes, handled: Callable[[], None]) -> None:
@@ -181,6 +181,9 @@ class _Door:
         if self._backend is not None:
             self._backend.counts.refused()
         self._log.limited("info", "peer.refused", address=address, reason=reason)
+
+    def _name(self, peer: bytes) -> str:
+        return peer.hex() if self._backend is None else self._backend.name_of(peer)
 
     def _note(self, peer: bytes, is_up: bool) -> None:
         if self._backend is not None:

@@ -87,7 +87,7 @@ class OwnBackend:
             "time_ms": found.time_ms,
             "round": found.round,
             "step": found.step,
-            "proposer": self._name_of(found.proposer),
+            "proposer": self.name_of(found.proposer),
             "peers": len(self._peers.connected),
             "pool": found.pool_count,
             "syncing": found.syncing,
@@ -165,6 +165,11 @@ class OwnBackend:
             {key: line.get("delay_ms", 0) for key, line in shaped.items()},
         )
 
+    def name_of(self, key: bytes) -> str:
+        """What people call the node with this key."""
+        members = (*self._replica.status().validators.members, *self.genesis.validators.members)
+        return next((member.name for member in members if member.key == key), key.hex()[:16])
+
     def note_peer(self, key: bytes, is_up: bool) -> None:
         """Remembers since when a peer is connected."""
         if is_up:
@@ -178,7 +183,7 @@ class OwnBackend:
         link, target = self._peers.link(key), self._peers.targets.get(key)
         address = link.address if link is not None else f"{target.host}:{target.port}" if target is not None else None
         return {
-            "name": self._name_of(key),
+            "name": self.name_of(key),
             "key": key.hex(),
             "address": address,
             "connected": link is not None,
@@ -187,10 +192,6 @@ class OwnBackend:
             "since_ms": self._up_since.get(key),
             "queued_bytes": 0 if link is None else link.queued_bytes,
         }
-
-    def _name_of(self, key: bytes) -> str:
-        members = (*self._replica.status().validators.members, *self.genesis.validators.members)
-        return next((member.name for member in members if member.key == key), key.hex()[:16])
 
     def _tip_age_ms(self) -> int:
         """By this machine's clock; a tip from the future is no age old."""

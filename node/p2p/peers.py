@@ -21,6 +21,7 @@ from node.p2p.handshake import NONCE_BYTES, Handshake, Identity, Role
 from node.p2p.transport import Link, client_context, server_context
 
 DIAL_MS_FIRST: Final = 100
+HEAD_START_MS: Final = 200
 DIAL_MS_MAX: Final = 3_000
 """The longest wait between two dials: a node that comes back is in the mesh again within a few seconds."""
 PENDING_MAX: Final = 64
@@ -219,6 +220,9 @@ class Peers:
         """Keeps a link to one target: dials while there is none, waiting longer after each failure."""
         wait_ms = DIAL_MS_FIRST
         while True:
+            if self._identity.key > peer:
+                # The lower key's dial stays anyway: give it a head start, and both are spared a second connection.
+                await asyncio.sleep(HEAD_START_MS / 1000)
             link = self._links.get(peer)
             if link is None and peer in self._allowed and self._may_connect(peer):
                 link = await self._connect(peer)
