@@ -1,0 +1,244 @@
+"""What a network of replicas lives through: loss, silence, partitions, power cuts, wiped disks."""
+
+from __future__ import annotations
+
+import pytest
+from node.replica import wire
+from node.replica.events import Effect, Sync, Write, WriteGuard
+from support.network import Network, Node, PowerCut
+
+KINDS = [rule.record for rule in wire.RULES.values()]
+
+
+def started(size: int = 4, observers: int = 0) -> Network:
+    network = Network(size, observers)
+    network.start()
+    network.run_until(network.reached(1))
+    return network
+
+
+def pay(network: Network, name: str = "node1", at_most_ms: int = 20_000) -> None:
+    """A payment through this node becomes final everywhere."""
+    payment = network.transfer("bob", "carol", 1)
+    network.submit(name, payment)
+    network.run_until(network.is_final(payment), at_most_ms)
+
+
+def test_idle_network_settles_within_two_blocks_and_then_makes_heartbeats_only() -> None:
+    network = started()
+    pay(network)
+    network.run(200)
+    settled = {node.height for node in network.up}
+    roots = {node.app_hash for node in network.up}
+    network.run(4_000)
+    assert {node.height for node in network.up} == settled
+    network.run(20_000)
+    heights = {node.height for node in network.up}
+    assert len(settled) == len(heights) == 1
+    assert 3 <= heights.pop() - settled.pop() <= 5
+    assert {node.app_hash for node in network.up} == roots
+
+
+def test_payment_is_followed_by_the_block_that_proves_its_state() -> None:
+    network = started()
+    pay(network)
+    network.run(200)
+    for node in network.up:
+        record = node.core._chain.tip
+        assert record is not None
+        assert record.block.header.app_hash == node.app_hash
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_losing_every_message_of_one_kind_for_a_while_only_delays(kind: type) -> None:
+    network = started()
+    network.is_lost = lambda _from, _to, message: isinstance(message, kind)
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node3", payment)
+    network.run(4_000)
+    network.heal()
+    network.run_until(network.is_final(payment), 20_000)
+    network.check_agreement()
+
+
+def test_losing_everything_from_the_start_only_delays() -> None:
+    network = Network()
+    network.is_lost = lambda *_: True
+    network.start()
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node1", payment)
+    network.run(10_000)
+    assert not network.is_final(payment)()
+    network.heal()
+    network.run_until(network.is_final(payment), 20_000)
+    network.check_agreement()
+
+
+def test_silent_validator_costs_a_timeout_now_and_then_and_not_every_fourth_block() -> None:
+    network = started()
+    network.kill("node2")
+    pay(network)
+    start = network.mono_ms
+    for _ in range(12):
+        pay(network)
+    # Its turns come up every fourth block; after the first miss it is passed over for two seconds and more.
+    assert network.mono_ms - start < 5_000
+    network.check_agreement()
+
+
+def test_halves_of_a_partition_wait_and_go_on_together() -> None:
+    network = started()
+    network.partition(("node1", "node2"), ("node3", "node4"))
+    payments = [network.transfer("bob", "carol", 1), network.transfer("alice", "carol", 1)]
+    network.submit("node1", payments[0])
+    network.submit("node3", payments[1])
+    before = {node.height for node in network.up}
+    network.run(8_000)
+    assert max(node.height for node in network.up) <= max(before) + 1
+    network.heal()
+    for payment in payments:
+        network.run_until(network.is_final(payment), 20_000)
+    network.check_agreement()
+
+
+def test_killed_node_comes_back_and_catches_up() -> None:
+    network = started()
+    network.kill("node4")
+    for _ in range(5):
+        pay(network)
+    network.start("node4")
+    network.run_until(lambda: network.nodes["node4"].height == network.nodes["node1"].height, 5_000)
+    assert network.nodes["node4"].app_hash == network.nodes["node1"].app_hash
+    network.kill("node1")
+    pay(network, "node4")
+    network.check_agreement()
+
+
+def test_all_nodes_killed_at_once_resume() -> None:
+    network = started()
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node1", payment)
+    network.run(4)
+    for name in network.nodes:
+        network.kill(name)
+    network.start()
+    network.run_until(network.is_final(payment), 20_000)
+    network.check_agreement()
+
+
+@pytest.mark.parametrize("boundary", [Write, WriteGuard, Sync], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("nth", range(1, 9))
+def test_power_cut_at_any_write_loses_nothing_and_signs_nothing_twice(boundary: type, nth: int) -> None:
+    for kept in (0, 5):
+        network = started()
+        seen = 0
+
+        def cut(node: Node, effect: Effect, network: Network = network) -> None:
+            nonlocal seen
+            if node.name == "node2" and isinstance(effect, boundary):
+                seen += 1
+                if seen == nth:
+                    network.before_effect = None
+                    raise PowerCut
+
+        network.before_effect = cut
+        payments = [network.transfer("bob", "carol", 1) for _ in range(4)]
+        for number, payment in enumerate(payments):
+            network.submit(f"node{number + 1}", payment)
+            network.run(150)
+        network.run_until(lambda: seen >= nth, 10_000)
+        network.run(1_000)
+        network.start("node2")
+        for payment in payments[:1] + payments[2:]:
+            network.run_until(network.is_final(payment), 20_000)
+        network.run_until(lambda: len({node.app_hash for node in network.up}) == 1, 5_000)
+        # Its vote is needed again.
+        network.kill("node3", kept)
+        pay(network)
+        network.check_agreement()
+
+
+def test_wiped_validator_catches_up_and_does_not_vote_too_early() -> None:
+    network = started()
+    for _ in range(3):
+        pay(network)
+    network.kill("node3")
+    network.wipe("node3")
+    pay(network)
+    tip = max(node.height for node in network.up)
+    key = network.nodes["node3"].key.public
+    for place in [place for place in network.signed if place[0] == key]:
+        del network.signed[place]
+    network.start("node3")
+    network.run_until(lambda: network.nodes["node3"].height >= tip, 5_000)
+    for _ in range(6):
+        pay(network)
+    heights = [place[2] for place in network.signed if place[0] == key]
+    assert heights
+    assert min(heights) >= tip + 3
+    network.kill("node1")
+    pay(network, "node2")
+    network.check_agreement()
+
+
+def test_wiped_disk_with_its_guard_kept_votes_at_once() -> None:
+    network = started()
+    network.kill("node3")
+    network.wipe("node3", keeps_guard=True)
+    pay(network)
+    network.start("node3")
+    network.run(500)
+    network.kill("node1")
+    pay(network, "node2")
+    network.check_agreement()
+
+
+def test_guard_rolled_back_to_an_older_copy_is_noticed_and_not_used() -> None:
+    network = started()
+    olds = {name: node.files.read("guard", 0, 1 << 20) for name, node in network.nodes.items()}
+    pay(network)
+    network.run(200)
+    # A proposer would sign again before it hears anything; nothing but keeping the guard helps there.
+    proposer = network.nodes["node1"].core.status().proposer
+    node = next(node for node in network.up if node.key.public != proposer and node.name != "node1")
+    old = olds[node.name]
+    # Without proposals all vote nil, round after round; the others remember its votes.
+    network.is_lost = lambda _from, _to, message: isinstance(message, wire.ProposalMessage | wire.ProposedBlock)
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node1", payment)
+    network.run(3_000)
+    network.kill(node.name)
+    node.files.write_at("guard", 0, old)
+    network.start(node.name)
+    network.run(1_000)
+    assert any(entry.name == "signer.rolled_back" for entry in node.logs)
+    stopped_at = node.height + 1
+    network.kill(node.name)
+    network.start(node.name)
+    network.run(1_000)
+    network.heal()
+    network.run_until(network.is_final(payment), 20_000)
+    for _ in range(5):
+        pay(network)
+    key = node.key.public
+    assert not [place for place, words in network.signed.items() if place[0] == key and len(words) > 1]
+    assert node.core.status().guard_usable
+    assert stopped_at + 3 <= node.height
+    network.check_agreement()
+
+
+def test_single_validator_network_makes_blocks_alone() -> None:
+    network = started(1)
+    pay(network)
+    network.check_agreement()
+
+
+def test_observer_follows_without_a_vote() -> None:
+    network = started(4, observers=1)
+    pay(network)
+    assert network.nodes["node5"].app_hash == network.nodes["node1"].app_hash
+    token = network.submit("node5", network.transfer("bob", "carol", 1))
+    network.run(10)
+    (outcome,) = network.nodes["node5"].answers[token]
+    assert outcome.error is not None
+    assert outcome.error.kind == "node.observer"
