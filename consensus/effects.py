@@ -86,8 +86,11 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A decoded message from a peer. A `Status` of a lower height is the replica's to answer, with the decided
-    block."""
+    """A decoded message from a peer. A `Status` of a lower height is the replica's to answer, with the decided block.
+
+    The last commit inside a proposed block may be handed in as a message too: a precommit in it that differs from the
+    one this node has seen is evidence.
+    """
 
     peer: Peer
     message: Message
@@ -179,7 +182,7 @@ class SendTo:
 
 @dataclass(frozen=True, slots=True)
 class ArmTimer:
-    """Answer with `TimerFired(height, round, timer)` in `delay_ms`."""
+    """Answer with `TimerFired(height, round, timer)` in `delay_ms`. A newer one of the same timer may replace it."""
 
     height: int
     round: int

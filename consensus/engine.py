@@ -79,6 +79,7 @@ class Engine:
         self._params = params
         self._waiting = Waiting(due=False)
         self._heard: HeightHeard | None = None
+        self._before: HeightHeard | None = None
         self._early: dict[tuple[object, ...], Received] = {}
         self._shown: set[tuple[Peer, int]] = set()
         self._fetched: set[bytes] = set()
@@ -155,6 +156,7 @@ class Engine:
         key = self._signer.key
         self._signer.enabled = start.signing and key is not None and key in start.validators
         own_key = key if self._signer.enabled else None
+        self._before = self._heard if self.state.height == start.height - 1 else None
         self._heard = HeightHeard(start.height, start.validators, start.proposers, own_key)
         self.state = State(start.height)
         self._waiting = Waiting(start.due)
@@ -210,6 +212,8 @@ class Engine:
             return
         if message.height == height + 1:
             self._hold(peer, message)
+        if message.height == height - 1 and self._before is not None:
+            self._look_back(message, self._before)
         if message.height != height:
             return
         match message:
@@ -237,6 +241,20 @@ class Engine:
                 return
         if self._heard is not None and signer in self._heard.validators:
             self._early.setdefault(place_, Received(peer, message))
+
+    def _look_back(self, message: Message, before: HeightHeard) -> None:
+        """Votes of the decided height decide nothing any more, but may contradict others."""
+        match message:
+            case Vote():
+                votes = [message]
+            case Commit():
+                votes = self._certificate_votes(message, before) or []
+            case _:
+                return
+        for vote in votes:
+            if len(vote.block_id) in (0, 32) and before.keeper.is_wanted(vote) and self._is_signed(vote):
+                evidence = before.keeper.add(vote).evidence
+                self._effects.extend(ReportEvidence(found) for found in evidence)
 
     def _on_proposal(self, peer: Peer, proposal: Proposal, heard: HeightHeard) -> None:
         if len(proposal.block_id) != 32 or not -1 <= proposal.pol_round < proposal.round:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.cluster import Cluster
+from support.cluster import Cluster, fake_key
 
 QUIET_MS = 30_000
 SPACING_MS = 150
@@ -61,6 +61,9 @@ def survive(cluster: Cluster, size: int, steps: list[tuple[tuple[str, int, int],
         if node.engine is None and node.number not in cluster.puppets:
             cluster.restart(node.number)
     cluster.run_until_height(max(cluster.heights()) + 2, QUIET_MS)
+    assert not any(node.rolled_back for node in cluster.nodes)
+    accused = {found.peer for number in cluster.honest for found in cluster.nodes[number].misbehaved}
+    assert accused <= {fake_key(number) for number in cluster.puppets}
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
