@@ -23,6 +23,9 @@ ADDRESS_VERSION: Final = 0
 PREFIX: Final = "conc"
 PREFIX_DEV: Final = "tconc"
 
+_PLACEHOLDER_PREFIX: Final = bytes(12)
+"""96 zero bits: nobody finds a policy with such a hash, so a placeholder is never somebody's account."""
+
 AccountId = Bytes32
 
 
@@ -57,6 +60,16 @@ def account_id(first_policy: Policy) -> bytes:
 def account_of_key(key: bytes) -> bytes:
     """The account whose first policy is this one key."""
     return account_id(single_key(key))
+
+
+def placeholder_id(label: bytes) -> bytes:
+    """The holder that stands for somebody who is not on board; equal labels are one holder."""
+    return _PLACEHOLDER_PREFIX + tagged_hash("placeholder", label)[len(_PLACEHOLDER_PREFIX) :]
+
+
+def is_placeholder(account: bytes) -> bool:
+    """Whether no keys can ever stand behind this name: it is not the hash of a policy."""
+    return account.startswith(_PLACEHOLDER_PREFIX)
 
 
 def meets(policy: Policy, signers: Collection[bytes]) -> bool:

@@ -105,6 +105,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "fetch.lane_used": ("lane {lane} has been used before", "fetch again: every run opens a lane of its own"),
     "fetch.path_unsafe": ("the path {path} would leave the target folder", None),
     "fetch.receipt_wrong": ("the gateway's receipt is wrong: {reason}", "fetch from another gateway"),
+    "explain.unknown": (
+        "{text} is nothing that this program or its node knows.{suggestion}",
+        "explain takes an id, address, name, CID, block height, method, error kind or file",
+    ),
     "file.exists": ("{path} exists already", "choose another name, or remove it first"),
     "file.unreadable": ("{path} cannot be read: {reason}", None),
     "file.unwritable": ("{path} cannot be written: {reason}", "check the folder's owner, its disk and its space"),
@@ -149,20 +153,17 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "id.ambiguous": ("{text} is the beginning of {count} ids", "type more of it"),
     "id.malformed": ("{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them", None),
+    "identity.account_unknown": (
+        "the chain knows no account {account}",
+        "admit it first with: concento identity admit WHO --role ROLE",
+    ),
     "identity.issuer_in_genesis_only": ("role issuer is given and taken in genesis only", None),
     "identity.name_differs": (
         "this account is the party {name}, not {given}",
         "use the name and kind under which it was admitted; only roles are added",
     ),
     "identity.name_taken": ("another party is called {name}", "choose another name"),
-    "identity.not_a_placeholder": (
-        "{account} is no placeholder: it holds money, is a party, or is bound already",
-        None,
-    ),
-    "identity.not_on_board": (
-        "{account} cannot stand behind a placeholder: it holds no money and is no party, or is a placeholder itself",
-        "admit it first with: concento identity admit WHO --role ROLE",
-    ),
+    "identity.not_a_placeholder": ("{account} is no placeholder, or is bound already", None),
     "identity.party_required": (
         "account {account} is not an admitted party",
         "ask an issuer for: concento identity admit WHO --role ROLE",
@@ -170,6 +171,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "identity.payout_invalid": (
         "payout {mode} with amount {amount_ubeat} and period {period_ms} ms is not possible",
         "min takes an amount, every a period of at least {period_ms_min} ms, now neither",
+    ),
+    "identity.placeholder": (
+        "{account} is a placeholder: nobody holds its keys",
+        "use the account of whoever stands behind it",
     ),
     "identity.role_required": (
         "account {account} does not have role {role}",
@@ -225,8 +230,8 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "buy another one: concento licence show {licence}",
     ),
     "licence.no_offer": (
-        'no offer of "{title}" permits {purpose}',
-        "see what is offered: concento asset show {asset}",
+        'nobody offers a licence for "{title}"',
+        "find another: concento asset search --purpose {purpose}",
     ),
     "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
     "licence.not_yours": (
@@ -237,10 +242,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "licence.price_above_max": (
         "the price is {price} BEAT, more than the {price_max} BEAT that the buyer allows",
         "concento licence buy {asset} --purpose {purpose} --max-price {price}",
-    ),
-    "licence.price_high": (
-        "the licence costs {price}, more than the {limit} that --max-price allows",
-        "raise --max-price, or choose another --offer",
     ),
     "licence.quota_low": (
         "licence {licence} has {free} units free, not {units}",
@@ -373,6 +374,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "rpc.body_too_large": ("a request has at most {bytes_max} bytes", "send several requests"),
     "rpc.cursor_malformed": ("{text} is not a cursor of this list", 'use the "next" of the page before, unchanged'),
     "rpc.forbidden": ("{method} answers only programs on the node's own machine", "run it there"),
+    "rpc.method_unknown": ("no method is called {method}.{suggestion}", None),
     "rpc.param_invalid": ("parameter {name} of {method} is not valid: {reason}", None),
     "rpc.param_missing": ("{method} needs the parameter {name}", None),
     "rpc.param_unknown": ("{method} has no parameter {name}", "its parameters: {names}"),
@@ -398,6 +400,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "ask another node for the statement: concento earnings --out FILE --url URL",
     ),
     "statement.invalid": ("the statement does not hold: {reason}", None),
+    "statement.period": ("a statement from height {from_height} to {to_height} has no heights", None),
     "store.corrupt": (
         "the store {path} is damaged: {reason}",
         "run: concento node repair; if that does not help: concento node resync",

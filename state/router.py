@@ -12,18 +12,34 @@ from concento.messages import receipts as receipts_messages
 from concento.messages import royalties as royalties_messages
 from concento.messages import tokens as tokens_messages
 from concento.transactions import Body
-from state.calls import Finalise, Route
+from state.calls import Call, Event, Finalise, Route
 from state.modules import assets, datasets, identity, licences, offers, receipts, royalties, tokens
+from state.view import View
+
+
+def _apply_bind_placeholder(view: View, call: Call, message: identity_messages.BindPlaceholder) -> list[Event]:
+    """What waits for the placeholder moves on at the end of this block."""
+    events = identity.apply_bind_placeholder(view, call, message)
+    royalties.touch(view, message.placeholder)
+    return events
+
+
+def _apply_set_payout_policy(view: View, call: Call, message: identity_messages.SetPayoutPolicy) -> list[Event]:
+    """What waits for the sender is looked at again under its new policy."""
+    events = identity.apply_set_payout_policy(view, call, message)
+    royalties.touch(view, call.sender)
+    return events
+
 
 ROUTES: Final[dict[type, Route]] = {
     identity_messages.Admit: Route(identity.check_admit, identity.apply_admit, identity.weigh_admit),
     identity_messages.RevokeRoles: Route(identity.check_revoke_roles, identity.apply_revoke_roles, identity.weigh_one),
     identity_messages.BindPlaceholder: Route(
-        identity.check_bind_placeholder, identity.apply_bind_placeholder, identity.weigh_one
+        identity.check_bind_placeholder, _apply_bind_placeholder, identity.weigh_income_change
     ),
     identity_messages.RotateKeys: Route(identity.check_rotate_keys, identity.apply_rotate_keys, identity.weigh_one),
     identity_messages.SetPayoutPolicy: Route(
-        identity.check_set_payout_policy, identity.apply_set_payout_policy, identity.weigh_one
+        identity.check_set_payout_policy, _apply_set_payout_policy, identity.weigh_income_change
     ),
     tokens_messages.Transfer: Route(tokens.check_transfer, tokens.apply_transfer, tokens.weigh_transfer),
     assets_messages.RegisterWork: Route(

@@ -73,7 +73,7 @@ def _pay_holder(view: View, holder: bytes, lines: Sequence[Line], fired: bool, c
 
 
 def _may_pay(view: View, account: bytes, amount: int, fired: bool, claimed: bool) -> bool:
-    if not identity.on_board(view, account):
+    if not identity.on_board(account):
         return False
     policy = identity.payout_of(view, account)
     match policy.mode:

@@ -13,7 +13,7 @@ from concento.errors import Broken, Rejected
 from concento.messages.tokens import Transfer
 from concento.units import AMOUNT_UBEAT_MAX, Amount
 from state.calls import Call, Event
-from state.modules.identity import ACCOUNTS, Account
+from state.modules.identity import ACCOUNTS, Account, require_on_board
 from state.view import Kind, View
 
 BucketName: TypeAlias = Literal["fees", "burnt", "escrow", "royalties"]
@@ -152,6 +152,7 @@ def escrow_take(view: View, deposit_id: Bytes32, amount_ubeat: int) -> None:
 def check_transfer(view: View, call: Call, message: Transfer) -> None:
     if message.amount_ubeat == 0:
         raise Rejected("tokens.amount_zero")
+    require_on_board(message.to)
     require_balance(view, call.sender, message.amount_ubeat)
 
 
