@@ -48,6 +48,7 @@ def make_app(gateway: Gateway) -> web.Application:
     app.router.add_get("/sessions/{token}", handlers.state)
     app.router.add_delete("/sessions/{token}", handlers.close)
     app.router.add_get("/assets/{member:[0-9a-f]{64}}/{path:.+}", handlers.asset)
+    app.router.add_get("/", handlers.about)
     app.router.add_get("/livez", handlers.livez)
     app.router.add_get("/readyz", handlers.readyz)
     app.router.add_get("/metrics", handlers.metrics)
@@ -112,6 +113,11 @@ class _Handlers:
             served.file.close()
         await self._gateway.anchor_due(session)
         return response
+
+    async def about(self, request: web.Request) -> web.Response:
+        """Who this gateway is: what a reader names when it opens a lane."""
+        signer = self._gateway.signer
+        return web.json_response({"address": self._gateway.address, "key": public_key(signer.seeds[0]).hex()})
 
     async def livez(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

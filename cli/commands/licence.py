@@ -12,7 +12,7 @@ from cli.context import Context, with_context
 from cli.grammar import Noun
 from cli.parsing import DAY_MS, check_purpose, parse_pricing, parse_terms
 from cli.text import licences as text
-from cli.text.forms import beat, short
+from cli.text.forms import short
 from cli.text.tx import written
 from concento.errors import Rejected
 
@@ -50,7 +50,7 @@ def offer(context: Context, /, asset: str, expires_in_days: int | None, supply: 
         raise click.UsageError("An offer needs a price: --price, --per-access or --per-second; --price 0 is free.")
     found = context.client.asset(context.id(asset))
     expires_ms = _after_days(context, expires_in_days)
-    layers = tuple(layer for layer in LAYERS if not given["layers"] or layer in given["layers"])
+    layers: Any = tuple(layer for layer in LAYERS if not given["layers"] or layer in given["layers"])
     action = CreateOffer(bytes.fromhex(found["id"]), terms, layers, pricing, expires_ms, supply)
     document = context.session.send([action])
     document = {**document, "offer": _created(document, "offer")}
@@ -67,7 +67,7 @@ def offer(context: Context, /, asset: str, expires_in_days: int | None, supply: 
 def buy(context: Context, asset: str, purpose: str, max_price: str, wanted: str | None, deposit: str) -> int:
     """Buy a licence for an ASSET: concento licence buy ASSET --purpose train-generative --max-price 40 --from bob"""
     from concento.messages.licences import BuyLicence
-    from concento.units import parse_beat
+    from concento.units import format_beat, parse_beat
 
     check_purpose(purpose)
     limit_ubeat, deposit_ubeat = parse_beat(max_price), parse_beat(deposit)
@@ -75,7 +75,8 @@ def buy(context: Context, asset: str, purpose: str, max_price: str, wanted: str 
     chosen = _choose(found, purpose, context.id(wanted) if wanted else None)
     price_ubeat = _price_once(chosen)
     if price_ubeat > limit_ubeat:
-        raise Rejected("licence.price_high", price=beat(price_ubeat), limit=beat(limit_ubeat))
+        prices = {"price": format_beat(price_ubeat), "price_max": format_beat(limit_ubeat)}
+        raise Rejected("licence.price_above_max", asset=found["id"], purpose=purpose, **prices)
     offer_id, terms = bytes.fromhex(chosen["id"]), bytes.fromhex(chosen["terms_hash"])
     action = BuyLicence(offer_id, terms, limit_ubeat, purpose, deposit_ubeat)  # type: ignore[arg-type]
     document = context.session.send([action])
@@ -147,8 +148,10 @@ def _choose(asset: dict[str, Any], purpose: str, wanted: str | None) -> dict[str
     if wanted is not None and not offers:
         raise Rejected("offer.not_found", text=wanted)
     fitting = [offer for offer in offers if offer["purposes"].get(purpose, "deny") != "deny"]
+    if not offers:
+        raise Rejected("licence.no_offer", title=asset["title"], purpose=purpose)
     if not fitting:
-        raise Rejected("licence.no_offer", asset=asset["id"], title=asset["title"], purpose=purpose)
+        raise Rejected("licence.wrong_purpose", asset=asset["id"], purpose=purpose)
     return min(fitting, key=lambda offer: (_price_once(offer), offer["id"]))
 
 

@@ -1,0 +1,66 @@
+"""`concento fetch`: the files of a licensed asset into a folder, each checked against its CID and receipted."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.context import Context, with_context
+from cli.gateways import about, gateway_url
+from cli.grammar import Verb
+from cli.parsing import check_purpose
+from cli.text.fetching import fetched
+from concento.errors import Rejected
+from concento.units import format_beat
+
+
+@click.command(cls=Verb)
+@click.argument("asset")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--purpose", help="What for [the one purpose of the licence].")
+@click.option("--gateway", "url", metavar="URL", help="Read from this gateway [CONCENTO_GATEWAY, the local one].")
+@with_context
+def fetch(context: Context, asset: str, folder: Path, purpose: str | None, url: str | None) -> None:
+    """Fetch the files of ASSET into DIR under a licence of --from. What is there already is not fetched again."""
+    from concento.client.fetch import fetch as read_all
+
+    found = context.client.asset(context.id(asset))
+    session = context.session
+    wanted: Any = purpose or _only_purpose(context, found["id"], session.address, found)
+    check_purpose(wanted)
+    place = gateway_url(context, url)
+    gateway = about(place)
+    total = _count(found)
+    with context.printer.progress("Fetching", total, "files") as advance:
+        document = read_all(session, place, gateway["address"], found["id"], folder, wanted, lambda *_: advance(1))
+    context.printer.result(document, functools.partial(fetched, title=found["title"]))
+
+
+def _count(asset: dict[str, Any]) -> int:
+    return int(asset["members"]["count"]) if asset["members"] else len(asset["parts"])
+
+
+def _only_purpose(context: Context, asset: str, licensee: str, found: dict[str, Any]) -> str:
+    """The purpose of the licence that is held. Raises Rejected licence.required, or a usage error."""
+    page = context.client.call("licence_list", licensee=licensee, asset=asset)
+    purposes = sorted(
+        {name for item in page["items"] if item["state"] == "active" for name in _names(item["purposes"])}
+    )
+    if not purposes:
+        prices = [
+            line["price_ubeat"] for offer in found["offers"] for line in offer["pricing"] if line["model"] == "one-off"
+        ]
+        price = format_beat(min(int(amount) for amount in prices)) if prices else "0"
+        raise Rejected("licence.required", asset=found["id"], purpose="PURPOSE", price=price)
+    if len(purposes) > 1:
+        raise click.UsageError(f"What for? Say --purpose: {', '.join(purposes)}.")
+    return purposes[0]
+
+
+def _names(purposes: Any) -> list[str]:
+    if isinstance(purposes, dict):
+        return [name for name, value in purposes.items() if value != "deny"]
+    return list(purposes)

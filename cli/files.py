@@ -1,0 +1,47 @@
+"""Files that a person names: read as strict JSON, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from concento.errors import Rejected
+from concento.strictjson import loads
+
+if TYPE_CHECKING:
+    from cli.context import Context
+    from concento.genesis import Genesis
+
+
+def read_json(path: Path, what: str) -> Any:
+    """The document in a file. Raises Rejected file.unreadable, json.invalid."""
+    return loads(read_bytes(path), what)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content. Raises Rejected file.unreadable."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Rejected("file.unreadable", path=str(path), reason=error.strerror or str(error)) from None
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes a document. Raises Rejected file.unwritable."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise Rejected("file.unwritable", path=str(path), reason=error.strerror or str(error)) from None
+
+
+def read_genesis(context: Context, named: Path | None) -> Genesis:
+    """The genesis in the file that was named, else this home's. Raises Rejected genesis.missing."""
+    from concento.genesis import parse_genesis
+
+    path = named or context.find_genesis()
+    if path is None:
+        raise Rejected("genesis.missing", home=str(context.home))
+    return parse_genesis(read_bytes(path))

@@ -1,0 +1,64 @@
+"""Statements as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cli.printer import Facts, Piece, Table
+from cli.text.forms import beat, day, number, plural, short
+
+
+def statement(document: dict[str, Any], who: str) -> Iterator[Piece]:
+    """Opening, every payment, closing."""
+    lines = document["lines"]
+    yield f"Statement of {who}, blocks {document['from_height']} to {document['to_height']}."
+    if lines:
+        yield Table(
+            ("BLOCK", "DAY", "CAUSE", "TITLE", "LAYER", "GROSS", "SHARE", "AMOUNT", "TRANSACTION"),
+            [
+                (
+                    str(line["paid_height"]),
+                    day(line["time_ms"]),
+                    line["cause"],
+                    line["title"] or short(line["asset"]),
+                    line["layer"] or "-",
+                    number(line["gross_ubeat"]),
+                    _share(line),
+                    number(line["amount_ubeat"]),
+                    short(line["cause_tx"]),
+                )
+                for line in lines
+            ],
+            frozenset({"BLOCK", "GROSS", "SHARE", "AMOUNT"}),
+        )
+    amounts = [document[f"{name}_ubeat"] for name in ("opening", "earned", "other", "closing")]
+    width = max(len(number(amount)) for amount in amounts)
+    opening, earned, other, closing = (number(amount).rjust(width) for amount in amounts)
+    pairs = [
+        ("opening", f"{opening} BEAT"),
+        ("earned", f"{earned} BEAT in {plural(len(lines), 'line')}"),
+        ("other", f"{other} BEAT (fees, payments: concento wallet history {who})"),
+        ("closing", f"{closing} BEAT"),
+    ]
+    accrued = document["accrued_ubeat"]
+    if accrued is not None and int(accrued):
+        pairs.append(("not paid yet", f"{number(accrued).rjust(width)} BEAT"))
+    yield Facts(pairs)
+
+
+def _share(line: dict[str, Any]) -> str:
+    total = int(line["shares_total"] or 0)
+    return f"{int(line['shares']) * 100 / total:.4g} %" if total else "-"
+
+
+def verified(document: dict[str, Any]) -> Iterator[Piece]:
+    """A statement that was recomputed."""
+    period = f"blocks {document['from_height']} to {document['to_height']}"
+    yield f"The statement of {document['address']}, {period}, is right: {beat(document['earned_ubeat'])} earned."
+    signed = document["signers"]
+    by = f", each signed by at least {signed} of {document['validators']} validators" if signed is not None else ""
+    yield (
+        f"{plural(document['lines'], 'line')} recomputed from {plural(document['rows'], 'row')} "
+        f"of {plural(document['blocks'], 'block')}{by}."
+    )
