@@ -217,16 +217,28 @@ def credit_key(table: int, credited: int) -> bytes:
     return b"credit/" + number_key(table) + number_key(credited)
 
 
+def holder_prefix(account: bytes) -> bytes:
+    return b"holder/" + account
+
+
 def holder_key(account: bytes, table: int, page: int, row: int, moment: bytes) -> bytes:
-    return b"holder/" + account + number_key(table) + number_key(page) + row.to_bytes(2, "big") + moment
+    return holder_prefix(account) + number_key(table) + number_key(page) + row.to_bytes(2, "big") + moment
+
+
+def lines_prefix(account: bytes) -> bytes:
+    return b"lines/" + account
 
 
 def lines_key(account: bytes, height: int, chunk: int) -> bytes:
-    return b"lines/" + account + number_key(height) + chunk.to_bytes(4, "big")
+    return lines_prefix(account) + number_key(height) + chunk.to_bytes(4, "big")
+
+
+def paid_prefix(account: bytes) -> bytes:
+    return b"paid/" + account
 
 
 def paid_key(account: bytes, height: int, holder: bytes) -> bytes:
-    return b"paid/" + account + number_key(height) + holder
+    return paid_prefix(account) + number_key(height) + holder
 
 
 def write_inflow(view: View, rank: int, route: int, generation: int, kind: int, origin: bytes, inflow: Inflow) -> None:

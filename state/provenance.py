@@ -1,0 +1,273 @@
+"""Where an amount came from: from a credit of a table back to the payments behind it, along every path.
+
+Each amount that a node or table passed on is divided among what it had received, in proportion and without losing a
+unit. That is how a payment of a whole block is told sale by sale; what was paid does not depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from concento.encoding import Record, decode
+from concento.errors import Broken, Rejected
+from state.modules.cascade import PAYEES
+from state.modules.revenue import (
+    FROM_EDGE,
+    FROM_ROW,
+    FROM_SOURCE,
+    Credit,
+    Inflow,
+    NodeRow,
+    Source,
+    credit_key,
+    inflow_prefix,
+    node_key,
+    source_key,
+)
+from state.modules.shares import TABLES, Table, number_key
+from state.queries import Chain
+from state.store.blockstore import find_transaction
+from state.store.kv import HISTORY
+
+PARTS_MAX: Final = 64
+"""Payments that one amount is told apart into; where there are more, they are told together, one part per cause."""
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A payment to an asset. `number` orders those of a height; `tx` and `payer` are None for several together."""
+
+    height: int
+    number: int
+    index: int
+    time_ms: int
+    cause: str
+    tx: bytes | None
+    payer: bytes | None
+    gross_ubeat: int
+    fee_ubeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of an amount came from one payment by one path: the assets it went through, the paid one first."""
+
+    origin: Origin
+    path: tuple[bytes, ...]
+    derived: bool
+    amount_ubeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreditedParts:
+    """One credit of a table: K before and after, and where it came from.
+
+    `keep_ubeat` is what the asset kept in all, of which this is a part; `upstream_ubeat` is what its ancestors took.
+    """
+
+    before: int
+    after: int
+    upstream_ubeat: int
+    keep_ubeat: int
+    parts: tuple[Part, ...]
+
+
+class Tracer:
+    """Follows amounts through one moment of a store, remembering what it found."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._nodes: dict[tuple[int, int, int], tuple[Part, ...]] = {}
+        self._credits: dict[tuple[int, int], CreditedParts] = {}
+        self._origins: dict[bytes, Origin] = {}
+        self._tables: dict[int, Table] = {}
+
+    def table(self, number: int) -> Table:
+        """The table: its total and its owner never change."""
+        if number not in self._tables:
+            self._tables[number] = _required(self._chain.find(TABLES, number_key(number)), "table", number)
+        return self._tables[number]
+
+    def credits(self, table: int, seen: int, credited: int) -> Iterator[CreditedParts]:
+        """The credits of a table after K = `seen` up to K = `credited`, oldest first."""
+        for after, credit in self._scan_credits(table, seen, credited):
+            if (table, after) not in self._credits:
+                self._credits[table, after] = self._credit(credit, after)
+            yield self._credits[table, after]
+
+    def _scan_credits(self, table: int, seen: int, credited: int) -> Iterator[tuple[int, Credit]]:
+        """(K after, credit) of the same."""
+        prefix, end = credit_key(table, 0)[:-8], credit_key(table, credited)
+        for key, raw in self._chain.scan_history(prefix, credit_key(table, seen)):
+            if key > end:
+                return
+            yield int.from_bytes(key[-8:], "big"), _read(Credit, raw)
+
+    def _credit(self, credit: Credit, after: int) -> CreditedParts:
+        amount = after - credit.before
+        if credit.inflow is not None:
+            return CreditedParts(
+                credit.before, after, 0, amount, divide(self._row_parts(credit.origin, credit.inflow), amount)
+            )
+        row = self._node(credit.rank, credit.route, credit.generation)
+        parts = divide(self._node_parts(row), amount)
+        upstream = row.abs_out + row.rel_out
+        return CreditedParts(credit.before, after, upstream, row.keep, parts)
+
+    def _node(self, rank: int, route: int, generation: int) -> NodeRow:
+        raw = self._history(node_key(rank, route, generation))
+        return _required(None if raw is None else _read(NodeRow, raw), "node", rank)
+
+    def _node_parts(self, row: NodeRow) -> tuple[Part, ...]:
+        """Where the income of a node came from. Feeders first: a line of descent may be longer than Python's stack."""
+        stack = [row]
+        while stack:
+            top = stack[-1]
+            missing = [] if self._knows(top) else [feeder for feeder in self._feeders(top) if not self._knows(feeder)]
+            if missing:
+                stack += missing
+                continue
+            if not self._knows(top):
+                self._nodes[_node_name(top)] = self._gather(top)
+            stack.pop()
+        return self._nodes[_node_name(row)]
+
+    def _knows(self, row: NodeRow) -> bool:
+        return _node_name(row) in self._nodes
+
+    def _gather(self, row: NodeRow) -> tuple[Part, ...]:
+        asset = _required(self._chain.find(PAYEES, number_key(row.rank)), "rank", row.rank).asset
+        found: list[Part] = []
+        for place, inflow in self._inflows(row):
+            found += (replace(part, path=(*part.path, asset)) for part in self._inflow_parts(place, inflow))
+        return bounded(found)
+
+    def _feeders(self, row: NodeRow) -> Iterator[NodeRow]:
+        """The nodes whose income the node's own came from."""
+        for place, inflow in self._inflows(row):
+            if place[8] == FROM_ROW:
+                yield from self._row_feeders(place[9:], inflow)
+            elif place[8] != FROM_SOURCE:
+                yield self._node(int.from_bytes(place[9:17], "big"), place[17], int.from_bytes(place[:8], "big"))
+
+    def _row_feeders(self, origin: bytes, inflow: Inflow) -> Iterator[NodeRow]:
+        table, credited = int.from_bytes(origin[:8], "big"), int.from_bytes(origin[-8:], "big")
+        for _, credit in self._scan_credits(table, inflow.seen, credited):
+            if credit.inflow is None:
+                yield self._node(credit.rank, credit.route, credit.generation)
+            else:
+                yield from self._row_feeders(credit.origin, credit.inflow)
+
+    def _inflows(self, row: NodeRow) -> Iterator[tuple[bytes, Inflow]]:
+        """(generation, kind and origin; inflow) of everything that a node was handed since it last passed on."""
+        prefix = inflow_prefix(row.rank, row.route, 0)[:-8]
+        after = inflow_prefix(row.rank, row.route, row.since)
+        for key, raw in self._chain.scan_history(prefix, after):
+            place = key[len(prefix) :]
+            if int.from_bytes(place[:8], "big") > row.generation:
+                return
+            yield place, _read(Inflow, raw)
+
+    def _inflow_parts(self, place: bytes, inflow: Inflow) -> tuple[Part, ...]:
+        generation, kind, origin = int.from_bytes(place[:8], "big"), place[8], place[9:]
+        match kind:
+            case kind if kind == FROM_SOURCE:
+                return (Part(self._origin(origin), (), False, inflow.amount_ubeat),)
+            case kind if kind == FROM_ROW:
+                return divide(self._row_parts(origin, inflow), inflow.amount_ubeat)
+            case _:
+                row = self._node(int.from_bytes(origin[:8], "big"), origin[8], generation)
+                parts = divide(self._node_parts(row), inflow.amount_ubeat)
+                return tuple(replace(part, derived=True) for part in parts) if kind == FROM_EDGE else parts
+
+    def _row_parts(self, origin: bytes, inflow: Inflow) -> tuple[Part, ...]:
+        """Where the payment of one row came from: from every credit that its settlement covered."""
+        table, credited = int.from_bytes(origin[:8], "big"), int.from_bytes(origin[-8:], "big")
+        found: list[Part] = []
+        frac, total = inflow.frac, self.table(table).total
+        for credit in self.credits(table, inflow.seen, credited):
+            amount, frac = divmod(inflow.shares * (credit.after - credit.before) + frac, total)
+            found += divide(credit.parts, amount)
+        return bounded(found)
+
+    def _origin(self, key: bytes) -> Origin:
+        if key not in self._origins:
+            raw = self._history(source_key(key))
+            source = _required(None if raw is None else _read(Source, raw), "source", 0)
+            place = find_transaction(self._chain.store, source.tx)
+            self._origins[key] = Origin(
+                height=int.from_bytes(key[:8], "big"),
+                number=int.from_bytes(key[8:], "big"),
+                index=0 if place is None else place.index,
+                time_ms=source.time_ms,
+                cause=source.cause,
+                tx=source.tx,
+                payer=source.payer,
+                gross_ubeat=source.gross_ubeat,
+                fee_ubeat=source.fee_ubeat,
+            )
+        return self._origins[key]
+
+    def _history(self, key: bytes) -> bytes | None:
+        return self._chain.store.get(HISTORY + key)
+
+
+def apportion(parts: Sequence[Part], amount_ubeat: int) -> list[int]:
+    """The amount divided in the proportions of the parts, in their order and to the unit."""
+    total = sum(part.amount_ubeat for part in parts)
+    shares: list[int] = []
+    so_far = given = 0
+    for part in parts:
+        so_far += part.amount_ubeat
+        shares.append(amount_ubeat * so_far // total - given)
+        given += shares[-1]
+    return shares
+
+
+def divide(parts: Sequence[Part], amount_ubeat: int) -> tuple[Part, ...]:
+    """The parts in the same proportions with another sum, to the unit; parts that get nothing are left out."""
+    shares = apportion(parts, amount_ubeat)
+    return tuple(replace(part, amount_ubeat=share) for part, share in zip(parts, shares, strict=True) if share)
+
+
+def bounded(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts, or where there are too many of them one for each cause, dated by its newest payment."""
+    if len(parts) <= PARTS_MAX:
+        return tuple(parts)
+    causes = sorted({(part.origin.cause, part.derived) for part in parts})
+    return tuple(_together([part for part in parts if (part.origin.cause, part.derived) == cause]) for cause in causes)
+
+
+def _together(parts: Sequence[Part]) -> Part:
+    """Several parts as one. Each payment counts once, by however many paths it came."""
+    origins = {(part.origin.height, part.origin.number): part.origin for part in parts}
+    newest = origins[max(origins)]
+    merged = replace(
+        newest,
+        tx=None,
+        payer=None,
+        gross_ubeat=sum(origin.gross_ubeat for origin in origins.values()),
+        fee_ubeat=sum(origin.fee_ubeat for origin in origins.values()),
+    )
+    return Part(merged, parts[0].path[-1:], parts[0].derived, sum(part.amount_ubeat for part in parts))
+
+
+def _node_name(row: NodeRow) -> tuple[int, int, int]:
+    return row.rank, row.route, row.generation
+
+
+def _required(found: R | None, what: str, number: int) -> R:
+    if found is None:
+        raise Broken("the record of {what} {number} that income went through is missing", what=what, number=number)
+    return found
+
+
+def _read(kind: type[R], raw: bytes) -> R:
+    try:
+        return decode(kind, raw, "history record")
+    except Rejected as error:
+        raise Broken("{reason}; stop the node and run: concento node repair", reason=str(error)) from error

@@ -1,0 +1,185 @@
+"""Statements: what an account was paid in a period, for which sale of which asset, by which share, and when.
+
+A period selects what was *paid* in it, so that opening + earned + other = closing holds with both ends being balances.
+Each line is a part of what a settlement paid one row; all lines together are what was paid, to the unit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from concento.encoding import decode
+from concento.errors import Rejected
+from state.accruals import accrued_ubeat
+from state.modules.assets import ASSETS
+from state.modules.cascade import PAYEES
+from state.modules.revenue import Line, Paid, lines_prefix, paid_prefix
+from state.modules.shares import number_key
+from state.provenance import CreditedParts, Part, Tracer, apportion
+from state.queries import Chain, account_of, page_size
+from state.queries_accounts import balance_after
+
+RATE_PARTS: Final = 1_000_000
+"""A rate is told in millionths of the payment."""
+
+_CURSOR: Final = re.compile(r"(\d{1,16})\.(\d{1,16})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Payout:
+    """One payout to the account: everything that the holder's lines owed from height `since` on."""
+
+    height: int
+    holder: bytes
+    since: int
+    amount_ubeat: int
+
+
+def statement(
+    chain: Chain,
+    who: str,
+    from_height: int | None = None,
+    to_height: int | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """The statement of an account over the heights from_height..to_height, both included; all of them if not given."""
+    account = account_of(chain, who)
+    first, last = _period(chain, from_height, to_height)
+    opening = balance_after(chain, account, first - 1) if first else 0
+    closing = balance_after(chain, account, last)
+    payouts = list(_payouts(chain, account, first, last))
+    earned = sum(payout.amount_ubeat for payout in payouts)
+    lines, following = _lines(chain, payouts, cursor, page_size(limit))
+    accrued = accrued_ubeat(chain, account)
+    return {
+        "who": who,
+        "address": chain.address(account),
+        "from_height": first,
+        "to_height": last,
+        "opening_ubeat": str(opening),
+        "earned_ubeat": str(earned),
+        "other_ubeat": str(closing - opening - earned),
+        "closing_ubeat": str(closing),
+        "lines": lines,
+        "accrued_ubeat": None if accrued is None else str(accrued),
+        "next": following,
+        "height": chain.height,
+    }
+
+
+def _period(chain: Chain, from_height: int | None, to_height: int | None) -> tuple[int, int]:
+    first = from_height or 0
+    last = chain.height if to_height is None else min(to_height, chain.height)
+    if first > last + 1:
+        raise Rejected("statement.period", from_height=first, to_height=last)
+    return first, last
+
+
+def _payouts(chain: Chain, account: bytes, first: int, last: int) -> Iterator[_Payout]:
+    """The account's payouts in the period, oldest first."""
+    prefix = paid_prefix(account)
+    for key, raw in chain.scan_history(prefix, prefix + number_key(first)):
+        height, holder = int.from_bytes(key[len(prefix) :][:8], "big"), key[len(prefix) + 8 :]
+        if height > last:
+            return
+        paid = decode(Paid, raw, "history record")
+        yield _Payout(height, holder, paid.since, paid.amount_ubeat)
+
+
+def _lines(
+    chain: Chain, payouts: list[_Payout], cursor: str | None, size: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of lines and the cursor of the next: the paid height and how many of its lines were given."""
+    height, skip = _position(cursor)
+    items: list[dict[str, Any]] = []
+    tracer = Tracer(chain)
+    at = given = 0
+    for payout in payouts:
+        if payout.height < height:
+            continue
+        if payout.height != at:
+            at, given = payout.height, 0
+        for line in _payout_lines(chain, tracer, payout):
+            if at == height and given < skip:
+                given += 1
+                continue
+            if len(items) == size:
+                return items, f"{at}.{given}"
+            items.append(line)
+            given += 1
+    return items, None
+
+
+def _position(cursor: str | None) -> tuple[int, int]:
+    if cursor is None:
+        return 0, 0
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
+        raise Rejected("rpc.cursor_malformed", text=cursor[:40])
+    return int(found.group(1)), int(found.group(2))
+
+
+def _payout_lines(chain: Chain, tracer: Tracer, payout: _Payout) -> Iterator[dict[str, Any]]:
+    prefix = lines_prefix(payout.holder)
+    for key, raw in chain.scan_history(prefix, prefix + number_key(payout.since)):
+        if int.from_bytes(key[len(prefix) :][:8], "big") > payout.height:
+            return
+        for line in decode(tuple[Line, ...], raw, "history record"):
+            yield from _line_parts(chain, tracer, line, payout.height)
+
+
+def _line_parts(chain: Chain, tracer: Tracer, line: Line, paid_height: int) -> Iterator[dict[str, Any]]:
+    """A settlement of one row, told credit by credit and payment by payment; the amounts sum to the line's."""
+    table = tracer.table(line.table)
+    payee = chain.find(PAYEES, number_key(table.rank))
+    asset = None if payee is None else payee.asset
+    layer = "vault" if payee is None else payee.layer
+    shown = {
+        "asset": None if asset is None else asset.hex(),
+        "title": _title(chain, asset),
+        "layer": layer,
+        "shares": str(line.shares),
+        "shares_total": str(line.total),
+    }
+    frac = line.frac
+    for credit in tracer.credits(line.table, line.seen, line.credited):
+        amount, frac = divmod(line.shares * (credit.after - credit.before) + frac, line.total)
+        for part, share in zip(credit.parts, apportion(credit.parts, amount), strict=True):
+            if share:
+                yield {**_part_shown(chain, credit, part, share), **shown, "paid_height": paid_height}
+
+
+def _part_shown(chain: Chain, credit: CreditedParts, part: Part, amount_ubeat: int) -> dict[str, Any]:
+    """What came from one payment: of it the table was credited `keep`, of which the row got `amount`."""
+    origin = part.origin
+    net = origin.gross_ubeat - origin.fee_ubeat
+    return {
+        "height": origin.height,
+        "index": origin.index,
+        "time_ms": origin.time_ms,
+        "cause": "royalty" if part.derived else origin.cause,
+        "cause_tx": None if origin.tx is None else origin.tx.hex(),
+        "payer": None if origin.payer is None else chain.address(origin.payer),
+        "path": [asset.hex() for asset in part.path],
+        "gross_ubeat": str(origin.gross_ubeat),
+        "fee_ubeat": str(origin.fee_ubeat),
+        "upstream_ubeat": str(credit.upstream_ubeat * part.amount_ubeat // credit.keep_ubeat),
+        "keep_ubeat": str(part.amount_ubeat),
+        "amount_ubeat": str(amount_ubeat),
+        "rate": _rate(amount_ubeat, net),
+    }
+
+
+def _rate(amount_ubeat: int, net_ubeat: int) -> str:
+    """The line as a part of what the payment left after the market fee, such as "0.058333"."""
+    whole, rest = divmod(amount_ubeat * RATE_PARTS // net_ubeat if net_ubeat else 0, RATE_PARTS)
+    return f"{whole}.{rest:06d}"
+
+
+def _title(chain: Chain, asset: bytes | None) -> str | None:
+    found = None if asset is None else chain.find(ASSETS, asset)
+    return None if found is None else found.description.title
