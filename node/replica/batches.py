@@ -75,9 +75,11 @@ class Batches:
         segments: Segments,
         verifier: Verifier,
         peers: Collection[bytes],
+        is_included: Callable[[bytes], bool],
         settled: Callable[[bytes], None],
     ) -> None:
-        """`peers`: those connected now, kept by the owner. `settled` is called with each id that is held or spoiled."""
+        """`peers`: those connected now, kept by the owner. `is_included`: whether the chain has a transaction id.
+        `settled` is called with each batch id that is held or spoiled."""
         self._network = network
         self._key = key
         self._crypto = crypto
@@ -85,6 +87,7 @@ class Batches:
         self._segments = segments
         self._verifier = verifier
         self._peers = peers
+        self._is_included = is_included
         self._settled = settled
         self._held: dict[bytes, HeldBatch] = {}
         self._checking: dict[bytes, None] = {}
@@ -119,6 +122,11 @@ class Batches:
         if batch is None or validators is None:
             return False
         return sum(key in validators for key in batch.acks) >= validators.quorum
+
+    @property
+    def has_any(self) -> bool:
+        """Whether a block could name a batch now."""
+        return self.validators is not None and any(batch.author in self.validators for batch in self._held.values())
 
     def choose(self) -> tuple[bytes, ...]:
         """The ids for a block that is proposed now: in the order of arrival, as many as fit."""
@@ -190,22 +198,31 @@ class Batches:
             del self._checking[identity]
             if any(index is not None for index in bad):
                 self._spoil(identity, author, "a batch with a bad signature")
-            else:
+            elif identity in self._wanted or not self._is_done(transactions):
                 self._keep(identity, author, raw, transactions, now.mono_ms)
+            else:
+                # It comes after the block that decided it.
+                self._acknowledge(author, identity)
 
         self._verifier.verify(transactions, checked)
 
-    def restore(self, entry: Entry, mono_ms: int) -> HeldBatch:
-        """A batch found in a segment: it was checked before it was written."""
+    def restore(self, entry: Entry, mono_ms: int) -> HeldBatch | None:
+        """A batch found in a segment, checked before it was written; None where there is nothing left to do in it."""
         batch = decode_batch(entry.payload)
         header = batch.header
         transactions = decode_all(self._network, batch.transactions)
+        if self._is_done(transactions):
+            return None
         self._verifier.trust(transactions)
         identity = batch_id(header)
         acks: dict[bytes, None] = {header.author: None} if header.author == self._key else {}
         held = HeldBatch(identity, header.author, entry.payload, transactions, entry.place, mono_ms, acks, header.bytes)
         self._held[identity] = held
         return held
+
+    def _is_done(self, transactions: Iterable[Transaction]) -> bool:
+        """Whether the chain has all of these."""
+        return all(self._is_included(transaction.id) for transaction in transactions)
 
     def _is_welcome(self, identity: bytes, batch: Batch) -> bool:
         """Within the author's quota, or asked for."""
@@ -296,6 +313,7 @@ class Batches:
             and (
                 now.mono_ms - batch.since_ms > UNDECIDED_MS_MAX
                 or all(transaction.body.valid_until_ms <= block_time_ms for transaction in batch.transactions)
+                or self._is_done(batch.transactions)
             )
         ]
         for batch in old:

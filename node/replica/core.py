@@ -105,7 +105,15 @@ class Replica:
         self._sync = Sync(out, self._peers)
         self._verifier = Verifier(self._network, out)
         self._batches = Batches(
-            self._network, key, crypto, out, segments, self._verifier, self._peers, self._batch_settled
+            self._network,
+            key,
+            crypto,
+            out,
+            segments,
+            self._verifier,
+            self._peers,
+            chain.is_included,
+            self._batch_settled,
         )
         self._batches.validators = chain.validators
         self._candidates = Candidates(chain, self._batches, segments, out, self._peers, self._inputs.append)
@@ -153,7 +161,7 @@ class Replica:
                 self._candidates.restore(entry, now)
                 continue
             held = self._batches.restore(entry, now.mono_ms)
-            if held.author == self._key:
+            if held is not None and held.author == self._key:
                 self._pool.restore(held.transactions, held.id)
 
     # Reading, between events
@@ -175,7 +183,7 @@ class Replica:
             proposer=chain.proposers[state.round % len(chain.proposers)],
             pool_count=len(self._pool),
             pool_bytes=self._pool.size,
-            syncing=self._sync.is_behind(chain.height),
+            syncing=self._sync.is_catching_up(chain.height),
             oldest_height=newest.oldest_height,
             validators=chain.validators,
             next_validators=chain.next_validators,
@@ -332,9 +340,9 @@ class Replica:
 
     def _is_due(self) -> bool:
         """Whether there is a reason for a block; a node that is catching up leaves blocks to the others."""
-        if self._sync.is_behind(self._chain.height):
+        if self._sync.is_behind(self._chain.height, self._chain.validators):
             return False
-        return self._chain.lacks_root or bool(self._batches.choose()) or bool(self._evidence_for_block())
+        return self._chain.lacks_root or self._batches.has_any or bool(self._evidence_for_block())
 
     def _evidence_for_block(self) -> tuple[Evidence, ...]:
         return self._evidence.choose(self._chain.is_good_evidence, self._chain.height)

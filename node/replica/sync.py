@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from concento.validators import ValidatorSet
 from node.replica.events import ArmTimer, Now
 from node.replica.outbox import Outbox
 from node.replica.wire import BLOCKS_PER_REQUEST_MAX, BlockRequest
@@ -44,9 +45,13 @@ class Sync:
     def tip_of(self, peer: bytes) -> int | None:
         return self._tips.get(peer)
 
-    def is_behind(self, height: int) -> bool:
-        """Whether some connected peer says that it has more than the block of the current height."""
-        return any(tip > height for tip in self._tips.values())
+    def is_behind(self, height: int, validators: ValidatorSet) -> bool:
+        """Whether more than the block of this height is decided: so many say so that one of them is honest."""
+        return sum(key in validators and tip > height for key, tip in self._tips.items()) >= validators.minority
+
+    def is_catching_up(self, height: int) -> bool:
+        """Whether several blocks are being fetched."""
+        return self._download is not None and self._download.last > height
 
     def note_tip(self, peer: bytes, tip: int) -> None:
         self._tips[peer] = max(tip, self._tips.get(peer, 0))
