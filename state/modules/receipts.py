@@ -236,9 +236,9 @@ def check_anchor_receipts(view: View, call: Call, message: AnchorReceipts) -> No
     require_role(view, call.sender, "gateway")
     licence = require_licence(view, message.licence)
     lane = require_lane(view, message.licence, call.sender, message.lane)
+    _check_range(message, lane)
     _check_anchor_time(message.licence, licence, lane, call)
     _check_voucher(message.voucher, message.licence, call.sender, message.lane, lane)
-    _check_range(message, lane)
     _check_log(message, lane)
     if message.count <= BODIES_PER_ANCHOR_MAX:
         _check_bodies(view, call, message, licence, lane)
@@ -290,6 +290,19 @@ def weigh_anchor_receipts(message: AnchorReceipts) -> int:
     return 6 + royalties.PAY_WEIGHT + 2 * len(message.bodies)
 
 
+def _check_range(message: AnchorReceipts, lane: Lane) -> None:
+    """The log goes on where it ends: asked first, so that a repetition is called one even when the lane is over."""
+    if message.count == 0:
+        raise Rejected("receipt.none")
+    if message.first < lane.size:
+        raise Rejected("receipt.replayed", seq=message.first, size=lane.size)
+    if message.first > lane.size:
+        raise Rejected("receipt.gap", seq=message.first, size=lane.size)
+    size = message.voucher.voucher.size
+    if message.first + message.count != size:
+        raise Rejected("voucher.size_differs", size=size, expected=message.first + message.count)
+
+
 def _check_anchor_time(licence_id: bytes, licence: Licence, lane: Lane, call: Call) -> None:
     """Open lanes may be anchored while the licence serves and for one window after it, or after the lane's end."""
     if lane.closed:
@@ -309,18 +322,6 @@ def _check_voucher(signed: SignedVoucher, licence: bytes, gateway: bytes, number
         raise Rejected("receipt.replayed", seq=voucher.size, size=lane.size)
     if voucher.units > lane.units_max:
         raise Rejected("voucher.units_exceeded", units=voucher.units, units_max=lane.units_max)
-
-
-def _check_range(message: AnchorReceipts, lane: Lane) -> None:
-    if message.count == 0:
-        raise Rejected("receipt.none")
-    if message.first < lane.size:
-        raise Rejected("receipt.replayed", seq=message.first, size=lane.size)
-    if message.first > lane.size:
-        raise Rejected("receipt.gap", seq=message.first, size=lane.size)
-    size = message.voucher.voucher.size
-    if message.first + message.count != size:
-        raise Rejected("voucher.size_differs", size=size, expected=message.first + message.count)
 
 
 def _check_log(message: AnchorReceipts, lane: Lane) -> None:
@@ -428,11 +429,14 @@ def check_close_access(view: View, call: Call, message: CloseAccess) -> None:
 
 
 def apply_close_access(view: View, call: Call, message: CloseAccess) -> list[Event]:
-    """From the gateway it is its last word; from the licensee it starts the window for what is not anchored yet."""
-    if call.sender == message.gateway:
-        return [_close(view, message.licence, message.gateway, message.lane)]
+    """From the gateway it is its last word; from the licensee it starts the window for what is not anchored yet.
+
+    A lane whose units are all anchored has nothing to wait for.
+    """
     key = lane_key(message.licence, message.gateway, message.lane)
     lane = view.get(LANES, key)
+    if call.sender == message.gateway or lane.units == lane.units_max:
+        return [_close(view, message.licence, message.gateway, message.lane)]
     size = None if message.voucher is None else message.voucher.voucher.size
     # A voucher that is anchored already may be an old one: the gateway has the window to show a newer one.
     closing_size = None if size == lane.size else size
