@@ -327,6 +327,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "peer.frame": ("a frame of {bytes} bytes; 1 to {bytes_max} are allowed", None),
     "peer.message": ("a peer sent what no honest node sends: {reason}", None),
     "peer.refused": ("the connection was refused: {reason}", "see docs/protocol/peers.md"),
+    "party.not_found": (
+        "{text} is not an admitted party",
+        "an issuer admits it: concento identity admit WHO --role ROLE",
+    ),
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
     "port.in_use": ("port {port} is held by process {pid} ({command})", "stop it, or choose another --base-port"),
     "proof.invalid": ("the proof does not hold: {reason}", None),

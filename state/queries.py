@@ -19,7 +19,7 @@ from concento.hashing import Network
 from concento.limits import PAGE_ITEMS, PAGE_ITEMS_MAX
 from concento.statekeys import parse_id
 from state.modules.identity import ACCOUNTS, PARTIES, PARTY_NAMES
-from state.store.blockstore import find_transaction
+from state.store.blockstore import find_block, find_transaction
 from state.store.kv import HISTORY, STATE, KeyValueView
 from state.store.opening import CommitRecord, committed
 from state.store.tree import Tree
@@ -64,6 +64,12 @@ class Chain:
         return self.commit.oldest_height
 
     @property
+    def time_ms(self) -> int:
+        """Block time of the latest height: what expiries are compared with."""
+        record = find_block(self.store, self.height)
+        return self.genesis.time_ms if record is None else record.block.header.time_ms
+
+    @property
     def dev(self) -> bool:
         return self.genesis.dev
 
@@ -93,6 +99,10 @@ class Chain:
         behind = None if after is None else start + after
         for key, raw in self.store.scan(start + prefix, behind, reverse):
             yield key[len(start) :], kind.decode(raw)
+
+    def find_history(self, key: bytes) -> bytes | None:
+        """A history record, by its key without the space."""
+        return self.store.get(HISTORY + key)
 
     def keys(self, kind_prefix: bytes, prefix: bytes) -> Iterator[bytes]:
         """The keys of a kind that begin so, without decoding their records."""
@@ -150,7 +160,7 @@ def _account_beginning(chain: Chain, text: str, beginning: str) -> bytes:
                 found.add(key)
             if len(found) >= CANDIDATES_MAX:
                 break
-    return _only(sorted(found), text, "account.not_found")
+    return only(sorted(found), text, "account.not_found")
 
 
 def id_of(chain: Chain, prefix: bytes, text: str, missing: str) -> bytes:
@@ -159,7 +169,7 @@ def id_of(chain: Chain, prefix: bytes, text: str, missing: str) -> bytes:
         raise Rejected("id.malformed", text=text[:100])
     if len(text) == 64:
         key = bytes.fromhex(text)
-        return _only([key] if chain.read(prefix + key) is not None else [], text, missing)
+        return only([key] if chain.read(prefix + key) is not None else [], text, missing)
     whole = bytes.fromhex(text[: len(text) // 2 * 2])
     found: list[bytes] = []
     for key in chain.keys(prefix, whole):
@@ -167,7 +177,7 @@ def id_of(chain: Chain, prefix: bytes, text: str, missing: str) -> bytes:
             found.append(key)
         if len(found) >= CANDIDATES_MAX:
             break
-    return _only(found, text, missing)
+    return only(found, text, missing)
 
 
 def key_of(chain: Chain, kind: str, text: str) -> str:
@@ -177,7 +187,8 @@ def key_of(chain: Chain, kind: str, text: str) -> str:
     return id_of(chain, kind.encode() + b"/", text, f"{kind}.not_found").hex()
 
 
-def _only(found: list[bytes], text: str, missing: str) -> bytes:
+def only(found: list[bytes], text: str, missing: str) -> bytes:
+    """The one key that was found. Raises Rejected(`missing`) for none, id.ambiguous for several."""
     if not found:
         raise Rejected(missing, text=text)
     if len(found) > 1:

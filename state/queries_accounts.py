@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from concento.accounts import Policy, account_of_key, single_key
 from concento.encoding import decode
-from state.modules.identity import ACCOUNTS, PARTIES, Party
+from concento.errors import Rejected
+from state.accruals import accrued_ubeat
+from state.modules.identity import ACCOUNTS, PARTIES, PAYOUT_NOW, PAYOUTS, Party
 from state.modules.tokens import HISTORY_PREFIX, Entry
 from state.queries import Chain, account_of, cursor_key, page, page_size
+from state.queries_licences import escrow_ubeat
 
 _POSITION_BYTES: Final = 12
 """Height and index at the end of a history key."""
@@ -19,13 +22,14 @@ def account_get(chain: Chain, who: str) -> dict[str, Any]:
     account = account_of(chain, who)
     record = chain.find(ACCOUNTS, account)
     party = chain.find(PARTIES, account)
+    accrued = accrued_ubeat(chain, account)
     return {
         "address": chain.address(account),
         "name": None if party is None else party.name,
         "party": None if party is None else _party(account, party),
         "balance_ubeat": str(0 if record is None else record.balance_ubeat),
-        "escrow_ubeat": str(_escrow(chain, account)),
-        "accrued_ubeat": _accrued(chain, account),
+        "escrow_ubeat": str(escrow_ubeat(chain, account)),
+        "accrued_ubeat": None if accrued is None else str(accrued),
         "policy": _policy(chain, account, None if record is None else record.policy),
         "height": chain.height,
     }
@@ -55,6 +59,30 @@ def balance_after(chain: Chain, account: bytes, height: int) -> int:
     return 0
 
 
+def party_get(chain: Chain, who: str) -> dict[str, Any]:
+    """An admitted party: its roles, its keys, how it is paid. Raises Rejected("party.not_found")."""
+    account = account_of(chain, who)
+    party = chain.find(PARTIES, account)
+    if party is None:
+        raise Rejected("party.not_found", text=who)
+    record = chain.find(ACCOUNTS, account)
+    payout = chain.find(PAYOUTS, account) or PAYOUT_NOW
+    return {
+        "address": chain.address(account),
+        "name": party.name,
+        **_party(account, party),
+        "issuer": chain.address(party.issuer),
+        "admitted_height": party.height,
+        "policy": _policy(chain, account, None if record is None else record.policy),
+        "payout": {
+            "mode": payout.mode,
+            "amount_ubeat": str(payout.amount_ubeat),
+            "period_ms": payout.period_ms,
+        },
+        "height": chain.height,
+    }
+
+
 def party_list(
     chain: Chain, role: str | None = None, cursor: str | None = None, limit: int | None = None
 ) -> dict[str, Any]:
@@ -66,7 +94,9 @@ def party_list(
         return {
             "address": chain.address(account),
             "name": party.name,
-            **_party(account, party),
+            "id": account.hex(),
+            "kind": party.kind,
+            "roles": list(party.roles),
             "issuer": chain.address(party.issuer),
             "admitted_height": party.height,
         }
@@ -108,11 +138,3 @@ def _movement(chain: Chain, position: bytes, entry: Entry) -> dict[str, Any]:
 def _position(item: dict[str, Any]) -> str:
     height, index = item["height"], item["index"]
     return f"{height:016x}{index:08x}"
-
-
-def _escrow(chain: Chain, account: bytes) -> int:
-    return 0
-
-
-def _accrued(chain: Chain, account: bytes) -> str | None:
-    return "0"

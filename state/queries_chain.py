@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,12 +14,15 @@ from concento.encoding import decode, encode
 from concento.errors import Broken, Rejected
 from concento.genesis import genesis_json, params_json
 from concento.light import Handover, handover_document
+from concento.merkle import inclusion_path
 from concento.validators import ValidatorSet
 from concento.votes import Commit
 from state.calls import Event
 from state.events import decode_events, event_json, event_text
 from state.queries import Chain, page_size
 from state.store.blockstore import BlockRecord, find_block, find_events, find_height, find_results
+from state.store.kv import STATE
+from state.supply import audit
 from state.validators import SETS, height_key
 
 _PAID: Final = "royalties.paid"
@@ -135,7 +137,13 @@ def validators_get(chain: Chain, height: int | None = None) -> dict[str, Any]:
         {"name": member.name, "key": member.key.hex(), "rewards_to": chain.address(member.rewards_to)}
         for member in validators.members
     ]
-    return {"height": at, "validators": members, "hash": validators.hash.hex(), "quorum": validators.quorum}
+    return {
+        "items": members,
+        "next": None,
+        "hash": validators.hash.hex(),
+        "quorum": validators.quorum,
+        "height": at,
+    }
 
 
 def handovers_before(chain: Chain, height: int, start: int = 0) -> list[Handover]:
@@ -167,9 +175,42 @@ def params_get(chain: Chain) -> dict[str, Any]:
 
 
 def genesis_get(chain: Chain) -> dict[str, Any]:
-    """The genesis document, as its file has it."""
-    document: dict[str, Any] = json.loads(genesis_json(chain.genesis))
-    return document
+    """The genesis as the text of its file, and its hash, which does not depend on that text's white space."""
+    return {"json": genesis_json(chain.genesis), "hash": chain.genesis.hash.hex(), "height": chain.height}
+
+
+def supply_get(chain: Chain) -> dict[str, Any]:
+    """Where all money is, added up over the whole state: it sums to what genesis minted."""
+    books = audit((key[len(STATE) :], value) for key, value in chain.store.scan(STATE))
+    return {
+        "minted_ubeat": str(books.minted_ubeat),
+        "balances_ubeat": str(books.balances_ubeat),
+        "escrow_ubeat": str(books.escrow_ubeat),
+        "pools_ubeat": str(books.royalties_ubeat + books.fees_ubeat),
+        "burnt_ubeat": str(books.burnt_ubeat),
+        "height": chain.height,
+    }
+
+
+def rows_get(chain: Chain, height: int) -> dict[str, Any]:
+    """The rows of a height's finalisation with their paths to the results root in the next header, and that header."""
+    record, following = block_at(chain, height), block_at(chain, height + 1)
+    leaves = find_results(chain.store, height) or ()
+    rows = [
+        {
+            "index": index,
+            "row": _base64(leaves[index]),
+            "path": [node.hex() for node in inclusion_path(leaves, index)],
+        }
+        for index in range(len(record.transactions), len(leaves))
+    ]
+    return {
+        "height": height,
+        "count": len(leaves),
+        "rows": rows,
+        "header": _base64(encode(following.block.header)),
+        "commit": _base64(encode(following.commit)),
+    }
 
 
 # Events
@@ -281,8 +322,16 @@ def _unkept(digest: bytes) -> dict[str, Any]:
 
 
 def _payment(chain: Chain, event: Event) -> dict[str, Any]:
+    """Who was paid: the party's name, or the address where it has none."""
     shown = event_json(event, chain.dev)
-    return {name: shown.get(name) for name in ("asset", "party", "layer", "amount_ubeat")}
+    account = event.fields.get("party")
+    name = chain.name(account) if isinstance(account, bytes) else None
+    return {
+        "asset": shown["asset"],
+        "party": name or shown["party"],
+        "layer": shown["layer"],
+        "amount_ubeat": shown["amount_ubeat"],
+    }
 
 
 def _base64(data: bytes) -> str:

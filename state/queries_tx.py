@@ -5,6 +5,7 @@ An inclusion is shown before any skip. What was skipped may still be included, s
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -139,6 +140,7 @@ def _document(transaction: Transaction | None, identity: bytes, status: str, dev
         "actions": [] if body is None else [action_json(action, dev) for action in body.actions],
         "events": [],
         "created": [],
+        "raw": None if transaction is None else base64.b64encode(transaction.raw).decode("ascii"),
     }
 
 

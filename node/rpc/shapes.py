@@ -108,7 +108,7 @@ class BlockTransaction(Shape):
 
 class Payment(Shape):
     asset: Id | None
-    party: Address | None
+    party: str | None
     layer: str | None
     amount_ubeat: Ubeat
 
@@ -158,9 +158,8 @@ class ValidatorInfo(Shape):
     rewards_to: Address
 
 
-class Validators(Shape):
-    height: Height
-    validators: list[ValidatorInfo]
+class Validators(Page):
+    items: list[ValidatorInfo]
     hash: Id
     quorum: Count
 
@@ -282,6 +281,7 @@ class Tx(Shape):
     actions: list[dict[str, Any]]
     events: list[dict[str, Any]]
     created: list[Created]
+    raw: Base64 | None
 
 
 class BatchItem(Shape):
