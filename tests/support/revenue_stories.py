@@ -26,7 +26,7 @@ class Story:
         threshold, market_bps = random.choice([1, 10]), random.choice([0, 100])
         params = make_params(dust, work, v, threshold, market_bps, block_weight=0)
         self.chain = RevenueChain(params)
-        self.model = SlowModel(page_rows, dust, v, threshold, market_bps)
+        self.model = SlowModel(page_rows, dust, v, work, threshold, market_bps)
         self.ranks: list[int] = []
         self.tables: list[int] = []
         self.vaults: list[int] = []

@@ -48,8 +48,8 @@ class SlowAsset:
 
 
 class SlowModel:
-    def __init__(self, page_rows: int, dust: int, v: int, row_threshold: int, market_bps: int) -> None:
-        self.page_rows, self.dust, self.v = page_rows, dust, v
+    def __init__(self, page_rows: int, dust: int, v: int, work: int, row_threshold: int, market_bps: int) -> None:
+        self.page_rows, self.dust, self.v, self.work = page_rows, dust, v, work
         self.row_threshold, self.market_bps = row_threshold, market_bps
         self.tables: dict[int, SlowTable] = {}
         self.assets: dict[int, SlowAsset] = {}
@@ -110,15 +110,18 @@ class SlowModel:
         if swept:
             self._sweep()
             self.current, self.following = self.following, {}
+        self.spent = 0
         self._pass()
-        if not swept:
+        if not self.current and not swept:
+            spent = self.spent
             self._sweep()
             self.current, self.following = self.following, {}
+            self.spent = spent
             self._pass()
         self._pay()
 
     def _pass(self) -> None:
-        while self.current:
+        while self.current and self.spent < self.work:
             rank = max(self.current)
             routes = self.current.pop(rank)
             for route in ("all", "own"):
@@ -130,12 +133,14 @@ class SlowModel:
                     src, rel = src + more[0], rel + more[1]
                     if src + rel < self.dust and rank not in self.claimed:
                         self.parked[rank] = [src, rel]
+                        self.spent += 2
                         continue
                 self._node(rank, route, src, rel)
             self.claimed.discard(rank)
 
     def _node(self, rank: int, route: str, src: int, rel: int) -> None:
         asset = self.assets[rank]
+        self.spent += 1 + len(asset.claims) + len(asset.edges)
         base = src
         for parent, bps, limited in asset.claims:
             src -= self._pay_parent(rank, parent, base, bps, limited)
@@ -148,6 +153,7 @@ class SlowModel:
         amounts.append(keep - sum(amounts))
         for (target, _), amount in zip(legs, amounts, strict=True):
             kind, number = target
+            self.spent += 2 if amount else 1
             if amount and kind == "asset":
                 self._hand(self.current, number, "all", 0, amount)
             elif amount:
@@ -158,6 +164,7 @@ class SlowModel:
         if limited:
             amount = min(amount, self.ceilings[child, parent])
             self.ceilings[child, parent] -= amount
+        self.spent += 1 if amount else 0
         self._hand(self.current, parent, "all", 1, amount)
         return amount
 
