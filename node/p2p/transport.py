@@ -73,6 +73,7 @@ class Link(asyncio.Protocol):
             HANDSHAKE_MS_MAX / 1000, self.close, "the handshake took longer than 3 s"
         )
         self._queues = tuple(_Queue() for _ in range(PRIORITIES))
+        self._delayed: deque[tuple[bytes, int]] = deque()
         self._is_paused = False
         self._inbox_bytes = 0
         self._reason: str | None = None
@@ -155,8 +156,9 @@ class Link(asyncio.Protocol):
         """Queues a frame, lower priorities first; a queue that is full closes the connection."""
         if self._reason is not None:
             return
-        if self.delay_ms:
-            self._loop.call_later(self.delay_ms / 1000, self._enqueue, framed, priority)
+        if self.delay_ms or self._delayed:
+            self._delayed.append((framed, priority))
+            self._loop.call_later(self.delay_ms / 1000, self._release)
         else:
             self._enqueue(framed, priority)
 
@@ -208,6 +210,9 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             for payload in payloads:
                 self._transport.write(frame(payload))
+
+    def _release(self) -> None:
+        self._enqueue(*self._delayed.popleft())
 
     def _enqueue(self, framed: bytes, priority: int) -> None:
         if self._reason is not None:
