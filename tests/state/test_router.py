@@ -1,0 +1,195 @@
+"""Every message of the vocabulary has its route, and no message of any shape breaks a block or the books."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+from typing import get_args
+
+import pytest
+
+from concento.accounts import Policy, placeholder_id
+from concento.errors import ConcentoError
+from concento.messages import Action
+from concento.messages.assets import AddMembers, RetireAsset, SealDataset, Split, UpdateMetadata
+from concento.messages.identity import Admit, BindPlaceholder, RevokeRoles, RotateKeys, SetPayoutPolicy
+from concento.messages.licences import CloseOffer, RevokeLicence, TopUpLicence, WithdrawDeposit
+from concento.messages.royalties import Claim, Sweep
+from concento.messages.tokens import Transfer
+from concento.transactions import Transaction
+from state.router import ROUTES
+from state.supply import audit
+from support.ledger import BEAT, Ledger, account_of, key_of
+from support.nonsense import Nonsense
+from support.rights import (
+    Reader,
+    album,
+    buy,
+    buy_action,
+    dataset,
+    offer,
+    offer_action,
+    recording,
+    register,
+    tracks,
+    work,
+)
+
+SENDERS = ("alice", "bea", "bob", "gateway1", "issuer", "dana")
+GHOST = placeholder_id(b"drummer")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A market in full swing, and one message of each kind that it would accept."""
+
+    ledger: Ledger
+    good: Sequence[tuple[str, Action]]
+    ids: Sequence[bytes]
+
+
+def make_world() -> World:
+    ledger = Ledger()
+    members = tracks(ledger, 3)
+    sealed, other = album(ledger, members), album(ledger, members[:2])
+    opened = register(ledger, "alice", dataset("open"))
+    offer_id, second = offer(ledger, sealed), offer(ledger, other)
+    licence = buy(ledger, offer_id, deposit_ubeat=BEAT)
+    reader, fresh = Reader(ledger, licence, sealed), Reader(ledger, licence, sealed, number=1)
+    ledger.run("bob", reader.open_action(4))
+    reader.read(members[0], "track0")
+    reader.anchor()
+    reader.read(members[1], "track1")
+    good: list[tuple[str, Action]] = [
+        ("alice", Transfer(account_of("carol"), 5)),
+        ("issuer", Admit(account_of("zoe"), "zoe", "person", ("creator",))),
+        ("issuer", RevokeRoles(account_of("carol"), ("operator",))),
+        ("issuer", BindPlaceholder(GHOST, account_of("bea"))),
+        ("dana", RotateKeys(Policy(1, (key_of("dana"),)))),
+        ("bea", SetPayoutPolicy("min", 10 * BEAT, 0)),
+        ("alice", work("another song")),
+        ("alice", recording("another track")),
+        ("alice", dataset("another dataset")),
+        ("alice", AddMembers(opened, tuple(members))),
+        ("alice", SealDataset(opened)),
+        ("alice", UpdateMetadata(sealed, 1, dataset("new title").description)),
+        ("alice", RetireAsset(other)),
+        ("alice", offer_action(sealed)),
+        ("alice", CloseOffer(second)),
+        ("bob", buy_action(offer_id)),
+        ("bob", TopUpLicence(licence, 7)),
+        ("bob", WithdrawDeposit(licence, 3)),
+        ("alice", RevokeLicence(licence, "training of another model")),
+        ("bob", fresh.open_action(2)),
+        ("gateway1", reader.anchor_action()),
+        ("bob", reader.close_action()),
+        ("bea", Claim(sealed, 0, 0)),
+        ("bea", Sweep(sealed, 0, 3)),
+    ]
+    people = [account_of(name) for name in (*SENDERS, "carol", "zoe")]
+    return World(ledger, good, [*people, *members, sealed, other, opened, offer_id, second, licence, GHOST])
+
+
+def try_tx(ledger: Ledger, sender: str, actions: Sequence[Action], wait_ms: int = 1_000) -> Transaction | None:
+    """The transaction, or None where no client could write it down."""
+    try:
+        return ledger.tx(sender, *actions, valid_ms=wait_ms + 1_000)
+    except (ConcentoError, UnicodeEncodeError):
+        return None
+
+
+def check_books(ledger: Ledger) -> None:
+    books = audit(ledger.state().items())
+    assert books.difference_ubeat == 0
+    assert books.deposits_ubeat == books.escrow_ubeat
+    assert books.minted_ubeat == ledger.genesis.supply_ubeat
+
+
+@cache
+def all_kinds() -> tuple[type, ...]:
+    return get_args(Action)
+
+
+def test_every_message_has_a_route_and_every_route_a_message() -> None:
+    assert sorted(kind.__name__ for kind in ROUTES) == sorted(kind.__name__ for kind in all_kinds())
+
+
+def test_the_world_of_these_tests_holds_a_good_message_of_every_kind() -> None:
+    assert {type(message) for _, message in make_world().good} == {*all_kinds()}
+
+
+@pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.__name__)
+def test_a_good_message_succeeds_and_keeps_the_books(kind: type) -> None:
+    world = make_world()
+    (sender, message) = next((sender, message) for sender, message in world.good if type(message) is kind)
+    if kind is SealDataset:
+        world.ledger.run("alice", next(message for _, message in world.good if isinstance(message, AddMembers)))
+    assert ROUTES[kind].weight(message) >= 1
+    before = len(world.ledger.state())
+    world.ledger.run(sender, message)
+    written = world.ledger.outcomes[-1]
+    assert len(world.ledger.state()) - before <= 40
+    assert len(written.changes) > 0
+    check_books(world.ledger)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_spoilt_message_breaks_a_block_or_the_books(seed: int) -> None:
+    world = make_world()
+    ledger, nonsense, random = world.ledger, Nonsense(seed, world.ids), Random(seed)
+    statuses: list[str] = []
+    for _ in range(25):
+        drafts: list[tuple[str, list[Action]]] = []
+        for _ in range(8):
+            sender, message = random.choice(world.good)
+            actions = [message if random.random() < 0.2 else nonsense.spoil(message)]
+            if random.random() < 0.3:
+                actions.append(nonsense.message(random.choice(all_kinds())))
+            drafts.append((sender if random.random() < 0.8 else random.choice(SENDERS), actions))
+        wait_ms = random.choice([1, 1_000, 50_000, 10**8, 10**10])
+        made = [try_tx(ledger, sender, actions, wait_ms) for sender, actions in drafts]
+        outcome = ledger.block(*(each for each in made if each is not None), time_ms=ledger.time_ms + wait_ms)
+        statuses += [result.status for result in outcome.results]
+        check_books(ledger)
+    assert {"ok", "failed"} <= {*statuses}
+
+
+@pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.__name__)
+def test_a_message_drawn_from_its_type_alone_is_judged(kind: type) -> None:
+    world = make_world()
+    nonsense = Nonsense(7, world.ids)
+    for sender in SENDERS:
+        drawn = [try_tx(world.ledger, sender, [nonsense.message(kind)]) for _ in range(4)]
+        outcome = world.ledger.block(*(each for each in drawn if each is not None))
+        assert {result.status for result in outcome.results} <= {"ok", "failed", "skipped"}
+    check_books(world.ledger)
+
+
+def test_what_waits_for_a_placeholder_is_paid_in_the_block_that_binds_it() -> None:
+    ledger = Ledger()
+    rows = tuple(sorted((Split(GHOST, 500_000), Split(account_of("bea"), 500_000)), key=lambda row: row.holder))
+    song = register(ledger, "alice", work("Song of a ghost", rows=rows))
+    offer_id = offer(ledger, song, layers=("work",))
+    before = ledger.balance("bea"), ledger.balance("carol")
+    buy(ledger, offer_id)
+    half = (40 * BEAT - 40 * BEAT // 100) // 2
+    assert (ledger.balance("bea") - before[0], ledger.balance("carol")) == (half, before[1])
+    ledger.run("issuer", BindPlaceholder(GHOST, account_of("carol")))
+    assert ledger.balance("carol") == before[1] + half
+    buy(ledger, offer_id, buyer="dana")
+    assert ledger.balance("carol") == before[1] + 2 * half
+    check_books(ledger)
+
+
+def test_a_new_payout_policy_lets_go_what_waited_under_the_old_one() -> None:
+    ledger = Ledger()
+    song = register(ledger, "alice", work("Song"))
+    ledger.run("bea", SetPayoutPolicy("min", 1_000 * BEAT, 0))
+    before = ledger.balance("bea")
+    buy(ledger, offer(ledger, song, layers=("work",)))
+    assert ledger.balance("bea") == before
+    ledger.run("bea", SetPayoutPolicy("now", 0, 0))
+    fee = ledger.outcomes[-1].results[0].fee_ubeat
+    assert ledger.balance("bea") == before - fee + (40 * BEAT - 40 * BEAT // 100) * 3 // 10
