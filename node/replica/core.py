@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from concento.batches import Batch, batch_check, batch_id, decode_batch
+from concento.batches import Batch, decode_batch
 from concento.blocks import Block
 from concento.errors import Broken, Rejected
 from concento.evidence import Evidence, check_evidence, evidence_checks, evidence_height, offender
@@ -24,7 +24,7 @@ from consensus.messages import Message as ConsensusMessage
 from consensus.messages import Polka, Status, Step
 from consensus.signer import Crypto
 from node.replica.admission import Admission
-from node.replica.batches import FETCH_TIMER, Batches, HeldBatch, decode_all
+from node.replica.batches import FETCH_TIMER, Batches, HeldBatch
 from node.replica.candidates import BLOCK_TIMER, Candidates
 from node.replica.chain import Chain, open_chain
 from node.replica.events import (
@@ -72,8 +72,6 @@ from state.store.opening import OpenStore
 
 BATCH_AGE_MS: Final = 20
 """How long transactions wait for company while a batch of this node is undecided."""
-ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
-"""Decided blocks sent for one request: two of the largest, well below what a peer's queue holds."""
 
 CUT_TIMER: Final = ("cut",)
 
@@ -102,7 +100,6 @@ class Replica:
         self._inputs: deque[asked.Input] = deque()
         self._pool = Pool()
         self._evidence = EvidencePool()
-        self._sync = Sync(out, self._peers)
         self._verifier = Verifier(self._network, out)
         self._batches = Batches(
             self._network,
@@ -116,6 +113,7 @@ class Replica:
             self._batch_settled,
         )
         self._batches.validators = chain.validators
+        self._sync = Sync(chain, crypto, self._batches, segments, out, self._peers)
         self._candidates = Candidates(chain, self._batches, segments, out, self._peers, self._inputs.append)
         self._admission = Admission(chain, key, self._pool, self._batches, self._verifier, out, self._work_waits)
         record = guard.record if guard else FRESH
@@ -183,7 +181,7 @@ class Replica:
             proposer=chain.proposers[state.round % len(chain.proposers)],
             pool_count=len(self._pool),
             pool_bytes=self._pool.size,
-            syncing=self._sync.is_catching_up(chain.height),
+            syncing=self._sync.is_catching_up,
             oldest_height=newest.oldest_height,
             validators=chain.validators,
             next_validators=chain.next_validators,
@@ -254,7 +252,7 @@ class Replica:
                 if block_or_none is not None:
                     self._out.send((peer,), ProposedBlock(block_or_none))
             case BlockRequest(first, count):
-                self._send_decided(peer, first, count)
+                self._sync.answer(peer, first, count)
             case BlockResponse():
                 self._heard_decided(peer, message)
             case EvidenceMessage(evidence):
@@ -273,7 +271,7 @@ class Replica:
         if status.height < height:
             # It learns that it is behind, and asks one of us for the blocks: not all of us send them at once.
             self._out.send((peer,), Status(height, 0, Step.NEW_HEIGHT, -1, ()))
-        self._sync.run(height, self._now)
+        self._sync.run(self._now)
         self._inputs.append(asked.Received(peer, status))
 
     def _heard_block(
@@ -315,7 +313,7 @@ class Replica:
             case _ if timer == BLOCK_TIMER:
                 self._candidates.ask(self._now)
             case _ if timer == SYNC_TIMER:
-                self._sync.tick(self._chain.height, self._now)
+                self._sync.tick(self._now)
             case _:
                 raise Broken("a timer that nobody armed fired: {timer}", timer=repr(timer))
 
@@ -340,7 +338,7 @@ class Replica:
 
     def _is_due(self) -> bool:
         """Whether there is a reason for a block; a node that is catching up leaves blocks to the others."""
-        if self._sync.is_behind(self._chain.height, self._chain.validators):
+        if self._sync.is_behind:
             return False
         return self._chain.lacks_root or self._batches.has_any or bool(self._evidence_for_block())
 
@@ -470,59 +468,18 @@ class Replica:
             self._pool.requeue(transaction.id for transaction in batch.transactions)
         self._work_waits()
 
-    # Catching up and helping others
-
-    def _send_decided(self, peer: bytes, first: int, count: int) -> None:
-        size = 0
-        for height in range(first, min(first + count, self._chain.height)):
-            record = find_block(self._chain.records, height)
-            if record is None or size > ANSWER_BYTES_MAX:
-                break
-            bodies = tuple(self._segments.read(place) for place in record.bodies)
-            size += sum(map(len, bodies))
-            self._out.send((peer,), BlockResponse(record.block, record.commit, bodies))
-
     def _heard_decided(self, peer: bytes, response: BlockResponse) -> None:
         """A decided block that this node has asked for: proved by its commit, it is applied without a vote."""
-        block, commit = response.block, response.commit
-        if block.header.height != self._chain.height or not self._sync.is_expected(peer):
-            return
-        identity = self._candidates.offer(peer, block, self._now)
-        try:
-            if identity is None:
-                raise Rejected("block.invalid", height=self._chain.height, reason="its parts are not its header's")
-            self._chain.check_commit(commit, identity)
-            held = self._decided_batches(block, response.bodies)
-        except Rejected as error:
-            self._sync.failed(peer, self._now)
-            self._out.misbehaved(peer, str(error))
-            self._sync.run(self._chain.height, self._now)
+        held = self._sync.proved(peer, response, self._now)
+        if held is None:
             return
         try:
-            self._chain.check(block)
+            self._chain.check(response.block)
         except Rejected as error:
             self._halt(error)
             return
-        self._commit(block, commit, held, synced=True)
+        self._commit(response.block, response.commit, held, synced=True)
         self._sync.delivered(self._now)
-        self._sync.run(self._chain.height, self._now)
-
-    def _decided_batches(self, block: Block, bodies: Sequence[bytes]) -> list[HeldBatch]:
-        """The batches of a proved block: checked only for what its header does not cover."""
-        if len(bodies) != len(block.batches):
-            raise Rejected("block.invalid", height=self._chain.height, reason="its batches are not all here")
-        held = []
-        for identity, raw in zip(block.batches, bodies, strict=True):
-            known = self._batches.find(identity)
-            if known is None:
-                batch = decode_batch(raw)
-                if batch_id(batch.header) != identity or not self._crypto.verify(*batch_check(self._network, batch)):
-                    raise Rejected("batch.invalid", reason="not the one that the block names")
-                transactions = decode_all(self._network, batch.transactions)
-                place = self._segments.append(EntryKind.BATCH, raw)
-                known = HeldBatch(identity, batch.header.author, raw, transactions, place, self._now.mono_ms)
-            held.append(known)
-        return held
 
     def _halt(self, error: Rejected) -> None:
         """More than two thirds decided what this node computes otherwise: its own state is wrong, or its software."""

@@ -6,14 +6,22 @@ what its commit does not prove is disconnected; the next one is asked.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from concento.validators import ValidatorSet
+from concento.batches import batch_check, batch_id, decode_batch
+from concento.blocks import Block, block_id, commit_root, content_root, evidence_root
+from concento.errors import Rejected
+from concento.limits import BLOCK_BYTES_MAX
+from consensus.signer import Crypto
+from node.replica.batches import Batches, HeldBatch, decode_all
+from node.replica.chain import Chain
 from node.replica.events import ArmTimer, Now
 from node.replica.outbox import Outbox
-from node.replica.wire import BLOCKS_PER_REQUEST_MAX, BlockRequest
+from node.replica.segments import EntryKind, Segments
+from node.replica.wire import BLOCKS_PER_REQUEST_MAX, BlockRequest, BlockResponse
+from state.store.blockstore import find_block
 
 FIRST_BLOCK_MS: Final = 2_000
 """How long a peer has for its first block: a largest frame over a slow line."""
@@ -21,6 +29,8 @@ NEXT_BLOCK_MS: Final = 300
 """How long the next block may take before the rest is asked for again: a peer stops where it likes."""
 LEFT_ALONE_MS: Final = 5_000
 """How long a peer that did not deliver is not asked."""
+ANSWER_BYTES_MAX: Final = 2 * BLOCK_BYTES_MAX
+"""Decided blocks sent for one request: well below what a peer's queue holds."""
 
 SYNC_TIMER: Final = ("sync",)
 
@@ -34,7 +44,20 @@ class _Download:
 
 
 class Sync:
-    def __init__(self, out: Outbox, peers: Collection[bytes]) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        crypto: Crypto,
+        batches: Batches,
+        segments: Segments,
+        out: Outbox,
+        peers: Collection[bytes],
+    ) -> None:
+        """`peers`: those connected now, kept by the owner."""
+        self._chain = chain
+        self._crypto = crypto
+        self._batches = batches
+        self._segments = segments
         self._out = out
         self._peers = peers
         self._tips: dict[bytes, int] = {}
@@ -42,16 +65,10 @@ class Sync:
         self._download: _Download | None = None
         self._is_timing = False
 
+    # Who is ahead
+
     def tip_of(self, peer: bytes) -> int | None:
         return self._tips.get(peer)
-
-    def is_behind(self, height: int, validators: ValidatorSet) -> bool:
-        """Whether more than the block of this height is decided: so many say so that one of them is honest."""
-        return sum(key in validators and tip > height for key, tip in self._tips.items()) >= validators.minority
-
-    def is_catching_up(self, height: int) -> bool:
-        """Whether several blocks are being fetched."""
-        return self._download is not None and self._download.last > height
 
     def note_tip(self, peer: bytes, tip: int) -> None:
         self._tips[peer] = max(tip, self._tips.get(peer, 0))
@@ -61,12 +78,22 @@ class Sync:
         if self._download is not None and self._download.peer == peer:
             self._download = None
 
-    def is_expected(self, peer: bytes) -> bool:
-        """Whether a decided block from this peer is an answer."""
-        return self._download is not None and self._download.peer == peer
+    @property
+    def is_behind(self) -> bool:
+        """Whether more than the block of this height is decided: so many say so that one of them is honest."""
+        height, validators = self._chain.height, self._chain.validators
+        return sum(key in validators and tip > height for key, tip in self._tips.items()) >= validators.minority
 
-    def run(self, height: int, now: Now) -> None:
-        """Asks for decided blocks from the current height on, where a peer has them and none is being asked."""
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether several blocks are being fetched."""
+        return self._download is not None and self._download.last > self._chain.height
+
+    # Asking
+
+    def run(self, now: Now) -> None:
+        """Asks for decided blocks from this height on, where a peer has them and none is being asked."""
+        height = self._chain.height
         if self._download is not None and self._download.last < height:
             self._download = None
         if self._download is not None:
@@ -84,19 +111,30 @@ class Sync:
         self._out.send((peer,), BlockRequest(height, count))
         self._arm()
 
+    def proved(self, peer: bytes, response: BlockResponse, now: Now) -> list[HeldBatch] | None:
+        """The batches of an answer whose commit proves its block, or None where it is not an answer or no proof."""
+        block = response.block
+        expected = self._download is not None and self._download.peer == peer
+        if block.header.height != self._chain.height or not expected:
+            return None
+        try:
+            _check_parts(block)
+            self._chain.check_commit(response.commit, block_id(block.header))
+            return self._batches_of(block, response.bodies, now)
+        except Rejected as error:
+            self._failed(peer, now)
+            self._out.misbehaved(peer, str(error))
+            self.run(now)
+            return None
+
     def delivered(self, now: Now) -> None:
         """A block of the current download was applied."""
         if self._download is not None:
             self._download.has_delivered = True
             self._download.deadline_ms = now.mono_ms + NEXT_BLOCK_MS
+        self.run(now)
 
-    def failed(self, peer: bytes, now: Now) -> None:
-        """What the peer sent was useless."""
-        self._left_alone[peer] = now.mono_ms + LEFT_ALONE_MS
-        if self._download is not None and self._download.peer == peer:
-            self._download = None
-
-    def tick(self, height: int, now: Now) -> None:
+    def tick(self, now: Now) -> None:
         """The sync timer: switches away from a peer that does not deliver."""
         self._is_timing = False
         download = self._download
@@ -104,13 +142,59 @@ class Sync:
             if download.has_delivered:
                 self._download = None
             else:
-                self._out.log("sync.slow_peer", peer=download.peer, height=height)
-                self.failed(download.peer, now)
-        self.run(height, now)
-        if self._download is not None or any(tip >= height for tip in self._tips.values()):
+                self._out.log("sync.slow_peer", peer=download.peer, height=self._chain.height)
+                self._failed(download.peer, now)
+        self.run(now)
+        if self._download is not None or any(tip >= self._chain.height for tip in self._tips.values()):
             self._arm()
+
+    # Answering
+
+    def answer(self, peer: bytes, first: int, count: int) -> None:
+        """Sends decided blocks from `first` on, as many as are kept and fit one answer."""
+        size = 0
+        for height in range(first, min(first + count, self._chain.height)):
+            record = find_block(self._chain.records, height)
+            if record is None or size > ANSWER_BYTES_MAX:
+                break
+            bodies = tuple(self._segments.read(place) for place in record.bodies)
+            size += sum(map(len, bodies))
+            self._out.send((peer,), BlockResponse(record.block, record.commit, bodies))
+
+    # Inside
+
+    def _batches_of(self, block: Block, bodies: Sequence[bytes], now: Now) -> list[HeldBatch]:
+        """The batches of a proved block, kept: checked only for what its header does not cover."""
+        if len(bodies) != len(block.batches):
+            raise Rejected("block.invalid", height=self._chain.height, reason="its batches are not all here")
+        return [self._batch(identity, raw, now) for identity, raw in zip(block.batches, bodies, strict=True)]
+
+    def _batch(self, identity: bytes, raw: bytes, now: Now) -> HeldBatch:
+        known = self._batches.find(identity)
+        if known is not None:
+            return known
+        batch = decode_batch(raw)
+        network = self._chain.network
+        if batch_id(batch.header) != identity or not self._crypto.verify(*batch_check(network, batch)):
+            raise Rejected("batch.invalid", reason="not the one that the block names")
+        transactions = decode_all(network, batch.transactions)
+        place = self._segments.append(EntryKind.BATCH, raw)
+        return HeldBatch(identity, batch.header.author, raw, transactions, place, now.mono_ms)
+
+    def _failed(self, peer: bytes, now: Now) -> None:
+        self._left_alone[peer] = now.mono_ms + LEFT_ALONE_MS
+        if self._download is not None and self._download.peer == peer:
+            self._download = None
 
     def _arm(self) -> None:
         if not self._is_timing:
             self._is_timing = True
             self._out.emit(ArmTimer(SYNC_TIMER, NEXT_BLOCK_MS // 3))
+
+
+def _check_parts(block: Block) -> None:
+    """Raises Rejected unless all parts of the block belong to its header."""
+    header = block.header
+    parts = content_root(block.batches), commit_root(block.last_commit), evidence_root(block.evidence)
+    if parts != (header.content_root, header.last_commit_root, header.evidence_root):
+        raise Rejected("block.invalid", height=header.height, reason="its parts are not those of its header")
