@@ -32,6 +32,7 @@ ACCOUNT_FIELDS: Final = frozenset(
         "issuer",
         "licensee",
         "owner",
+        "party",
         "payee",
         "payer",
         "placeholder",

@@ -79,12 +79,10 @@ def block_list(
     chain: Chain, from_height: int | None = None, cursor: str | None = None, limit: int | None = None
 ) -> dict[str, Any]:
     """Blocks without their contents, the newest first, from a height down."""
-    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 16):
-        raise Rejected("rpc.cursor_malformed", text=cursor[:40])
     commit = chain.commit
     start = commit.height if from_height is None else min(from_height, commit.height)
     if cursor is not None:
-        start = min(start, int(cursor))
+        start = min(start, _number(cursor))
     stop = max(start - page_size(limit), commit.oldest_height - 1)
     items = [_summary(chain, block_at(chain, height)) for height in range(start, max(stop, 0), -1)]
     return {
@@ -158,13 +156,16 @@ def handovers_before(chain: Chain, height: int, start: int = 0) -> list[Handover
     return found
 
 
-def handover_list(chain: Chain, from_height: int = 0) -> dict[str, Any]:
+def handover_list(
+    chain: Chain, from_height: int = 0, cursor: str | None = None, limit: int | None = None
+) -> dict[str, Any]:
     """Changes of the validator set, the oldest first, with everything a light client needs to follow them."""
-    items = [
-        {"height": handover.header.height, **handover_document(handover)}
-        for handover in handovers_before(chain, chain.height + 1, from_height)
-    ]
-    return {"items": items, "next": None, "height": chain.height}
+    start = max(from_height, _number(cursor))
+    size = page_size(limit)
+    found = handovers_before(chain, chain.height + 1, start)
+    items = [{"height": handover.header.height, **handover_document(handover)} for handover in found[:size]]
+    following = str(found[size].header.height) if len(found) > size else None
+    return {"items": items, "next": following, "height": chain.height}
 
 
 # Parameters
@@ -332,6 +333,15 @@ def _payment(chain: Chain, event: Event) -> dict[str, Any]:
         "layer": shown["layer"],
         "amount_ubeat": shown["amount_ubeat"],
     }
+
+
+def _number(cursor: str | None) -> int:
+    """The height in a cursor of a list of heights; 0 without one."""
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 16):
+        raise Rejected("rpc.cursor_malformed", text=cursor[:40])
+    return int(cursor)
 
 
 def _base64(data: bytes) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from concento.errors import Unavailable
 from node.backend import Backend
 from node.rpc.feed import Feed
 from state.queries import Chain
@@ -17,6 +18,10 @@ WAITS_MAX: Final = 1_000
 
 WAIT_S_MAX: Final = 30.0
 """The longest that one request waits: below what proxies in between allow."""
+
+
+BLOCK_WAIT_S_MAX: Final = 10.0
+"""How long to wait for the block that carries the newest root: due at once, so this is a network without a quorum."""
 
 
 class Desk:
@@ -75,3 +80,13 @@ class Call:
     def asked_now(self) -> Call:
         """The same caller with another request."""
         return replace(self, wait_until_s=asyncio.get_running_loop().time() + WAIT_S_MAX)
+
+
+async def wait_for_height(call: Call, height: int) -> None:
+    """Returns once this height is committed. Raises Unavailable where it does not come in time."""
+    feed, loop = call.desk.feed, asyncio.get_running_loop()
+    until_s = min(loop.time() + BLOCK_WAIT_S_MAX, call.wait_until_s)
+    while feed.height < height:
+        if loop.time() >= until_s or feed.closed:
+            raise Unavailable("proof.no_block", seconds=int(BLOCK_WAIT_S_MAX))
+        await feed.wait(until_s - loop.time())

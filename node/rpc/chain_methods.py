@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from concento.errors import Rejected
 from node.rpc import shapes
-from node.rpc.calls import Call
+from node.rpc.calls import Call, wait_for_height
 from node.rpc.dispatch import Method, Params
 from node.rpc.params import Cursor, EventCursor, HeightNumber, Id64, Limit
 from state import queries_chain
@@ -43,6 +43,8 @@ class MaybeHeight(Params):
 
 class From(Params):
     from_height: HeightNumber = msgspec.field(name="from", default=0)
+    cursor: Cursor | None = None
+    limit: Limit | None = None
 
 
 class Subscribe(Params):
@@ -87,7 +89,17 @@ def get_validators(call: Call, params: MaybeHeight) -> dict[str, Any]:
 
 
 def get_handovers(call: Call, params: From) -> dict[str, Any]:
-    return queries_chain.handover_list(call.desk.chain, params.from_height)
+    return queries_chain.handover_list(call.desk.chain, params.from_height, params.cursor, params.limit)
+
+
+def get_supply(call: Call, _params: Nothing) -> dict[str, Any]:
+    return queries_chain.supply_get(call.desk.chain)
+
+
+async def get_rows(call: Call, params: AtHeight) -> dict[str, Any]:
+    queries_chain.block_at(call.desk.chain, params.height)
+    await wait_for_height(call, params.height + 1)
+    return queries_chain.rows_get(call.desk.chain, params.height)
 
 
 def get_params(call: Call, _params: Nothing) -> dict[str, Any]:
@@ -173,7 +185,17 @@ CHAIN_METHODS = (
         {"from": 0},
     ),
     Method("chain_getParams", "The parameters of the protocol", Nothing, shapes.Parameters, get_params),
-    Method("chain_getGenesis", "The genesis document", Nothing, dict[str, Any], get_genesis),
+    Method("chain_getGenesis", "The genesis document", Nothing, shapes.GenesisText, get_genesis),
+    Method(
+        "chain_getRows",
+        "The rows of a height's finalisation, proved by the next header",
+        AtHeight,
+        shapes.ResultRows,
+        get_rows,
+        (*_BLOCK_ERRORS, "proof.no_block"),
+        {"height": 1},
+    ),
+    Method("chain_getSupply", "Where all money is, over the whole state", Nothing, shapes.Supply, get_supply),
     Method(
         "chain_subscribe",
         "Events as they become final, over WebSocket; resumed without a gap by `from`",

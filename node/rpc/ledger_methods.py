@@ -1,14 +1,27 @@
-"""account_*, party_*, asset_*, licence_*, receipt_*, earnings_*: reads of the ledger, straight from the queries."""
+"""account_*, identity_*, asset_*, licence_*, receipt_*, earnings_*: reads of the ledger, straight from the queries."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from node.rpc import shapes
+from msgspec import Meta
+
+from concento.messages.identity import Role
+from concento.terms import Purpose
+from node.rpc import ledger_shapes, shapes
 from node.rpc.calls import Call
 from node.rpc.dispatch import Method, Params
-from node.rpc.params import Cursor, Limit, Who
-from state import queries_accounts
+from node.rpc.params import Cursor, HeightNumber, IdText, Limit, Who
+from node.rpc.tx_methods import body_reader
+from state import queries_accounts, queries_assets, queries_licences, queries_receipts
+from state.queries import account_of
+from state.queries_assets import Wanted
+from state.statements import statement
+
+Word = Annotated[str, Meta(min_length=1, max_length=64)]
+UbeatText = Annotated[str, Meta(pattern="^[0-9]{1,19}$", description="integer ubeat")]
+AssetKind = Literal["work", "recording", "dataset"]
+LicenceState = Literal["active", "expired", "revoked", "exhausted"]
 
 
 class OneAccount(Params):
@@ -22,7 +35,79 @@ class AccountPage(Params):
 
 
 class PartyPage(Params):
-    role: str | None = None
+    role: Role | None = None
+    cursor: Cursor | None = None
+    limit: Limit | None = None
+
+
+class OneObject(Params):
+    id: IdText
+
+
+class ObjectPage(Params):
+    id: IdText
+    cursor: Cursor | None = None
+    limit: Limit | None = None
+
+
+class Member(Params):
+    id: IdText
+    asset: IdText
+
+
+class Search(Params):
+    tag: Word | None = None
+    purpose: Purpose | None = None
+    owner: Who | None = None
+    isrc: Word | None = None
+    max_price_ubeat: UbeatText | None = None
+    text: Word | None = None
+    kind: AssetKind | None = None
+    cursor: Cursor | None = None
+    limit: Limit | None = None
+
+
+class AssetPage(Params):
+    owner: Who | None = None
+    kind: AssetKind | None = None
+    cursor: Cursor | None = None
+    limit: Limit | None = None
+
+
+class OfferPage(Params):
+    asset: IdText | None = None
+    owner: Who | None = None
+    cursor: Cursor | None = None
+    limit: Limit | None = None
+
+
+class LicencePage(Params):
+    licensee: Who | None = None
+    asset: IdText | None = None
+    state: LicenceState | None = None
+    cursor: Cursor | None = None
+    limit: Limit | None = None
+
+
+class Question(Params):
+    asset: IdText
+    licensee: Who
+    purpose: Word
+
+
+class ReceiptPage(Params):
+    licence: IdText | None = None
+    licensee: Who | None = None
+    gateway: Who | None = None
+    asset: IdText | None = None
+    cursor: Cursor | None = None
+    limit: Limit | None = None
+
+
+class Period(Params):
+    who: Who
+    from_height: HeightNumber | None = None
+    to_height: HeightNumber | None = None
     cursor: Cursor | None = None
     limit: Limit | None = None
 
@@ -35,11 +120,93 @@ def get_history(call: Call, params: AccountPage) -> dict[str, Any]:
     return queries_accounts.account_history(call.desk.chain, params.who, params.cursor, params.limit)
 
 
+def get_party(call: Call, params: OneAccount) -> dict[str, Any]:
+    return queries_accounts.party_get(call.desk.chain, params.who)
+
+
 def list_parties(call: Call, params: PartyPage) -> dict[str, Any]:
     return queries_accounts.party_list(call.desk.chain, params.role, params.cursor, params.limit)
 
 
+def get_asset(call: Call, params: OneObject) -> dict[str, Any]:
+    return queries_assets.asset_get(call.desk.chain, params.id)
+
+
+def search_assets(call: Call, params: Search) -> dict[str, Any]:
+    chain = call.desk.chain
+    wanted = Wanted(
+        tag=params.tag,
+        purpose=params.purpose,
+        owner=None if params.owner is None else account_of(chain, params.owner),
+        isrc=params.isrc,
+        price_max_ubeat=None if params.max_price_ubeat is None else int(params.max_price_ubeat),
+        text=params.text,
+        kind=params.kind,
+    )
+    return queries_assets.asset_search(chain, wanted, params.cursor, params.limit)
+
+
+def list_assets(call: Call, params: AssetPage) -> dict[str, Any]:
+    chain = call.desk.chain
+    wanted = Wanted(owner=None if params.owner is None else account_of(chain, params.owner), kind=params.kind)
+    return queries_assets.asset_search(chain, wanted, params.cursor, params.limit)
+
+
+def list_members(call: Call, params: ObjectPage) -> dict[str, Any]:
+    return queries_assets.member_list(call.desk.chain, params.id, params.cursor, params.limit)
+
+
+def get_member(call: Call, params: Member) -> dict[str, Any]:
+    return queries_assets.member_get(call.desk.chain, params.id, params.asset)
+
+
+def get_offer(call: Call, params: OneObject) -> dict[str, Any]:
+    return queries_assets.offer_get(call.desk.chain, params.id)
+
+
+def list_offers(call: Call, params: OfferPage) -> dict[str, Any]:
+    return queries_assets.offer_list(call.desk.chain, params.asset, params.owner, params.cursor, params.limit)
+
+
+def get_licence(call: Call, params: OneObject) -> dict[str, Any]:
+    return queries_licences.licence_get(call.desk.chain, params.id)
+
+
+def list_licences(call: Call, params: LicencePage) -> dict[str, Any]:
+    chain = call.desk.chain
+    return queries_licences.licence_list(
+        chain, params.licensee, params.asset, params.state, params.cursor, params.limit
+    )
+
+
+def check_licence(call: Call, params: Question) -> dict[str, Any]:
+    return queries_licences.licence_check(call.desk.chain, params.asset, params.licensee, params.purpose)
+
+
+def get_receipt(call: Call, params: OneObject) -> dict[str, Any]:
+    return queries_receipts.receipt_get(call.desk.chain, params.id, body_reader(call))
+
+
+def list_receipts(call: Call, params: ReceiptPage) -> dict[str, Any]:
+    return queries_receipts.receipt_list(
+        call.desk.chain,
+        params.licence,
+        params.licensee,
+        params.gateway,
+        params.asset,
+        params.cursor,
+        params.limit,
+    )
+
+
+def get_statement(call: Call, params: Period) -> dict[str, Any]:
+    return statement(call.desk.chain, params.who, params.from_height, params.to_height, params.cursor, params.limit)
+
+
 _WHO_ERRORS = ("account.not_found", "id.ambiguous", "address.checksum", "address.malformed", "address.network")
+_ASSET_ERRORS = ("asset.not_found", "id.malformed", "id.ambiguous", "cid.malformed")
+_LICENCE_ERRORS = ("licence.not_found", "id.malformed", "id.ambiguous")
+_PAGE_ERRORS = ("rpc.cursor_malformed",)
 
 ACCOUNT_METHODS = (
     Method(
@@ -57,16 +224,154 @@ ACCOUNT_METHODS = (
         AccountPage,
         shapes.Movements,
         get_history,
-        (*_WHO_ERRORS, "rpc.cursor_malformed"),
+        (*_WHO_ERRORS, *_PAGE_ERRORS),
         {"who": "@alice", "limit": 2},
     ),
     Method(
-        "account_listParties",
+        "identity_get",
+        "An admitted party: roles, keys, how it is paid",
+        OneAccount,
+        shapes.PartyInFull,
+        get_party,
+        (*_WHO_ERRORS, "party.not_found"),
+        {"who": "@alice"},
+    ),
+    Method(
+        "identity_list",
         "Everybody who was admitted",
         PartyPage,
         shapes.Parties,
         list_parties,
-        ("rpc.cursor_malformed",),
+        _PAGE_ERRORS,
         {"role": "creator"},
+    ),
+)
+
+ASSET_METHODS = (
+    Method(
+        "asset_get",
+        "One asset by id or CID: description, files, rights, holders, offers",
+        OneObject,
+        ledger_shapes.Asset,
+        get_asset,
+        _ASSET_ERRORS,
+        {"id": "<dataset>"},
+    ),
+    Method(
+        "asset_search",
+        "Assets that fit, with the cheapest offer that does; `complete` says whether all of them were looked at",
+        Search,
+        ledger_shapes.FoundAssets,
+        search_assets,
+        (*_WHO_ERRORS, *_PAGE_ERRORS),
+        {"tag": "lofi", "purpose": "train-generative"},
+    ),
+    Method(
+        "asset_list",
+        "Assets of an owner or of a kind",
+        AssetPage,
+        ledger_shapes.FoundAssets,
+        list_assets,
+        (*_WHO_ERRORS, *_PAGE_ERRORS),
+        {"owner": "@alice", "kind": "dataset"},
+    ),
+    Method(
+        "asset_getMembers",
+        "The members of a dataset with their files; any other asset is its own only member",
+        ObjectPage,
+        ledger_shapes.Members,
+        list_members,
+        (*_ASSET_ERRORS, *_PAGE_ERRORS),
+        {"id": "<dataset>", "limit": 1},
+    ),
+    Method(
+        "asset_getMember",
+        "One member of a dataset, or of a dataset inside it",
+        Member,
+        ledger_shapes.OneMember,
+        get_member,
+        _ASSET_ERRORS,
+        {"id": "<dataset>", "asset": "<recording>"},
+    ),
+)
+
+LICENCE_METHODS = (
+    Method(
+        "licence_getOffer",
+        "What is sold, under which terms, at what price",
+        OneObject,
+        ledger_shapes.OneOffer,
+        get_offer,
+        ("offer.not_found", "id.malformed", "id.ambiguous"),
+        {"id": "<offer>"},
+    ),
+    Method(
+        "licence_listOffers",
+        "Offers of an asset or of an owner",
+        OfferPage,
+        ledger_shapes.Offers,
+        list_offers,
+        (*_WHO_ERRORS, *_ASSET_ERRORS, *_PAGE_ERRORS),
+        {"asset": "<dataset>"},
+    ),
+    Method(
+        "licence_get",
+        "One licence with its quota, its deposit and its lanes",
+        OneObject,
+        ledger_shapes.LicenceInFull,
+        get_licence,
+        _LICENCE_ERRORS,
+        {"id": "<licence>"},
+    ),
+    Method(
+        "licence_list",
+        "Licences of a licensee, of an asset, in a state",
+        LicencePage,
+        ledger_shapes.Licences,
+        list_licences,
+        (*_WHO_ERRORS, *_ASSET_ERRORS, *_PAGE_ERRORS),
+        {"licensee": "@bob"},
+    ),
+    Method(
+        "licence_check",
+        "Whether somebody may use an asset for a purpose now, and if not what would help",
+        Question,
+        ledger_shapes.Verdict,
+        check_licence,
+        (*_WHO_ERRORS, *_ASSET_ERRORS, "terms.unknown_purpose"),
+        {"asset": "<dataset>", "licensee": "@bob", "purpose": "train-generative"},
+    ),
+)
+
+RECEIPT_METHODS = (
+    Method(
+        "receipt_get",
+        "One receipt, its path to the anchored head, both signatures",
+        OneObject,
+        ledger_shapes.ReceiptInFull,
+        get_receipt,
+        ("receipt.not_found", "id.malformed", "id.ambiguous"),
+        {"id": "<receipt>"},
+    ),
+    Method(
+        "receipt_list",
+        "Anchored receipts of a licence, a licensee, a gateway or an asset",
+        ReceiptPage,
+        ledger_shapes.Receipts,
+        list_receipts,
+        (*_WHO_ERRORS, *_ASSET_ERRORS, *_LICENCE_ERRORS[:1], *_PAGE_ERRORS),
+        {"licence": "<licence>", "limit": 2},
+    ),
+)
+
+EARNINGS_METHODS = (
+    Method(
+        "earnings_getStatement",
+        "What an account was paid in a period, line by line; opening + earned + other = closing",
+        Period,
+        ledger_shapes.Statement,
+        get_statement,
+        (*_WHO_ERRORS, "statement.period", *_PAGE_ERRORS),
+        {"who": "@alice", "from_height": 1},
     ),
 )

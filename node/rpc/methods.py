@@ -6,7 +6,13 @@ from typing import Final
 
 from node.rpc.chain_methods import CHAIN_METHODS, DEVELOPMENT_METHODS, NODE_METHODS
 from node.rpc.dispatch import Method
-from node.rpc.ledger_methods import ACCOUNT_METHODS
+from node.rpc.ledger_methods import (
+    ACCOUNT_METHODS,
+    ASSET_METHODS,
+    EARNINGS_METHODS,
+    LICENCE_METHODS,
+    RECEIPT_METHODS,
+)
 from node.rpc.proof_methods import PROOF_METHODS
 from node.rpc.tx_methods import TX_METHODS
 
@@ -14,6 +20,10 @@ METHODS: Final[tuple[Method, ...]] = (
     *NODE_METHODS,
     *CHAIN_METHODS,
     *ACCOUNT_METHODS,
+    *ASSET_METHODS,
+    *LICENCE_METHODS,
+    *RECEIPT_METHODS,
+    *EARNINGS_METHODS,
     *PROOF_METHODS,
     *TX_METHODS,
 )

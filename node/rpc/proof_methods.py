@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from msgspec import Meta
 
-from concento.errors import Unavailable
 from node.rpc import shapes
-from node.rpc.calls import Call
+from node.rpc.calls import Call, wait_for_height
 from node.rpc.dispatch import Method, Params
-from state.queries_proofs import Claim, claim_of, newest_header, proof_get
-
-PROOF_WAIT_S_MAX: Final = 10.0
-"""How long to wait for the block that carries the newest root: due at once, so this is a network without a quorum."""
+from state.queries_proofs import claim_of, newest_header, proof_get
 
 
 class ProofKey(Params):
@@ -27,18 +22,9 @@ async def get_proof(call: Call, params: ProofKey) -> dict[str, Any]:
     """Nodes are read before anything is awaited: they belong to the root of this moment."""
     desk = call.desk
     claim = claim_of(desk.chain, params.key)
-    await _header_of(call, claim)
+    if newest_header(desk.chain, claim) is None:
+        await wait_for_height(call, claim.height + 1)
     return proof_get(desk.chain, claim)
-
-
-async def _header_of(call: Call, claim: Claim) -> None:
-    """Waits for the header that carries the claim's root."""
-    desk, loop = call.desk, asyncio.get_running_loop()
-    until_s = min(loop.time() + PROOF_WAIT_S_MAX, call.wait_until_s)
-    while newest_header(desk.chain, claim) is None:
-        if loop.time() >= until_s or desk.feed.closed:
-            raise Unavailable("proof.no_block", seconds=int(PROOF_WAIT_S_MAX))
-        await desk.feed.wait(until_s - loop.time())
 
 
 PROOF_METHODS = (

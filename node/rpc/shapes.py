@@ -184,6 +184,35 @@ class Parameters(Shape):
     height: Height
 
 
+class GenesisText(Shape):
+    json: str
+    hash: Id
+    height: Height
+
+
+class Supply(Shape):
+    minted_ubeat: Ubeat
+    balances_ubeat: Ubeat
+    escrow_ubeat: Ubeat
+    pools_ubeat: Ubeat
+    burnt_ubeat: Ubeat
+    height: Height
+
+
+class ResultRow(Shape):
+    index: Count
+    row: Base64
+    path: list[Id]
+
+
+class ResultRows(Shape):
+    height: Height
+    count: Count
+    rows: list[ResultRow]
+    header: Base64
+    commit: Base64
+
+
 class Subscription(Shape):
     subscription: str
 
@@ -252,6 +281,18 @@ class Party(Shape):
     roles: list[str]
     issuer: Address
     admitted_height: Height
+
+
+class Payout(Shape):
+    mode: Literal["now", "min", "every"]
+    amount_ubeat: Ubeat
+    period_ms: Count
+
+
+class PartyInFull(Party):
+    policy: Policy | None
+    payout: Payout
+    height: Height
 
 
 class Parties(Page):

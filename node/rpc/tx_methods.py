@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -83,15 +84,20 @@ def simulate(call: Call, params: OneTransaction) -> dict[str, Any]:
     return queries_tx.tx_simulate(chain, transaction, time.time_ns() // 1_000_000)
 
 
-def _find(call: Call, identity: bytes) -> dict[str, Any]:
+def body_reader(call: Call) -> Callable[[Place], bytes | None]:
+    """Reads the bytes of a transaction at a place of the chain."""
     backend = call.desk.backend
 
-    def body(place: Place) -> bytes | None:
+    def read(place: Place) -> bytes | None:
         return backend.body(place.height, place.index)
 
-    entry = backend.lookup(identity)
+    return read
+
+
+def _find(call: Call, identity: bytes) -> dict[str, Any]:
+    entry = call.desk.backend.lookup(identity)
     held = None if entry is None else (entry.status, entry.raw)
-    return queries_tx.tx_get(call.desk.chain, identity, body, held)
+    return queries_tx.tx_get(call.desk.chain, identity, body_reader(call), held)
 
 
 def _item(submission: Submission) -> dict[str, Any]:

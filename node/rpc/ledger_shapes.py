@@ -1,0 +1,318 @@
+"""The shapes of answers about assets, licences, receipts and earnings; see `shapes.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from node.rpc.shapes import Address, Cid, Count, Height, Hex, Id, Page, Shape, Shares, SignedUbeat, TimeMs, Ubeat
+
+State = Literal["open", "sealed", "retired"]
+Permission = Literal["allow", "deny", "constrained"]
+
+
+# Assets
+
+
+class Registered(Shape):
+    height: Height
+    time_ms: TimeMs
+    tx: Id
+
+
+class Identifiers(Shape):
+    isrc: str | None
+    iswc: str | None
+
+
+class Part(Shape):
+    path: str
+    media_type: str
+    cid: Cid
+    chunk_root: Id
+    bytes: Count
+
+
+class Facts(Shape):
+    duration_ms: Count
+    sample_rate_hz: Count
+    channels: Count
+
+
+class Leg(Shape):
+    target: Annotated[str, Meta(description='an asset id, "own", or "members" of a dataset')]
+    bps: Count
+
+
+class Holder(Shape):
+    holder: Annotated[str, Meta(description="an address, or the id of an asset that holds shares")]
+    name: str | None
+    shares: Shares
+
+
+class DatasetMembers(Shape):
+    count: Count
+    root: Id | None
+    recordings: Count
+    duration_ms: Count
+    bytes: Count
+
+
+class Parent(Shape):
+    asset: Id
+    rel_bps: Count
+    abs_bps: Count
+
+
+class Price(Shape):
+    model: Literal["free", "one-off", "per-access", "per-second"]
+    price_ubeat: Ubeat
+    units: Annotated[int, Meta(description="what the price is for: 1, or 1,000 accesses or seconds")]
+
+
+class Offer(Shape):
+    id: Id
+    asset: Id
+    owner: Address
+    terms_hash: Id
+    layers: list[str]
+    pricing: list[Price]
+    purposes: dict[str, Permission]
+    duration_ms: Count | None
+    expires_ms: TimeMs | None
+    supply: Count | None
+    sold: Count
+    state: Literal["open", "closed", "expired", "sold-out"]
+
+
+class OneOffer(Offer):
+    height: Height
+
+
+class Offers(Page):
+    items: list[Offer]
+
+
+class Asset(Shape):
+    id: Id
+    kind: Literal["work", "recording", "dataset"]
+    title: str
+    owner: Address
+    owner_name: str | None
+    tags: list[str]
+    data_type: str
+    language: str | None
+    version: Count
+    registered: Registered
+    state: State
+    identifiers: Identifiers
+    parts: list[Part]
+    facts: Facts | None
+    work: Id | None
+    legs: list[Leg]
+    shares_total: Shares
+    holders: list[Holder]
+    members: DatasetMembers | None
+    parents: list[Parent]
+    offers: list[Offer]
+    height: Height
+
+
+class FoundAsset(Shape):
+    id: Id
+    kind: Literal["work", "recording", "dataset"]
+    title: str
+    owner: Address
+    owner_name: str | None
+    tags: list[str]
+    members: Count | None
+    duration_ms: Count | None
+    price_ubeat: Ubeat | None
+    offer: Id | None
+    state: State
+    registered_height: Height
+
+
+class FoundAssets(Page):
+    items: list[FoundAsset]
+    complete: bool
+
+
+class Member(Shape):
+    index: Count
+    asset: Id
+    kind: str
+    title: str
+    weight: Shares
+    duration_ms: Count | None
+    parts: list[Part]
+
+
+class OneMember(Member):
+    height: Height
+
+
+class Members(Page):
+    items: list[Member]
+
+
+# Licences
+
+
+class Quota(Shape):
+    unit: Literal["access", "second"] | None
+    total: Count | None
+    left: Count | None
+
+
+class Lane(Shape):
+    gateway: Address
+    gateway_name: str | None
+    lane: Count
+    key: Id
+    size: Count
+    last_seq: Count | None
+    units: Count
+    units_open: Count
+    head: Id | None
+    state: Literal["open", "closing", "closed"]
+
+
+class LaneTotals(Shape):
+    count: Count
+    units: Count
+    lanes: list[Lane]
+
+
+class Licence(Shape):
+    id: Id
+    offer: Id
+    asset: Id
+    title: str | None
+    licensee: Address
+    licensee_name: str | None
+    layers: list[str]
+    purpose: str
+    purposes: list[str]
+    terms_hash: Id
+    price_ubeat: Ubeat
+    deposit_ubeat: Ubeat
+    unit: Literal["access", "second"] | None
+    unit_price_ubeat: Ubeat | None
+    quota: Quota
+    epoch: Count
+    starts_ms: TimeMs
+    expires_ms: TimeMs | None
+    revoked_ms: TimeMs | None
+    state: Literal["active", "expired", "revoked", "exhausted"]
+
+
+class LicenceInFull(Licence):
+    receipts: LaneTotals
+    height: Height
+
+
+class Licences(Page):
+    items: list[Licence]
+
+
+class Verdict(Shape):
+    allowed: bool
+    licence: Id | None
+    kind: str | None
+    message: str | None
+    hint: str | None
+    height: Height
+
+
+# Receipts
+
+
+class Anchor(Shape):
+    tx: Id
+    height: Height
+    root: Id
+    index: Count
+    size: Count
+
+
+class AnchorWithPath(Anchor):
+    path: list[Id] | None
+
+
+class Signatures(Shape):
+    gateway: Hex | None
+    voucher: Hex
+
+
+class _ReceiptFacts(Shape):
+    id: Id
+    licence: Id
+    asset: Id
+    member: Id
+    part: Count
+    gateway: Address
+    gateway_name: str | None
+    licensee: Address
+    licensee_name: str | None
+    lane: Count
+    seq: Count
+    purpose: str
+    bytes: Count
+    unit: Literal["access", "second"] | None
+    units: Count
+    amount_ubeat: Ubeat
+    cid: Cid
+
+
+class Receipt(_ReceiptFacts):
+    batch: Anchor | None
+
+
+class ReceiptInFull(_ReceiptFacts):
+    batch: AnchorWithPath | None
+    signatures: Signatures
+    height: Height
+
+
+class Receipts(Page):
+    items: list[Receipt]
+
+
+# Earnings
+
+
+class StatementLine(Shape):
+    height: Height
+    index: Count
+    time_ms: TimeMs
+    cause: Literal["sale", "usage", "royalty", "reward"]
+    cause_tx: Id | None
+    payer: Address | None
+    asset: Id | None
+    title: str | None
+    layer: str
+    path: list[Id]
+    shares: Shares
+    shares_total: Shares
+    gross_ubeat: Ubeat
+    fee_ubeat: Ubeat
+    upstream_ubeat: Ubeat
+    keep_ubeat: Ubeat
+    amount_ubeat: Ubeat
+    rate: str
+    paid_height: Height
+
+
+class Statement(Page):
+    who: str
+    address: Address
+    from_height: Height
+    to_height: Height
+    opening_ubeat: Ubeat
+    earned_ubeat: Ubeat
+    other_ubeat: SignedUbeat
+    closing_ubeat: Ubeat
+    lines: list[StatementLine]
+    accrued_ubeat: Ubeat | None
