@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from types import FrameType
 from typing import Final
 
@@ -48,7 +47,6 @@ def run_command(arguments: list[str]) -> int:
     settings = Settings()
     printer = Printer(settings)
     try:
-        _listen_for_term()
         code = _tree().main(arguments, prog_name="concento", standalone_mode=False, obj=settings)
         sys.stdout.flush()
         return code if isinstance(code, int) else exits.OK
@@ -83,9 +81,9 @@ def _tree() -> App:
     return click.version_option(__version__, message="concento %(version)s")(app)
 
 
-def _listen_for_term() -> None:
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+def listen_for_term() -> None:
+    """SIGTERM ends this process as Ctrl-C does: files and terminal are left in order, the exit code is 143."""
+    signal.signal(signal.SIGTERM, _terminate)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
@@ -14,7 +15,7 @@ from cli import exits, labels
 from cli.nearest import suggestion
 from cli.printer import Printer
 from cli.settings import Settings
-from concento.errors import Rejected
+from concento.errors import ConcentoError, Rejected
 
 if TYPE_CHECKING:
     from cli.session import WritingSession
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+E = TypeVar("E", bound=ConcentoError)
 
 _GRACE_S: Final = 10.0
 """A request may take this much longer than the wait that it asks for."""
@@ -95,7 +97,7 @@ class Context:
             if error.kind != "wallet.key_not_found":
                 raise
             known = [entry.name for entry in self.wallet.entries(self.dev) if entry.kind != "contact"]
-            raise _with_suggestion(error, wanted, known) from None
+            raise _suggest(error, wanted, known) from None
 
     @cached_property
     def session(self) -> WritingSession:
@@ -135,6 +137,19 @@ class Context:
 
         return address(entry.account, self.dev_guess)
 
+    @contextmanager
+    def suggesting(self, text: str) -> Iterator[None]:
+        """Adds the name that was probably meant to a node's answer that nobody is called so."""
+        from concento.client import RpcError
+
+        try:
+            yield
+        except RpcError as error:
+            if error.not_found and error.kind.startswith(("account", "identity", "party")):
+                known = [entry.name for entry in self.wallet.entries(self.dev)]
+                _suggest(error, text.removeprefix("@"), known)
+            raise
+
     def account(self, text: str) -> bytes:
         """The account that a person means: an address, a name of the wallet, or a party. Raises Rejected, RpcError."""
         from concento.accounts import PREFIX, PREFIX_DEV, parse_address
@@ -152,7 +167,7 @@ class Context:
             if not error.not_found:
                 raise
             known = [entry.name for entry in self.wallet.entries(self.dev)]
-            raise _with_suggestion(Rejected("account.not_found", text=text), name, known) from None
+            raise _suggest(Rejected("account.not_found", text=text), name, known) from None
 
     def id(self, text: str) -> str:
         """An id as the node takes it: hex, the beginning of one, or @name for one that was named here."""
@@ -177,7 +192,7 @@ class Context:
         return code
 
 
-def _with_suggestion(error: Rejected, text: str, names: list[str]) -> Rejected:
+def _suggest(error: E, text: str, names: list[str]) -> E:
     found = suggestion(text, names)
     if found:
         error.hint = f"{error.hint}.{found}" if error.hint else found.strip()

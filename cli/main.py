@@ -9,6 +9,11 @@ from concento import __version__
 
 def main() -> None:
     """Runs the command line of this process and ends it."""
+    if sys.argv[1:] == ["--version"]:
+        sys.exit(run(sys.argv[1:]))
+    from cli.app import listen_for_term
+
+    listen_for_term()
     sys.exit(run(sys.argv[1:]))
 
 

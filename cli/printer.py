@@ -22,6 +22,7 @@ from cli.settings import Settings
 from concento.errors import ConcentoError
 
 GAP: Final = "  "
+METHOD_NOT_FOUND: Final = -32601
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ class Printer:
     def failure(self, error: ConcentoError) -> int:
         """An error of ours or a node's refusal; its exit code."""
         data = getattr(error, "data", None) or {}
+        if getattr(error, "code", None) == METHOD_NOT_FOUND:
+            error.hint = "the node may be of another release; see: concento node status"
         numbers = {name: _plain(value) for name, value in error.numbers.items()}
         details = {
             "hint": error.hint,

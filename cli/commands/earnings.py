@@ -83,7 +83,8 @@ def show(
     from cli.statement_reading import read_statement
 
     named = who or context.sender
-    document = read_statement(context.client, context.who(named), from_height, to_height)
+    with context.suggesting(named):
+        document = read_statement(context.client, context.who(named), from_height, to_height)
     if out is not None:
         from cli.statement import evidence
 

@@ -66,7 +66,9 @@ def revoke(context: Context, who: str, roles: tuple[str, ...]) -> int:
 @with_context
 def show(context: Context, who: str) -> None:
     """Who WHO is: name, kind, roles, keys, payout."""
-    context.printer.result(context.client.call("identity_get", who=context.who(who)), text.show)
+    with context.suggesting(who):
+        document = context.client.call("identity_get", who=context.who(who))
+    context.printer.result(document, text.show)
 
 
 @identity.command("list")

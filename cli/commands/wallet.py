@@ -115,7 +115,10 @@ def contact(context: Context, name: str, address: str) -> None:
 @with_context
 def balance(context: Context, who: str | None) -> None:
     """What WHO has (default: --from): an address, the beginning of one, or a name."""
-    context.printer.result(context.client.account(context.who(who or context.sender)), text.balance)
+    named = who or context.sender
+    with context.suggesting(named):
+        document = context.client.account(context.who(named))
+    context.printer.result(document, text.balance)
 
 
 @wallet.command()
@@ -142,7 +145,9 @@ def send(context: Context, to: str, amount: str, memo: str) -> int:
 @with_context
 def history(context: Context, who: str | None, cursor: str | None, limit: int | None) -> None:
     """Everything that moved on the account of WHO (default: --from), with its cause."""
-    document = context.client.history(context.who(who or context.sender), cursor, limit)
+    named = who or context.sender
+    with context.suggesting(named):
+        document = context.client.history(context.who(named), cursor, limit)
     context.printer.result(document, text.history)
 
 

@@ -51,6 +51,15 @@ _NAMES = {
 }
 
 
+def _validator(text: str) -> str:
+    """A validator by name, or the beginning of its key."""
+    return short(text) if len(text) == 64 else text
+
+
+def _signers(signers: Any) -> str:
+    return words([_validator(str(key)) for key in signers]) if isinstance(signers, list) else str(signers)
+
+
 def _value(name: str, value: Any) -> str:
     if value is None:
         return "-"
@@ -82,8 +91,9 @@ def _method(document: dict[str, Any]) -> Iterator[Piece]:
 def block(document: dict[str, Any]) -> Iterator[Piece]:
     """One block."""
     commit = document["commit"]
-    signed = f"; signed by {words(commit['signers'])}" if commit and isinstance(commit["signers"], list) else ""
-    yield f"Block {document['height']} was proposed by {document['proposer']}, {instant(document['time_ms'])}{signed}."
+    signed = f"; signed by {_signers(commit['signers'])}" if commit else ""
+    proposer = _validator(str(document["proposer"]))
+    yield f"Block {document['height']} was proposed by {proposer}, {instant(document['time_ms'])}{signed}."
     batches = plural(len(document["batches"]), "batch", "batches")
     yield Facts(
         [
