@@ -19,7 +19,7 @@ Id64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="an id of 64 lo
 HeightNumber = Annotated[int, Meta(ge=0, le=NUMBER_MAX, description="a block height")]
 Limit = Annotated[int, Meta(ge=1, le=NUMBER_MAX, description="items of a page: 50 by default, at most 200 are given")]
 Cursor = Annotated[str, Meta(max_length=512, description='the "next" of the page before')]
-TransactionBase64 = Annotated[str, Meta(max_length=100_000, description="the bytes of a signed transaction in base64")]
+TransactionBytes = Annotated[bytes, Meta(description="the bytes of a signed transaction, in base64")]
 WaitMs = Annotated[int, Meta(ge=0, le=30_000, description="how long to wait for an answer that no longer changes")]
 EventCursor = Annotated[
     str, Meta(max_length=40, description='a cursor "height.index"; the first event after it comes first')

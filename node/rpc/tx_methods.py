@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -19,17 +17,17 @@ from node.rpc import shapes
 from node.rpc.calls import WAITS_MAX, Call
 from node.rpc.dispatch import Method, Params
 from node.rpc.errors import Refused, refusal_object
-from node.rpc.params import Id64, TransactionBase64, WaitMs
+from node.rpc.params import Id64, TransactionBytes, WaitMs
 from state import queries_tx
 from state.store.blockstore import Place
 
 
 class OneTransaction(Params):
-    tx: TransactionBase64
+    tx: TransactionBytes
 
 
 class Transactions(Params):
-    txs: Annotated[tuple[TransactionBase64 | bytes, ...], Meta(min_length=1, max_length=BATCH_TRANSACTIONS_MAX)]
+    txs: Annotated[tuple[TransactionBytes, ...], Meta(min_length=1, max_length=BATCH_TRANSACTIONS_MAX)]
 
 
 class TransactionId(Params):
@@ -38,7 +36,7 @@ class TransactionId(Params):
 
 
 async def submit(call: Call, params: OneTransaction) -> dict[str, Any]:
-    raw = _bytes(params.tx)
+    raw = params.tx
     submission = (await call.desk.backend.submit([raw]))[0]
     if submission.error is not None:
         raise Refused(submission.error, submission.tx)
@@ -47,8 +45,7 @@ async def submit(call: Call, params: OneTransaction) -> dict[str, Any]:
 
 
 async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
-    raws = [tx if isinstance(tx, bytes) else _bytes(tx) for tx in params.txs]
-    submissions = await call.desk.backend.submit(raws)
+    submissions = await call.desk.backend.submit(params.txs)
     return {"items": [_item(submission) for submission in submissions], "next": None, "height": call.desk.chain.height}
 
 
@@ -73,7 +70,7 @@ async def get(call: Call, params: TransactionId) -> dict[str, Any]:
 
 def simulate(call: Call, params: OneTransaction) -> dict[str, Any]:
     chain = call.desk.chain
-    raw = _bytes(params.tx)
+    raw = params.tx
     identity = None
     try:
         transaction = decode_transaction(raw)
@@ -108,13 +105,6 @@ def _item(submission: Submission) -> dict[str, Any]:
         "known": submission.known,
         "error": None if error is None else refusal_object(Refused(error, submission.tx)),
     }
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise Rejected("rpc.param_invalid", method="tx_submit", name="tx", reason="not base64") from None
 
 
 _REFUSALS = (
