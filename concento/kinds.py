@@ -170,7 +170,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "identity.payout_invalid": (
         "payout {mode} with amount {amount_ubeat} and period {period_ms} ms is not possible",
-        "min takes an amount, every a period of at least {period_ms_min} ms, now neither",
+        "min takes an amount, every a period of {period_ms_min} to {period_ms_max} ms, now neither",
     ),
     "identity.placeholder": (
         "{account} is a placeholder: nobody holds its keys",
@@ -265,10 +265,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "find one that does: concento asset search --purpose {purpose}",
     ),
     "node.config_invalid": ("setting {field}: {reason}", "see: concento node run --help"),
-    "node.genesis_foreign": (
-        "the files in {path} belong to chain {found}, the genesis is of {expected}",
-        "check --home; to begin again on this chain run: concento node resync",
-    ),
     "node.genesis_missing": (
         "the genesis {path} cannot be read: {reason}",
         "copy the network's genesis.json there, or name it in node.toml: genesis",
@@ -333,6 +329,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
     "port.in_use": ("port {port} is held by process {pid} ({command})", "stop it, or choose another --base-port"),
+    "port.unusable": ("nothing can listen on {host}:{port}: {reason}", "choose another address"),
     "proof.invalid": ("the proof does not hold: {reason}", None),
     "receipt.bodies": (
         "{count} receipts are anchored with {bodies} bodies",

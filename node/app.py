@@ -24,6 +24,7 @@ from concento import __version__
 from concento.development import development_keys
 from concento.errors import Broken, ConcentoError, Rejected
 from concento.genesis import Genesis
+from consensus.guard import newest_slot
 from node.config import NodeConfig, load_genesis, observer_keys, parse_address, peer_targets, read_config
 from node.health import LoopLag
 from node.lock import lock_home
@@ -35,7 +36,7 @@ from node.p2p.peers import Address, Peers
 from node.ports import check_port_free, port_error
 from node.replica.core import Replica, open_replica
 from node.replica.events import Committed, PeerDown, PeerMessage, PeerUp, Started
-from node.replica.files import DiskFiles
+from node.replica.files import GUARD_FILE, DiskFiles
 from node.replica.wire import check_payload
 from node.rpc.server import serve
 from node.runner import Core, Runner, time_now
@@ -63,6 +64,7 @@ def run_node(config: NodeConfig, core_factory: CoreFactory | None = None) -> int
     genesis = load_genesis(config)
     key = read_key(config.key_path)
     check_key(config, genesis, key)
+    check_guard(config, genesis, key)
     with ExitStack() as stack:
         stack.enter_context(lock_home(config.home))
         for setting, listen in (("rpc_listen", config.rpc_listen), ("p2p_listen", config.p2p_listen)):
@@ -78,6 +80,17 @@ def check_key(config: NodeConfig, genesis: Genesis, key: NodeKey) -> None:
     """Raises Rejected where everybody knows the key of a node of a network that is not for development."""
     if not genesis.dev and key.public in development_keys():
         raise Rejected("node.key_development", path=str(config.key_path))
+
+
+def check_guard(config: NodeConfig, genesis: Genesis, key: NodeKey) -> None:
+    """Raises Rejected where the guard was made for another key or chain: then one of the two files is misplaced.
+
+    A guard that is missing or damaged is the replica's business: the node observes until it is safe to sign.
+    """
+    path = config.files_path / GUARD_FILE
+    slot = newest_slot(path.read_bytes()) if path.exists() else None
+    if slot is not None and (slot.key, slot.genesis_hash) != (key.public, genesis.hash):
+        raise Rejected("node.guard_foreign", path=str(path))
 
 
 class _Node:

@@ -104,7 +104,6 @@ class Metrics:
         self._received = Counter(
             "p2p_received_bytes", "Payload bytes from peers.", namespace=PREFIX, registry=self._registry
         )
-        self._sent = Counter("p2p_sent_bytes", "Payload bytes to peers.", namespace=PREFIX, registry=self._registry)
         self._last_block_s: float | None = None
 
     def block(self, now_s: float, round_: int, statuses: Mapping[str, int], evidence: int) -> None:
@@ -132,9 +131,6 @@ class Metrics:
 
     def received(self, size: int) -> None:
         self._received.inc(size)
-
-    def sent(self, size: int) -> None:
-        self._sent.inc(size)
 
     def exposition(self, checks: Mapping[str, bool]) -> bytes:
         """The text of `/metrics`."""

@@ -1,0 +1,77 @@
+"""Health: what each check of /readyz says, and that /livez is about the event loop alone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from node.health import LAG_S_MAX, Facts, LoopLag, readiness
+from support.virtual_loop import run_virtual
+
+GOOD = Facts(
+    height=9,
+    tip_age_ms=100,
+    tip_age_ms_max=15_000,
+    behind=0,
+    validators_reached=4,
+    validators=4,
+    quorum=3,
+    is_validator=True,
+    may_sign=True,
+    disk_free_bps=5_000,
+    disk_free_bps_min=500,
+)
+
+
+def failing(facts: Facts) -> list[str]:
+    return [check.name for check in readiness(facts) if not check.ok]
+
+
+def test_a_node_in_good_order_is_ready() -> None:
+    assert failing(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "text"),
+    [
+        ({"tip_age_ms": 15_001}, "tip", "block 9 is 15001 ms old, at most 15000 are fine"),
+        ({"height": 0}, "tip", "no block yet"),
+        ({"behind": 3}, "blocks", "3 blocks behind the furthest peer"),
+        ({"validators_reached": 2}, "peers", "2 of 4 validators in reach, 3 are needed"),
+        ({"disk_free_bps": 499}, "disk", "5.0 % of the disk is free"),
+        ({"may_sign": False}, "signer", "this validator only observes for now"),
+    ],
+)
+def test_one_thing_out_of_order_makes_the_node_not_ready_and_says_why(
+    change: dict[str, int], check: str, text: str
+) -> None:
+    facts = replace(GOOD, **change)
+    assert failing(facts) == [check]
+    assert text in [found.text for found in readiness(facts)]
+
+
+def test_bounds_are_inclusive() -> None:
+    edge = replace(GOOD, tip_age_ms=15_000, behind=2, validators_reached=3, disk_free_bps=500)
+    assert failing(edge) == []
+
+
+def test_an_observer_is_ready_without_a_guard() -> None:
+    assert failing(replace(GOOD, is_validator=False, may_sign=False)) == []
+
+
+def test_an_event_loop_that_answers_is_alive_and_one_that_was_held_up_is_not() -> None:
+    async def main() -> None:
+        lag = LoopLag()
+        lag.start()
+        await asyncio.sleep(1.1)
+        assert lag.check().ok
+        loop = asyncio.get_running_loop()
+        loop._ticks.skipped += LAG_S_MAX + 0.5  # type: ignore[attr-defined]
+        assert not lag.check().ok
+        await asyncio.sleep(1)
+        assert lag.check().ok
+        lag.stop()
+
+    run_virtual(main())

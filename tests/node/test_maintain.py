@@ -1,0 +1,180 @@
+"""Making, mending and emptying a node's home, and the lock on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from concento.development import development_seed
+from concento.devnet import development_genesis
+from concento.errors import Rejected
+from concento.genesis import genesis_json, parse_genesis
+from consensus.guard import FRESH, newest_slot
+from node.app import check_guard, check_key
+from node.config import NodeConfig
+from node.lock import lock_home
+from node.maintain import init, new_node, repair, resync
+from node.replica.core import open_replica
+from node.replica.events import Append, Effect, Now, Started, Sync, Write, WriteGuard
+from node.replica.files import GUARD_FILE, DiskFiles
+from node.signer import node_key, read_key, write_key
+from state.store.leveldb import LevelDb
+
+GENESIS = development_genesis()
+NOW = Now(0, GENESIS.time_ms + 1)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> NodeConfig:
+    """The home of node1 of a new development network."""
+    config = NodeConfig(home=tmp_path, name="node1")
+    config.genesis_path.write_text(genesis_json(GENESIS), encoding="utf-8")
+    write_key(config.key_path, development_seed("node1"))
+    init(config, GENESIS)
+    return config
+
+
+def start(config: NodeConfig) -> bytes:
+    """Opens the node's replica once, performs its first effects, and returns its app hash."""
+    key = read_key(config.key_path)
+    kv, files = LevelDb.open(config.store_path), DiskFiles(config.files_path)
+    try:
+        replica = open_replica(GENESIS, key.public, kv, files, key, NOW)
+        for effect in replica.handle(Started(), NOW):
+            perform(kv, files, effect)
+        return replica.store.commit.app_hash
+    finally:
+        files.close()
+        kv.close()
+
+
+def perform(kv: LevelDb, files: DiskFiles, effect: Effect) -> None:
+    match effect:
+        case Write():
+            kv.write(effect.changes)
+        case Append():
+            files.append(effect.file, effect.offset, effect.data)
+        case Sync():
+            files.sync(effect.file)
+        case WriteGuard():
+            files.write_at(GUARD_FILE, effect.offset, effect.data)
+        case _:
+            pass
+
+
+def guard_bytes(config: NodeConfig) -> bytes:
+    return (config.files_path / GUARD_FILE).read_bytes()
+
+
+def test_a_new_node_has_a_key_of_its_own_a_fresh_guard_and_a_store_that_opens(tmp_path: Path) -> None:
+    config = NodeConfig(home=tmp_path / "node")
+    key = new_node(config, GENESIS)
+    assert parse_genesis(config.genesis_path.read_bytes()).hash == GENESIS.hash
+    slot = newest_slot(guard_bytes(config))
+    assert slot is not None
+    assert (slot.key, slot.genesis_hash, slot.record) == (key.public, GENESIS.hash, FRESH)
+    assert start(config) == start(config)
+
+
+def test_a_node_is_not_made_twice(tmp_path: Path) -> None:
+    config = NodeConfig(home=tmp_path / "node")
+    key = new_node(config, GENESIS)
+    with pytest.raises(Rejected) as caught:
+        new_node(config, GENESIS)
+    assert caught.value.kind == "node.home_exists"
+    assert read_key(config.key_path).public == key.public
+
+
+def test_a_second_guard_is_never_written(config: NodeConfig) -> None:
+    before = guard_bytes(config)
+    with pytest.raises(Rejected) as caught:
+        init(config, GENESIS)
+    assert caught.value.kind == "guard.exists"
+    assert guard_bytes(config) == before
+
+
+def test_resync_keeps_key_and_guard_and_throws_the_rest_away(config: NodeConfig) -> None:
+    start(config)
+    guard, key = guard_bytes(config), config.key_path.read_bytes()
+    (config.files_path / "segment-1").write_bytes(b"batches")
+    (config.store_path / "CURRENT").unlink()
+    resync(config)
+    assert (guard_bytes(config), config.key_path.read_bytes()) == (guard, key)
+    assert [file.name for file in config.files_path.iterdir()] == [GUARD_FILE]
+    start(config)
+
+
+def test_repair_mends_a_lost_manifest_and_says_where_the_store_stands(config: NodeConfig) -> None:
+    app_hash = start(config)
+    for file in config.store_path.glob("MANIFEST-*"):
+        file.unlink()
+    (config.store_path / "CURRENT").unlink()
+    with pytest.raises(Rejected, match="CURRENT is missing"):
+        start(config)
+    assert repair(config).app_hash == app_hash
+    assert start(config) == app_hash
+
+
+def test_repair_of_a_store_that_lost_everything_points_to_resync(config: NodeConfig) -> None:
+    start(config)
+    for file in config.store_path.iterdir():
+        if file.suffix in (".log", ".ldb"):
+            file.write_bytes(b"")
+    with pytest.raises(Rejected) as caught:
+        repair(config)
+    assert caught.value.kind in ("store.lost", "store.corrupt")
+    assert "resync" in (caught.value.hint or "")
+
+
+def test_nothing_is_maintained_while_the_node_runs(config: NodeConfig) -> None:
+    with lock_home(config.home):
+        for action in (repair, resync):
+            with pytest.raises(Rejected) as caught:
+                action(config)
+            assert caught.value.kind == "node.locked"
+            assert caught.value.numbers["pid"] == str(os.getpid())
+    resync(config)
+
+
+def test_a_store_of_another_genesis_is_refused(config: NodeConfig) -> None:
+    start(config)
+    other = development_genesis(time_ms=GENESIS.time_ms + 1)
+    key = read_key(config.key_path)
+    kv, files = LevelDb.open(config.store_path), DiskFiles(config.files_path)
+    try:
+        with pytest.raises(Rejected) as caught:
+            open_replica(other, key.public, kv, files, key, NOW)
+        assert caught.value.kind == "store.foreign"
+    finally:
+        files.close()
+        kv.close()
+
+
+def test_a_development_key_is_refused_on_any_other_network(config: NodeConfig) -> None:
+    class Public:
+        dev = False
+
+    with pytest.raises(Rejected) as caught:
+        check_key(config, Public(), read_key(config.key_path))  # type: ignore[arg-type]
+    assert caught.value.kind == "node.key_development"
+    check_key(config, Public(), node_key(bytes(32)))  # type: ignore[arg-type]
+    check_key(config, GENESIS, read_key(config.key_path))
+
+
+def test_a_guard_of_another_key_or_chain_is_refused(config: NodeConfig) -> None:
+    key = read_key(config.key_path)
+    check_guard(config, GENESIS, key)
+    for genesis, found in ((GENESIS, node_key(bytes(32))), (development_genesis(time_ms=GENESIS.time_ms + 1), key)):
+        with pytest.raises(Rejected) as caught:
+            check_guard(config, genesis, found)
+        assert caught.value.kind == "node.guard_foreign"
+
+
+def test_a_missing_or_damaged_guard_does_not_keep_a_node_from_starting(config: NodeConfig) -> None:
+    path = config.files_path / GUARD_FILE
+    path.write_bytes(b"torn")
+    check_guard(config, GENESIS, read_key(config.key_path))
+    path.unlink()
+    check_guard(config, GENESIS, read_key(config.key_path))

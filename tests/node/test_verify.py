@@ -1,0 +1,55 @@
+"""The verify thread: every verdict, in order, beside the loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from concento.keys import Check, public_key, sign
+from node.verify import CHUNK, VerifyThread
+
+SEED = bytes(32)
+
+
+def check(number: int, is_good: bool) -> Check:
+    message = number.to_bytes(4, "big")
+    return public_key(SEED), message, sign(SEED, message if is_good else b"something else")
+
+
+@pytest.mark.parametrize("count", [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+def test_every_check_gets_its_verdict_in_order(count: int) -> None:
+    expected = tuple(number % 3 != 0 for number in range(count))
+
+    async def main() -> tuple[bool, ...]:
+        thread = VerifyThread()
+        done: asyncio.Future[tuple[bool, ...]] = asyncio.get_running_loop().create_future()
+        thread.submit([check(number, good) for number, good in enumerate(expected)], done.set_result)
+        assert not done.done()
+        assert thread.waiting == count
+        verdicts = await done
+        assert thread.waiting == 0
+        thread.close()
+        return verdicts
+
+    assert asyncio.run(main()) == expected
+
+
+def test_a_small_job_does_not_wait_for_the_end_of_a_large_one() -> None:
+    async def main() -> list[str]:
+        thread = VerifyThread()
+        order: list[str] = []
+        both: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def note(name: str) -> None:
+            order.append(name)
+            if len(order) == 2:
+                both.set_result(None)
+
+        thread.submit([check(number, True) for number in range(6 * CHUNK)], lambda verdicts: note("large"))
+        thread.submit([check(0, True)], lambda verdicts: note("small"))
+        await both
+        thread.close()
+        return order
+
+    assert asyncio.run(main()) == ["small", "large"]
