@@ -38,6 +38,17 @@ class _Payout:
     amount_ubeat: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A line of the statement: the part of one settlement that came from one payment."""
+
+    line: Line
+    credit: CreditedParts
+    part: Part
+    amount_ubeat: int
+    paid_height: int
+
+
 def statement(
     chain: Chain,
     who: str,
@@ -103,13 +114,13 @@ def _lines(
             continue
         if payout.height != at:
             at, given = payout.height, 0
-        for line in _payout_lines(chain, tracer, payout):
+        for item in _payout_items(chain, tracer, payout):
             if at == height and given < skip:
                 given += 1
                 continue
             if len(items) == size:
                 return items, f"{at}.{given}"
-            items.append(line)
+            items.append(_shown(chain, tracer, item))
             given += 1
     return items, None
 
@@ -123,54 +134,50 @@ def _position(cursor: str | None) -> tuple[int, int]:
     return int(found.group(1)), int(found.group(2))
 
 
-def _payout_lines(chain: Chain, tracer: Tracer, payout: _Payout) -> Iterator[dict[str, Any]]:
+def _payout_items(chain: Chain, tracer: Tracer, payout: _Payout) -> Iterator[_Item]:
     prefix = lines_prefix(payout.holder)
     for key, raw in chain.scan_history(prefix, prefix + number_key(payout.since)):
         if int.from_bytes(key[len(prefix) :][:8], "big") > payout.height:
             return
         for line in decode(tuple[Line, ...], raw, "history record"):
-            yield from _line_parts(chain, tracer, line, payout.height)
+            yield from _line_items(tracer, line, payout.height)
 
 
-def _line_parts(chain: Chain, tracer: Tracer, line: Line, paid_height: int) -> Iterator[dict[str, Any]]:
+def _line_items(tracer: Tracer, line: Line, paid_height: int) -> Iterator[_Item]:
     """A settlement of one row, told credit by credit and payment by payment; the amounts sum to the line's."""
-    table = tracer.table(line.table)
-    payee = chain.find(PAYEES, number_key(table.rank))
-    asset = None if payee is None else payee.asset
-    layer = "vault" if payee is None else payee.layer
-    shown = {
-        "asset": None if asset is None else asset.hex(),
-        "title": _title(chain, asset),
-        "layer": layer,
-        "shares": str(line.shares),
-        "shares_total": str(line.total),
-    }
     frac = line.frac
     for credit in tracer.credits(line.table, line.seen, line.credited):
         amount, frac = divmod(line.shares * (credit.after - credit.before) + frac, line.total)
         for part, share in zip(credit.parts, apportion(credit.parts, amount), strict=True):
             if share:
-                yield {**_part_shown(chain, credit, part, share), **shown, "paid_height": paid_height}
+                yield _Item(line, credit, part, share, paid_height)
 
 
-def _part_shown(chain: Chain, credit: CreditedParts, part: Part, amount_ubeat: int) -> dict[str, Any]:
-    """What came from one payment: of it the table was credited `keep`, of which the row got `amount`."""
-    origin = part.origin
-    net = origin.gross_ubeat - origin.fee_ubeat
+def _shown(chain: Chain, tracer: Tracer, item: _Item) -> dict[str, Any]:
+    """Of what came from one payment the table was credited `keep`, of which the row got `amount`."""
+    payee = chain.find(PAYEES, number_key(tracer.table(item.line.table).rank))
+    asset = None if payee is None else payee.asset
+    origin, keep_ubeat = item.part.origin, item.part.amount_ubeat
     return {
         "height": origin.height,
         "index": origin.index,
         "time_ms": origin.time_ms,
-        "cause": "royalty" if part.derived else origin.cause,
+        "cause": "royalty" if item.part.derived else origin.cause,
         "cause_tx": None if origin.tx is None else origin.tx.hex(),
         "payer": None if origin.payer is None else chain.address(origin.payer),
-        "path": [asset.hex() for asset in part.path],
+        "asset": None if asset is None else asset.hex(),
+        "title": _title(chain, asset),
+        "layer": "vault" if payee is None else payee.layer,
+        "path": [step.hex() for step in item.part.path],
+        "shares": str(item.line.shares),
+        "shares_total": str(item.line.total),
         "gross_ubeat": str(origin.gross_ubeat),
         "fee_ubeat": str(origin.fee_ubeat),
-        "upstream_ubeat": str(credit.upstream_ubeat * part.amount_ubeat // credit.keep_ubeat),
-        "keep_ubeat": str(part.amount_ubeat),
-        "amount_ubeat": str(amount_ubeat),
-        "rate": _rate(amount_ubeat, net),
+        "upstream_ubeat": str(item.credit.upstream_ubeat * keep_ubeat // item.credit.keep_ubeat),
+        "keep_ubeat": str(keep_ubeat),
+        "amount_ubeat": str(item.amount_ubeat),
+        "rate": _rate(item.amount_ubeat, origin.gross_ubeat - origin.fee_ubeat),
+        "paid_height": item.paid_height,
     }
 
 
