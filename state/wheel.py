@@ -11,6 +11,8 @@ from state import ordered
 from state.view import Kind, View
 
 _TIME_BYTES = 6
+_TIME_MS_MAX = 2 ** (8 * _TIME_BYTES) - 1
+"""The year 10889: what a message names beyond it is put there, and looked at again if the chain gets so old."""
 
 
 class Slot(Record):
@@ -32,7 +34,7 @@ ITEMS = Kind(b"wheel/", Item)
 
 def put(view: View, name: bytes, time_ms: int, item: bytes) -> None:
     """Reminds of `item` in the first block whose time is not before `time_ms`."""
-    moment = time_ms.to_bytes(_TIME_BYTES, "big")
+    moment = min(time_ms, _TIME_MS_MAX).to_bytes(_TIME_BYTES, "big")
     slot = view.find(SLOTS, _slot_key(name, moment))
     if slot is None:
         ordered.add(view, _set_name(name), moment)

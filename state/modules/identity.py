@@ -28,6 +28,9 @@ from state.view import Kind, View
 PERIOD_MS_MIN = 60_000
 """The shortest payout period: a minute of block time, so that a timer never fires in every block."""
 
+PERIOD_MS_MAX = 366 * 86_400_000
+"""The longest: a year. What waits longer is forgotten by people."""
+
 
 class Account(Record):
     """Money, and the policy that replaced the first one; None while the account's name is the hash of its policy."""
@@ -240,7 +243,8 @@ def apply_rotate_keys(view: View, call: Call, message: RotateKeys) -> list[Event
 
 def check_set_payout_policy(_view: View, _call: Call, message: SetPayoutPolicy) -> None:
     amount_fits = (message.amount_ubeat > 0) == (message.mode == "min")
-    period_fits = message.period_ms >= PERIOD_MS_MIN if message.mode == "every" else message.period_ms == 0
+    every = message.mode == "every"
+    period_fits = PERIOD_MS_MIN <= message.period_ms <= PERIOD_MS_MAX if every else message.period_ms == 0
     if not amount_fits or not period_fits:
         raise Rejected(
             "identity.payout_invalid",
@@ -248,6 +252,7 @@ def check_set_payout_policy(_view: View, _call: Call, message: SetPayoutPolicy) 
             amount_ubeat=message.amount_ubeat,
             period_ms=message.period_ms,
             period_ms_min=PERIOD_MS_MIN,
+            period_ms_max=PERIOD_MS_MAX,
         )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from random import Random
 from typing import get_args
 
@@ -37,6 +41,7 @@ from support.rights import (
     work,
 )
 
+ROOT = Path(__file__).parents[2]
 SENDERS = ("alice", "bea", "bob", "gateway1", "issuer", "dana")
 GHOST = placeholder_id(b"drummer")
 
@@ -135,12 +140,11 @@ def test_a_good_message_succeeds_and_keeps_the_books(kind: type) -> None:
     check_books(world.ledger)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_no_spoilt_message_breaks_a_block_or_the_books(seed: int) -> None:
+def spoilt_history(seed: int, blocks: int = 25) -> Ledger:
+    """Good messages, spoilt messages and nonsense, while block time creeps and leaps; the books hold in every block."""
     world = make_world()
     ledger, nonsense, random = world.ledger, Nonsense(seed, world.ids), Random(seed)
-    statuses: list[str] = []
-    for _ in range(25):
+    for _ in range(blocks):
         drafts: list[tuple[str, list[Action]]] = []
         for _ in range(8):
             sender, message = random.choice(world.good)
@@ -150,10 +154,30 @@ def test_no_spoilt_message_breaks_a_block_or_the_books(seed: int) -> None:
             drafts.append((sender if random.random() < 0.8 else random.choice(SENDERS), actions))
         wait_ms = random.choice([1, 1_000, 50_000, 10**8, 10**10])
         made = [try_tx(ledger, sender, actions, wait_ms) for sender, actions in drafts]
-        outcome = ledger.block(*(each for each in made if each is not None), time_ms=ledger.time_ms + wait_ms)
-        statuses += [result.status for result in outcome.results]
+        ledger.block(*(each for each in made if each is not None), time_ms=ledger.time_ms + wait_ms)
         check_books(ledger)
-    assert {"ok", "failed"} <= {*statuses}
+    return ledger
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_spoilt_message_breaks_a_block_or_the_books(seed: int) -> None:
+    ledger = spoilt_history(seed)
+    assert {"ok", "failed"} <= {result.status for outcome in ledger.outcomes for result in outcome.results}
+
+
+def test_every_module_gives_the_same_roots_under_every_hash_seed() -> None:
+    """Case 52."""
+    expected = roots(spoilt_history(11))
+    script = "import test_router as t; print(t.roots(t.spoilt_history(11)))"
+    path = os.pathsep.join(str(part) for part in (ROOT, ROOT / "tests", Path(__file__).parent))
+    for hash_seed in ("0", "4242"):
+        environ = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
+        done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected
+
+
+def roots(ledger: Ledger) -> str:
+    return " ".join([ledger.tree.root.hex(), *(outcome.results_root.hex() for outcome in ledger.outcomes)])
 
 
 @pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.__name__)

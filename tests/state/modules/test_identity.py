@@ -210,7 +210,8 @@ def test_an_account_of_all_its_keys_needs_no_rotation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "amount", "period"), [("now", 0, 0), ("min", 5 * BEAT, 0), ("every", 0, identity.PERIOD_MS_MIN)]
+    ("mode", "amount", "period"),
+    [("now", 0, 0), ("min", 5 * BEAT, 0), ("every", 0, identity.PERIOD_MS_MIN), ("every", 0, identity.PERIOD_MS_MAX)],
 )
 def test_a_payout_policy_is_kept_until_the_next_one(mode: str, amount: int, period: int) -> None:
     ledger = Ledger()
@@ -221,7 +222,15 @@ def test_a_payout_policy_is_kept_until_the_next_one(mode: str, amount: int, peri
 
 @pytest.mark.parametrize(
     ("mode", "amount", "period"),
-    [("now", 1, 0), ("now", 0, 60_000), ("min", 0, 0), ("min", 1, 1), ("every", 1, 60_000), ("every", 0, 59_999)],
+    [
+        ("now", 1, 0),
+        ("now", 0, 60_000),
+        ("min", 0, 0),
+        ("min", 1, 1),
+        ("every", 1, 60_000),
+        ("every", 0, 59_999),
+        ("every", 0, identity.PERIOD_MS_MAX + 1),
+    ],
 )
 def test_a_payout_policy_that_makes_no_sense_is_refused(mode: str, amount: int, period: int) -> None:
     message = SetPayoutPolicy(mode, amount, period)  # type: ignore[arg-type]
