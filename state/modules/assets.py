@@ -148,11 +148,17 @@ def effective_terms(view: View, asset: bytes, layers: Sequence[str]) -> Terms | 
     return terms
 
 
-def combine_named(view: View, left: bytes, right: bytes) -> bytes:
-    """The name of the terms under which both may be used; empty where one is missing. Writes them if they are new."""
-    if left == right or not left or not right:
-        return left if left == right else b""
-    return put_terms(view, combine(view.get(TERMS, left), view.get(TERMS, right)))
+def combine_named(view: View, names: Sequence[bytes]) -> bytes:
+    """The name of the terms under which all may be used; empty where one is missing. Writes them if they are new."""
+    distinct = list(dict.fromkeys(names))
+    if not distinct or not all(distinct):
+        return b""
+    if len(distinct) == 1:
+        return distinct[0]
+    terms = view.get(TERMS, distinct[0])
+    for name in distinct[1:]:
+        terms = combine(terms, view.get(TERMS, name))
+    return put_terms(view, terms)
 
 
 def put_terms(view: View, terms: Terms) -> bytes:
@@ -192,8 +198,8 @@ def apply_register_work(view: View, call: Call, message: RegisterWork) -> list[E
 
 
 def weigh_register_work(message: RegisterWork) -> int:
-    """Asset, rights, terms, table with its page, rank in both directions; the claim of its number."""
-    return 7 + bool(message.iswc)
+    """Asset, rights, terms, table, rank in both directions, two counters; its rows; the claim of its number."""
+    return 8 + len(message.splits) + bool(message.iswc)
 
 
 # Registering a recording
@@ -216,10 +222,7 @@ def apply_register_recording(view: View, call: Call, message: RegisterRecording)
     table = royalties.new_table(view, split_rows(message.splits))
     legs = [royalties.asset_leg(_rank(view, leg.target), leg.bps) for leg in works]
     royalties.new_asset(view, asset_id, "recording", [*legs, royalties.table_leg(table, message.legs[-1].bps)])
-    names = [view.get(RIGHTS, leg.target).work for leg in works]
-    work_terms = names[0] if names else b""
-    for name in names[1:]:
-        work_terms = combine_named(view, work_terms, name)
+    work_terms = combine_named(view, [view.get(RIGHTS, leg.target).work for leg in works])
     view.put(RIGHTS, asset_id, Rights(work_terms, put_terms(view, message.terms)))
     for index, part in enumerate(message.parts):
         view.put(CONTENTS, part.content, Content(asset_id, index))
@@ -230,7 +233,7 @@ def apply_register_recording(view: View, call: Call, message: RegisterRecording)
 
 def weigh_register_recording(message: RegisterRecording) -> int:
     """As a work, and each file's entry in the index of contents; combined terms of several works are a record each."""
-    return 7 + bool(message.isrc) + len(message.parts) + len(message.legs)
+    return 8 + len(message.splits) + bool(message.isrc) + len(message.parts) + len(message.legs)
 
 
 def _check_legs(view: View, call: Call, legs: tuple[Leg, ...]) -> None:

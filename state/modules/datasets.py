@@ -46,8 +46,8 @@ NESTED_MAX: Final = 16
 class Dataset(Record):
     """What is special to a dataset: its members so far. `table` is theirs, `curator_table` the owner's, if any.
 
-    `recordings`, `duration_ms` and `bytes_total` count those of nested datasets too. `peaks` go on with the RFC 6962 list of
-    members. `rights` are those of all members together.
+    `recordings`, `duration_ms` and `bytes_total` count those of nested datasets too. `peaks` go on with the RFC 6962
+    list of members. `rights` are those of all members together.
     """
 
     weight_rule: Literal["equal", "seconds", "bytes"]
@@ -182,8 +182,8 @@ def apply_register_dataset(view: View, call: Call, message: RegisterDataset) -> 
 
 
 def weigh_register_dataset(message: RegisterDataset) -> int:
-    """Asset, dataset and the two tables."""
-    return 5 + bool(message.curator_splits)
+    """Asset, dataset, the member table and its counter; the curator's table and its rows."""
+    return 4 + bool(message.curator_splits) + len(message.curator_splits)
 
 
 # Filling
@@ -218,7 +218,7 @@ def apply_add_members(view: View, _call: Call, message: AddMembers) -> list[Even
         rows.append((royalties.asset_holder(_rank(view, member_id)), weight))
         totals.add(view, member_id, member, weight)
     royalties.add_rows(view, dataset.table, rows)
-    view.put(DATASETS, message.dataset, totals.dataset(dataset, frontier))
+    view.put(DATASETS, message.dataset, totals.dataset(view, dataset, frontier))
     return [
         Event(
             "dataset.members_added",
@@ -228,7 +228,7 @@ def apply_add_members(view: View, _call: Call, message: AddMembers) -> list[Even
 
 
 def weigh_add_members(message: AddMembers) -> int:
-    """Two records and a sixty-fourth of a page for each member, the dataset, and combined terms now and then."""
+    """Two records and a sixty-fourth of a page for each member, the dataset, its table, combined terms."""
     return 4 + 2 * len(message.members) + len(message.members) // 32
 
 
@@ -236,13 +236,12 @@ class _Totals:
     """What a chunk of members adds to a dataset."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self.empty = dataset.count == 0
         self.recordings = dataset.recordings
         self.duration_ms = dataset.duration_ms
         self.bytes_total = dataset.bytes_total
         self.weight = dataset.weight_total
         self.nested = dataset.nested
-        self.rights = dataset.rights
+        self.rights = [dataset.rights] if dataset.count else []
 
     def add(self, view: View, member_id: bytes, member: Asset, weight: int) -> None:
         recordings, duration_ms, size = _measures(view, member_id, member)
@@ -251,16 +250,9 @@ class _Totals:
         self.bytes_total += size
         self.weight += weight
         self.nested = _with_nested(view, self.nested, member_id, member)
-        rights = view.get(RIGHTS, member_id)
-        if self.empty:
-            self.rights, self.empty = rights, False
-        elif rights != self.rights:
-            self.rights = Rights(
-                combine_named(view, self.rights.work, rights.work),
-                combine_named(view, self.rights.recording, rights.recording),
-            )
+        self.rights.append(view.get(RIGHTS, member_id))
 
-    def dataset(self, before: Dataset, frontier: Frontier) -> Dataset:
+    def dataset(self, view: View, before: Dataset, frontier: Frontier) -> Dataset:
         return Dataset(
             weight_rule=before.weight_rule,
             member_bps=before.member_bps,
@@ -274,7 +266,10 @@ class _Totals:
             weight_total=self.weight,
             nested=self.nested,
             peaks=frontier.peaks,
-            rights=self.rights,
+            rights=Rights(
+                combine_named(view, [rights.work for rights in self.rights]),
+                combine_named(view, [rights.recording for rights in self.rights]),
+            ),
         )
 
 
@@ -371,8 +366,8 @@ def apply_seal_dataset(view: View, _call: Call, message: SealDataset) -> list[Ev
 
 
 def weigh_seal_dataset(_message: SealDataset) -> int:
-    """Asset, rights, its rank in both directions, the member table."""
-    return 5
+    """Asset, rights, its rank in both directions and its counter, the two tables."""
+    return 7
 
 
 def _require_open(view: View, dataset_id: bytes, account: bytes) -> Dataset:

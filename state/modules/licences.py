@@ -56,6 +56,9 @@ EXPIRES_MS_MAX: Final = 2**47
 REFUNDS_PER_BLOCK_MAX: Final = 256
 """Deposits given back in one block: five records each, a fiftieth of a block's weight; the others wait a block."""
 
+TIMER_WEIGHT: Final = 8
+"""Records that a new timer writes: itself, its moment, and that moment's place in the order."""
+
 CAUSE_BYTES_MAX: Final = 200
 
 _WHEEL: Final = b"refund"
@@ -202,8 +205,8 @@ def apply_buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event
 
 
 def weigh_buy_licence(_message: BuyLicence) -> int:
-    """Offer, licence, holding, timer, balance, deposit, bucket; and the payment."""
-    return 9 + royalties.PAY_WEIGHT
+    """Offer, licence, holding, balance, deposit, bucket; its timer; the payment."""
+    return 6 + TIMER_WEIGHT + royalties.PAY_WEIGHT
 
 
 def _new_licence_id(view: View, call: Call) -> bytes:
@@ -366,7 +369,7 @@ def apply_revoke(view: View, call: Call, message: RevokeLicence) -> list[Event]:
 
 def weigh_revoke(_message: RevokeLicence) -> int:
     """The licence and its timer."""
-    return 4
+    return 1 + TIMER_WEIGHT
 
 
 def ended_before(licence: Licence, time_ms: int) -> bool:

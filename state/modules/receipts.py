@@ -38,6 +38,7 @@ from state.modules.datasets import covers
 from state.modules.identity import require_role
 from state.modules.licences import (
     LICENCES,
+    TIMER_WEIGHT,
     Licence,
     charge_ubeat,
     ended_ms,
@@ -461,7 +462,7 @@ def apply_close_access(view: View, call: Call, message: CloseAccess) -> list[Eve
 
 def weigh_close_access(_message: CloseAccess) -> int:
     """Lane, licence and timer."""
-    return 5
+    return 2 + TIMER_WEIGHT
 
 
 def finalise(view: View, _params: Params, _weight: int) -> Finalised:

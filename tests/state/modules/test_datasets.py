@@ -11,7 +11,7 @@ from concento.merkle import merkle_root
 from concento.messages.assets import AddMembers, RetireAsset, SealDataset
 from concento.terms import LAYERS, make_terms
 from state.modules import datasets, royalties
-from state.modules.assets import effective_terms, require_asset, state_of
+from state.modules.assets import TERMS, effective_terms, require_asset, state_of
 from state.modules.datasets import (
     DATASETS,
     MEMBERS,
@@ -248,3 +248,15 @@ def test_a_thousand_members_are_one_action(ledger: Ledger) -> None:
     asset = album(ledger, members)
     found = ledger.view().get(datasets.DATASETS, asset)
     assert (found.count, found.weight_total) == (1_000, 1_000)
+
+
+def test_members_with_many_terms_leave_one_combination_a_chunk(ledger: Ledger) -> None:
+    members = [
+        register(ledger, "alice", recording(f"r{days}", terms=make_terms(allow=("analysis",), duration_ms=days)))
+        for days in range(20, 10, -1)
+    ]
+    asset = register(ledger, "alice", dataset())
+    before = sum(key.startswith(TERMS.prefix) for key in ledger.state())
+    ledger.run("alice", AddMembers(asset, tuple(members)), SealDataset(asset))
+    assert sum(key.startswith(TERMS.prefix) for key in ledger.state()) - before <= 1
+    assert effective_terms(ledger.view(), asset, ("recording",)) == make_terms(allow=("analysis",), duration_ms=11)
