@@ -90,7 +90,7 @@ class Batches:
         self._is_included = is_included
         self._settled = settled
         self._held: dict[bytes, HeldBatch] = {}
-        self._checking: dict[bytes, None] = {}
+        self._checking: dict[bytes, BatchHeader] = {}
         self._spoiled: dict[bytes, None] = {}
         self._wanted: dict[bytes, _Wanted] = {}
         self._number = 0
@@ -192,7 +192,7 @@ class Batches:
         except Rejected as error:
             self._spoil(identity, author, f"a batch with a bad transaction: {error}")
             return
-        self._checking[identity] = None
+        self._checking[identity] = batch.header
 
         def checked(bad: list[int | None]) -> None:
             del self._checking[identity]
@@ -232,6 +232,7 @@ class Batches:
         if self.validators is None or author not in self.validators:
             return False
         own = [held.size for held in self._held.values() if held.author == author]
+        own += [header.bytes for header in self._checking.values() if header.author == author]
         return len(own) < AUTHOR_BATCHES_MAX and sum(own) + batch.header.bytes <= AUTHOR_BYTES_MAX
 
     def _keep(

@@ -316,7 +316,8 @@ class Chain:
         """The newest set whose first height is not above this one."""
         prefix = STATE + SETS.prefix
         above = prefix + height_key(height + 1)
-        for _, value in self.records.scan(prefix, after=above, reverse=True):
+        # What is about to be written holds sets of later heights only.
+        for _, value in self.store.kv.scan(prefix, after=above, reverse=True):
             return ValidatorSet(decode(SetRecord, value, "validator set").members)
         raise Broken("the state has no validators for height {height}", height=height)
 

@@ -1,7 +1,7 @@
 """Replicas in one process, on a virtual clock, over memory files and stores: for scenarios of the whole node.
 
-Effects are performed as the real runner performs them, in order and before the next event. Everything that leaves a node
-passes here: it can be lost, and every signature is kept, so that a test can say that nobody ever signed two things.
+Effects are performed as the real runner performs them, in order and before the next event. Everything that leaves a
+node passes here: it can be lost, and every signature is kept, so that a test can say that nobody ever signed two things.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from node.replica.events import (
 )
 from node.replica.files import GUARD_FILE, MemoryFiles
 from node.replica.guardfile import create_guard
-from node.replica.wire import ProposalMessage, decode_message
+from node.replica.wire import Message, ProposalMessage, decode_message, encode_message
 from state.modules import tokens
 from state.store.kv import MemoryKeyValue
 
@@ -57,7 +57,11 @@ VERIFY_MS = 1
 
 
 class PowerCut(Exception):
-    """The node stops where it is."""
+    """The node stops where it is; of what was not synced its disk keeps at most `kept` bytes a file."""
+
+    def __init__(self, kept: int = 0) -> None:
+        super().__init__(kept)
+        self.kept = kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,10 @@ class Network:
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
         self._nonces = count()
-        self.nodes = {f"node{number}": self._new_node(f"node{number}", number <= size) for number in range(1, size + observers + 1)}
+        self.nodes = {
+            f"node{number}": self._new_node(f"node{number}", number <= size)
+            for number in range(1, size + observers + 1)
+        }
         self.by_key = {node.key.public: node for node in self.nodes.values()}
         self.links: set[frozenset[str]] = set()
         self.is_lost: Callable[[str, str, Any], bool] | None = None
@@ -246,8 +253,14 @@ class Network:
         self._post(0, self.nodes[name], Submit(token, raw))
         return token
 
+    def inject(self, origin: str, to: str, message: Message | bytes) -> None:
+        """Delivers a message as if this node had sent it, whatever its replica thinks."""
+        payload = message if isinstance(message, bytes) else encode_message(message)
+        self._post(LATENCY_MS, self.nodes[to], PeerMessage(self.nodes[origin].key.public, payload))
+
     def is_final(self, transaction: Transaction, *names: str) -> Callable[[], bool]:
         """Whether every node that is up, or each of these, has the transaction in its chain."""
+
         def has(node: Node) -> bool:
             return node.is_up and node.kv.get(b"t" + transaction.id) is not None
 
@@ -286,8 +299,8 @@ class Network:
                 if self.before_effect is not None:
                     self.before_effect(node, effect)
                 self._perform(node, effect)
-        except PowerCut:
-            self.kill(node.name)
+        except PowerCut as cut:
+            self.kill(node.name, cut.kept)
 
     def _perform(self, node: Node, effect: Effect) -> None:
         match effect:

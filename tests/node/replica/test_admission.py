@@ -1,0 +1,151 @@
+"""What a node answers to a client that submits."""
+
+from __future__ import annotations
+
+import pytest
+
+from concento.encoding import encode
+from concento.errors import Rejected, Unavailable
+from concento.transactions import Signed
+from node.replica import pool as pool_file
+from node.replica.events import Outcome
+from node.replica.pool import Pool
+from support.network import Network
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    network = Network()
+    network.start()
+    network.run_until(network.reached(1))
+    return network
+
+
+def outcome(network: Network, *raws: bytes, name: str = "node1") -> Outcome:
+    token = network.submit(name, *raws)
+    network.run(5)
+    return network.nodes[name].answers[token][-1]
+
+
+def kind(found: Outcome) -> str:
+    assert found.status == "refused"
+    assert found.error is not None
+    return found.error.kind
+
+
+def test_bytes_that_are_no_transaction_have_no_id(network: Network) -> None:
+    found = outcome(network, b"nonsense")
+    assert (found.id, kind(found)) == (None, "encoding.invalid")
+
+
+def test_wrong_signature_is_refused_by_its_position(network: Network) -> None:
+    payment = network.transfer("bob", "carol", 1)
+    ((key, _),) = payment.signatures
+    found = outcome(network, encode(Signed(payment.body_bytes, ((key, bytes(64)),))))
+    assert kind(found) == "tx.signature"
+    assert found.error is not None
+    assert found.error.numbers == {"index": 0}
+
+
+def test_transaction_of_another_chain_is_refused(network: Network) -> None:
+    assert kind(outcome(network, network.transfer("bob", "carol", 1, chain_id="other-net").raw)) == "tx.wrong_chain"
+
+
+def test_expired_transaction_is_refused(network: Network) -> None:
+    assert kind(outcome(network, network.transfer("bob", "carol", 1, valid_ms=-10).raw)) == "tx.expired"
+
+
+def test_same_bytes_again_are_known_and_not_refused(network: Network) -> None:
+    payment = network.transfer("bob", "carol", 1)
+    first = outcome(network, payment.raw)
+    again = outcome(network, payment.raw)
+    assert (first.known, again.known, again.error) == (False, True, None)
+    network.run_until(network.is_final(payment), 5_000)
+    last = outcome(network, payment.raw)
+    assert (last.status, last.known) == ("included", True)
+
+
+def test_answer_keeps_the_order_of_a_mixed_submission(network: Network) -> None:
+    good = network.transfer("bob", "carol", 1)
+    token = network.submit("node1", good, b"bad", good)
+    network.run(5)
+    answers = network.nodes["node1"].answers[token]
+    assert [found.id for found in answers] == [good.id, None, good.id]
+    assert [found.known for found in answers] == [False, False, True]
+
+
+def test_fees_of_waiting_transactions_are_reserved(network: Network) -> None:
+    # dana has 1,000 BEAT: a second fee of 600 BEAT at most is one too many.
+    first = network.transfer("dana", "carol", 1, max_fee_ubeat=600_000_000)
+    second = network.transfer("dana", "carol", 1, max_fee_ubeat=600_000_000)
+    token = network.submit("node1", first, second)
+    network.run(5)
+    one, two = network.nodes["node1"].answers[token]
+    assert one.status == "pending"
+    assert kind(two) == "tokens.balance_low"
+    network.run_until(network.is_final(first), 5_000)
+    assert outcome(network, second.raw).status == "pending"
+
+
+def test_payment_beyond_the_balance_is_refused(network: Network) -> None:
+    assert kind(outcome(network, network.transfer("dana", "carol", 10**15).raw)) == "tokens.balance_low"
+
+
+def test_expired_transaction_is_still_known_to_whoever_waits() -> None:
+    network = Network()
+    network.start()
+    network.run_until(network.reached(1))
+    # The proposer of the next height would put it into a block at once, in time, and have it decided later.
+    proposer = network.nodes["node1"].core.status().proposer
+    name = next(node.name for node in network.up if node.key.public != proposer)
+    network.partition((name,), set(network.nodes) - {name})
+    payment = network.transfer("bob", "carol", 1, valid_ms=1_000)
+    outcome(network, payment.raw, name=name)
+    network.run(3_000)
+    network.heal()
+    network.run(10_000)
+    found = network.nodes[name].core.lookup(payment.id)
+    assert found is not None
+    assert found.raw == payment.raw
+    assert network.nodes[name].kv.get(b"t" + payment.id) is None
+    assert len(network.nodes[name].core._pool) == 0
+
+
+def test_full_pool_says_busy(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
+    pool = Pool()
+    monkeypatch.setattr(pool_file, "POOL_COUNT_MAX", 3)
+    for _ in range(3):
+        pool.add(network.transfer("bob", "carol", 1), 10**12)
+    with pytest.raises(Unavailable, match="full"):
+        pool.add(network.transfer("bob", "carol", 1), 10**12)
+
+
+def test_one_sender_cannot_take_the_whole_pool(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
+    pool = Pool()
+    monkeypatch.setattr(pool_file, "POOL_SENDER_COUNT_MAX", 2)
+    for _ in range(2):
+        pool.add(network.transfer("bob", "carol", 1), 10**12)
+    with pytest.raises(Unavailable):
+        pool.add(network.transfer("bob", "carol", 1), 10**12)
+    pool.add(network.transfer("alice", "carol", 1), 10**12)
+
+
+def test_pool_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
+    pool = Pool()
+    payment = network.transfer("bob", "carol", 1)
+    monkeypatch.setattr(pool_file, "POOL_BYTES_MAX", len(payment.raw))
+    pool.add(payment, 10**12)
+    with pytest.raises(Unavailable):
+        pool.add(network.transfer("bob", "carol", 1), 10**12)
+    pool.remove(payment.id)
+    pool.add(network.transfer("bob", "carol", 1), 10**12)
+
+
+def test_reservation_ends_when_the_transaction_goes(network: Network) -> None:
+    pool = Pool()
+    first = network.transfer("bob", "carol", 1, max_fee_ubeat=6)
+    pool.add(first, 10)
+    with pytest.raises(Rejected):
+        pool.add(network.transfer("bob", "carol", 1, max_fee_ubeat=6), 10)
+    pool.remove(first.id)
+    pool.add(network.transfer("bob", "carol", 1, max_fee_ubeat=6), 10)
