@@ -67,6 +67,11 @@ _SENTENCES: Final[dict[str, str]] = {
     "access.closing": "{licensee} ends lane {lane} at {gateway}; it may be anchored until {until_ms}",
     "access.closed": "lane {lane} of {licensee} at {gateway} is closed after {size} receipts",
     "receipts.anchored": "{gateway} anchored {receipts} receipts of {licensee} for {amount_ubeat}, under root {root}",
+    "royalties.accrued": "{payer} paid {gross_ubeat} to asset {asset}, {fee_ubeat} of it as market fee",
+    "royalties.claimed": "page {page} behind leg {leg} of asset {asset} was settled for {settled_ubeat}",
+    "royalties.sweep_queued": "the {rows} rows behind leg {leg} of asset {asset} are queued to be settled",
+    "royalties.paid": "{party} was paid {amount_ubeat} of royalties",
+    "royalties.paid_more": "{accounts} more accounts were paid {amount_ubeat} of royalties",
     "fees.distributed": "{validators} validators earned {share_ubeat} each from {collected_ubeat} of fees, "
     "{burnt_ubeat} was burnt",
     "validators.removed": "{validator} signed twice at height {height} and leaves the validators at {from_height}",
