@@ -128,6 +128,13 @@ class Context:
             raise Rejected("wallet.password_empty")
         return lines[0]
 
+    @cached_property
+    def book(self) -> dict[str, str]:
+        """The names that this machine knows: address -> name."""
+        from concento.accounts import address
+
+        return {address(entry.account, self.dev): entry.name for entry in reversed(self.wallet.entries(self.dev))}
+
     def who(self, text: str) -> str:
         """What to ask a node about an account: the address of a name that the wallet knows, else the text itself."""
         entry = self.wallet.find(text.removeprefix("@"), self.dev_guess)

@@ -87,6 +87,7 @@ _BY_PREFIX: Final = {
     "local": LOCAL,
     "node": LOCAL,
     "offer": REJECTED,
+    "party": REJECTED,
     "peer": LOCAL,
     "policy": USAGE,
     "port": LOCAL,
@@ -108,6 +109,7 @@ _BY_PREFIX: Final = {
     "usage": USAGE,
     "validators": REJECTED,
     "vote": REJECTED,
+    "voucher": REJECTED,
     "wallet": REFUSED,
 }
 """For errors that were raised on this side."""

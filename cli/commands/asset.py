@@ -80,7 +80,8 @@ def add(context: Context, /, folder: Path, dry_run: bool, name: str | None, cont
 @with_context
 def show(context: Context, identity: str) -> None:
     """Everything about an ASSET: parts, rights, holders, offers."""
-    context.printer.result(context.client.asset(context.id(identity)), text.show)
+    document = context.client.asset(context.id(identity))
+    context.printer.result(document, lambda found: text.show(found, context.book))
 
 
 @asset.command("list")

@@ -13,8 +13,8 @@ from cli.gateways import about, gateway_url
 from cli.grammar import Verb
 from cli.parsing import check_purpose
 from cli.text.fetching import fetched
+from cli.text.forms import permitted
 from concento.errors import Rejected
-from concento.units import format_beat
 
 
 @click.command(cls=Verb)
@@ -47,20 +47,13 @@ def _only_purpose(context: Context, asset: str, licensee: str, found: dict[str, 
     """The purpose of the licence that is held. Raises Rejected licence.required, or a usage error."""
     page = context.client.call("licence_list", licensee=licensee, asset=asset)
     purposes = sorted(
-        {name for item in page["items"] if item["state"] == "active" for name in _names(item["purposes"])}
+        {name for item in page["items"] if item["state"] == "active" for name in permitted(item["purposes"])}
     )
     if not purposes:
-        prices = [
-            line["price_ubeat"] for offer in found["offers"] for line in offer["pricing"] if line["model"] == "one-off"
-        ]
-        price = format_beat(min(int(amount) for amount in prices)) if prices else "0"
-        raise Rejected("licence.required", asset=found["id"], purpose="PURPOSE", price=price)
+        offered = sorted({name for offer in found["offers"] for name in permitted(offer["purposes"])})
+        error = Rejected("licence.required", asset=asset, purpose=" or ".join(offered) or "any use")
+        error.hint = context.client.check_licence(asset, licensee, offered[0] if offered else "analysis")["hint"]
+        raise error
     if len(purposes) > 1:
         raise click.UsageError(f"What for? Say --purpose: {', '.join(purposes)}.")
     return purposes[0]
-
-
-def _names(purposes: Any) -> list[str]:
-    if isinstance(purposes, dict):
-        return [name for name, value in purposes.items() if value != "deny"]
-    return list(purposes)

@@ -148,7 +148,7 @@ def history(context: Context, who: str | None, cursor: str | None, limit: int | 
     named = who or context.sender
     with context.suggesting(named):
         document = context.client.history(context.who(named), cursor, limit)
-    context.printer.result(document, text.history)
+    context.printer.result(document, lambda found: text.history(found, context.book))
 
 
 def _sent(document: dict[str, Any], sentence: str, to: str) -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
 from cli.text.forms import beat, day, instant, length, more, number, percent, plural, short, size, who, words
 from cli.text.tx import finality
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 _PRICES = {"one-off": "once", "per-access": "per file", "per-second": "per second of audio", "free": "free"}
 
@@ -64,7 +67,7 @@ def _recordings(recordings: list[dict[str, Any]]) -> Table:
     return Table(("TITLE", "LENGTH", "RATE", "CH", "SIZE", "FORMAT", "STATE", "ID"), rows, right)
 
 
-def show(document: dict[str, Any]) -> Iterator[Piece]:
+def show(document: dict[str, Any], book: Mapping[str, str] = NO_NAMES) -> Iterator[Piece]:
     """One asset in full."""
     yield f'"{document["title"]}" is a {document["kind"]} of {who(document["owner"], document.get("owner_name"))}.'
     registered, facts = document["registered"], document["facts"]
@@ -86,13 +89,13 @@ def show(document: dict[str, Any]) -> Iterator[Piece]:
     if document["parts"]:
         rows = [(part["path"], size(part["bytes"]), part["media_type"], part["cid"]) for part in document["parts"]]
         yield Table(("FILE", "SIZE", "TYPE", "CID"), rows, frozenset({"SIZE"}))
-    yield from _rights(document)
+    yield from _rights(document, book)
     if document["offers"]:
         yield from offers(document["offers"])
         yield f"Next: concento licence buy {short(document['id'])} --purpose PURPOSE --max-price BEAT --from WHO"
 
 
-def _rights(document: dict[str, Any]) -> Iterator[Piece]:
+def _rights(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]:
     legs = document["legs"]
     if len(legs) > 1:
         parts = [
@@ -103,7 +106,10 @@ def _rights(document: dict[str, Any]) -> Iterator[Piece]:
     if document["holders"]:
         total = int(document["shares_total"] or 0)
         rows = [
-            (who(entry["holder"], entry.get("name")), f"{int(entry['shares']) * 100 / total:.4f} %" if total else "-")
+            (
+                who(entry["holder"], entry.get("name"), book),
+                f"{int(entry['shares']) * 100 / total:.4f} %" if total else "-",
+            )
             for entry in document["holders"]
         ]
         yield Table(("HOLDER", "SHARE"), rows, frozenset({"SHARE"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,11 @@ _NAMES = {
     "json": "a JSON file of no kind that this program writes",
     "file": "a file that has nothing to do with this program",
 }
+
+
+def _counted(kinds: list[str]) -> str:
+    """Each kind once, with how often it occurs."""
+    return words([kind if count == 1 else f"{kind} x {count}" for kind, count in Counter(kinds).items()])
 
 
 def _validator(text: str) -> str:
@@ -107,7 +113,7 @@ def block(document: dict[str, Any]) -> Iterator[Piece]:
     if document["txs"]:
         yield Table(
             ("TRANSACTION", "STATUS", "KINDS"),
-            [(short(entry["tx"]), entry["status"], words(entry["kinds"])) for entry in document["txs"]],
+            [(short(entry["tx"]), entry["status"], _counted(entry["kinds"])) for entry in document["txs"]],
         )
     if document["paid"]:
         yield Table(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from concento.units import format_beat
@@ -36,12 +37,13 @@ def short(identity: str | None) -> str:
     return NOTHING if identity is None else identity[:12]
 
 
-def who(address: str | None, name: str | None = None) -> str:
-    """Somebody: by name where there is one."""
-    if name:
-        return name
+def who(address: str | None, name: str | None = None, book: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Somebody: by the name that this machine knows (`book`: address -> name), else by the network's."""
     if address is None:
         return NOTHING
+    known = book.get(address) or name
+    if known:
+        return known
     return address if len(address) <= 20 else f"{address[:12]}…{address[-6:]}"
 
 
@@ -61,6 +63,13 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def permitted(purposes: Any) -> list[str]:
+    """The uses in a list of purposes, or in an object of purpose and permission."""
+    if isinstance(purposes, dict):
+        return [name for name, value in purposes.items() if value != "deny"]
+    return list(purposes)
 
 
 def percent(bps: int) -> str:

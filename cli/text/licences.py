@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
-from cli.text.forms import beat, instant, more, number, plural, short, size, who, words
+from cli.text.forms import beat, instant, more, number, permitted, plural, short, size, who, words
 from cli.text.tx import written
 
 _UNITS = {"access": ("file", "files"), "second": ("second", "seconds")}
@@ -34,7 +34,7 @@ def show(document: dict[str, Any]) -> Iterator[Piece]:
     pairs = [
         ("asset", document["asset"]),
         ("licensee", who(document["licensee"], document.get("licensee_name"))),
-        ("purposes", words(_names(document["purposes"]))),
+        ("purposes", words(permitted(document["purposes"]))),
         ("layers", words(document["layers"])),
         ("price", beat(document["price_ubeat"])),
         ("deposit", beat(document["deposit_ubeat"])),
@@ -59,13 +59,6 @@ def _seq(lane: dict[str, Any]) -> str:
     return "-" if lane["last_seq"] is None else str(lane["last_seq"])
 
 
-def _names(purposes: Any) -> list[str]:
-    """Purposes as a list, or as an object of name to permission."""
-    if isinstance(purposes, dict):
-        return [name for name, value in purposes.items() if value != "deny"]
-    return list(purposes)
-
-
 def _quota(quota: dict[str, Any]) -> str:
     unit = _UNITS.get(quota["unit"] or "", (str(quota["unit"]), str(quota["unit"])))[1]
     if quota["total"] is None:
@@ -83,7 +76,7 @@ def listed(document: dict[str, Any]) -> Iterator[Piece]:
             short(item["id"]),
             item.get("title") or short(item["asset"]),
             who(item["licensee"], item.get("licensee_name")),
-            words(_names(item["purposes"])),
+            words(permitted(item["purposes"])),
             number(item["price_ubeat"]),
             item["state"],
         )

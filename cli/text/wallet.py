@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
@@ -66,7 +66,7 @@ def balance(document: dict[str, Any]) -> Iterator[Piece]:
     yield Facts(pairs)
 
 
-def history(document: dict[str, Any]) -> Iterator[Piece]:
+def history(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]:
     """Every movement of an account, newest first."""
     if not document["items"]:
         yield "Nothing has moved on this account."
@@ -78,7 +78,7 @@ def history(document: dict[str, Any]) -> Iterator[Piece]:
                 str(item["height"]),
                 instant(item["time_ms"]),
                 item["cause"],
-                who(item["counterparty"], item.get("counterparty_name")),
+                who(item["counterparty"], item.get("counterparty_name"), book),
                 number(item["amount_ubeat"]),
                 number(item["balance_ubeat"]),
                 short(item["tx"]),

@@ -123,7 +123,10 @@ def local_path(target: Path, path: str) -> Path:
 def _licence(session: Session, asset: str, purpose: str) -> dict[str, Any]:
     verdict = session.client.check_licence(asset, session.address, purpose)
     if not verdict["allowed"]:
-        raise Rejected(verdict["kind"], asset=asset, purpose=purpose, licence=verdict["licence"], hint=verdict["hint"])
+        error = Rejected(verdict["kind"], asset=asset, purpose=purpose, licence=verdict["licence"])
+        # The chain knows the price and the offer; our own hint would have holes.
+        error.hint = verdict["hint"] or error.hint
+        raise error
     document: dict[str, Any] = session.client.licence(verdict["licence"])
     return document
 
