@@ -134,6 +134,6 @@ def _wait_included(client: Client, after: int, wanted: int) -> list[tuple[int, i
         while height < tip:
             height += 1
             block = client.block(height=height)
-            counted.append((height, sum(entry["status"] == "ok" for entry in block["txs"])))
+            counted.append((height, sum(entry["status"] == "final" for entry in block["txs"])))
         time.sleep(0.02)
     return counted
