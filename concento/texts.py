@@ -20,6 +20,9 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f")
 """Letters, marks and symbols that show nothing although their category says otherwise."""
 
+_LOOK_ALIKE: Final = ("LATIN", "CYRILLIC", "GREEK")
+"""Alphabets with letters that most typefaces draw the same way."""
+
 _ADDED_IN_UNICODE_15: Final = (
     (0x00CF3, 0x00CF3),
     (0x00ECE, 0x00ECE),
@@ -63,6 +66,12 @@ def check_text(field: str, text: str) -> None:
     reason = fault_of(text)
     if reason is not None:
         raise Rejected("text.invalid", field=field, reason=reason)
+
+
+def mixes_scripts(text: str) -> bool:
+    """Whether letters of alphabets that look alike stand side by side, as a Cyrillic a in a Latin word."""
+    alphabets = [unicodedata.name(character, "").partition(" ")[0] for character in text if character.isalpha()]
+    return sum(alphabet in alphabets for alphabet in _LOOK_ALIKE) > 1
 
 
 def fault_of(text: str) -> str | None:

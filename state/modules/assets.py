@@ -33,7 +33,7 @@ from concento.messages.assets import (
     UpdateMetadata,
 )
 from concento.terms import Terms, check_terms, combine, terms_hash
-from concento.texts import check_text
+from concento.texts import check_text, mixes_scripts
 from concento.transactions import object_id
 from state.calls import Call, Event
 from state.modules import royalties
@@ -350,8 +350,8 @@ def check_description(description: Description) -> None:
         raise Rejected("asset.description_invalid", field="title", reason=f"more than {TITLE_BYTES_MAX} bytes")
     for tag in description.tags:
         check_text("tag", tag)
-        if tag != tag.lower():
-            raise Rejected("asset.description_invalid", field="tags", reason=f"{tag} is not lower case")
+        if tag != tag.lower() or mixes_scripts(tag):
+            raise Rejected("asset.description_invalid", field="tags", reason=f"{tag} is not lower case of one alphabet")
         if len(tag.encode()) > TAG_BYTES_MAX:
             raise Rejected(
                 "asset.description_invalid", field="tags", reason=f"{tag} has more than {TAG_BYTES_MAX} bytes"

@@ -257,6 +257,7 @@ def test_terms_are_checked_at_registration(ledger: Ledger) -> None:
         ({"tags": ("Lofi",)}, "asset.description_invalid"),
         ({"tags": ("lofi", "lofi")}, "asset.description_invalid"),
         ({"tags": ("lofi", "beats")}, "asset.description_invalid"),
+        ({"tags": ("l\u043efi",)}, "asset.description_invalid"),
         ({"tags": ("lo\u202efi",)}, "text.invalid"),
         ({"tags": ("é" * 20,)}, "asset.description_invalid"),
         ({"data_type": "Audio!"}, "asset.description_invalid"),
