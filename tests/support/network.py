@@ -1,7 +1,7 @@
 """Replicas in one process, on a virtual clock, over memory files and stores: for scenarios of the whole node.
 
 Effects are performed as the real runner performs them, in order and before the next event. Everything that leaves a
-node passes here: it can be lost, and every signature is kept, so that a test can say that nobody ever signed two things.
+node passes here: it can be lost, and every signature is kept, so that a test can tell that nobody signed two things.
 """
 
 from __future__ import annotations
