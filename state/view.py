@@ -89,7 +89,8 @@ class View:
     def put(self, kind: Kind[R], key: bytes, record: R) -> None:
         """Writes a record."""
         name = kind.prefix + key
-        self._find_committed(kind, name)
+        if name not in self._committed:
+            self._find_committed(kind, name)
         self._write(name, record)
 
     def delete(self, kind: Kind[R], key: bytes) -> None:

@@ -6,6 +6,8 @@ keys act for it. Issuers stand in genesis and admit everybody else. Rules: docs/
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from concento.accounts import AccountId, Policy, account_id, check_policy, is_placeholder, meets
 from concento.encoding import Natural, Record
 from concento.errors import Rejected
@@ -30,6 +32,9 @@ PERIOD_MS_MIN = 60_000
 
 PERIOD_MS_MAX = 366 * 86_400_000
 """The longest: a year. What waits longer is forgotten by people."""
+
+ACCOUNTS_CACHED = 1 << 16
+"""Names remembered of recent signers, 20 MB at most: the same people pay again and again."""
 
 
 class Account(Record):
@@ -141,7 +146,12 @@ def has_authority(view: View, account: bytes, signers: tuple[bytes, ...]) -> boo
     policy = key_policy(view, account)
     if policy is not None:
         return meets(policy, signers)
-    return bool(signers) and account_id(Policy(len(signers), signers)) == account
+    return bool(signers) and _account_of_all(signers) == account
+
+
+@lru_cache(maxsize=ACCOUNTS_CACHED)
+def _account_of_all(signers: tuple[bytes, ...]) -> bytes:
+    return account_id(Policy(len(signers), signers))
 
 
 # Admission

@@ -72,15 +72,18 @@ def credit(view: View, account: bytes, amount_ubeat: int, cause: str, counterpar
     """Adds to a balance; an account that was not there is made. The caller takes the same amount elsewhere."""
     _check_amount(amount_ubeat)
     if amount_ubeat:
-        _move(view, account, amount_ubeat, cause, counterparty)
+        _move(view, account, view.find(ACCOUNTS, account), amount_ubeat, cause, counterparty)
 
 
 def debit(view: View, account: bytes, amount_ubeat: int, cause: str, counterparty: bytes = b"") -> None:
     """Takes from a balance. Raises Rejected("tokens.balance_low"). The caller adds the same amount elsewhere."""
     _check_amount(amount_ubeat)
-    require_balance(view, account, amount_ubeat)
+    found = view.find(ACCOUNTS, account)
+    held = 0 if found is None else found.balance_ubeat
+    if held < amount_ubeat:
+        raise Rejected("tokens.balance_low", account=account, balance=held, needed=amount_ubeat)
     if amount_ubeat:
-        _move(view, account, -amount_ubeat, cause, counterparty)
+        _move(view, account, found, -amount_ubeat, cause, counterparty)
 
 
 def require_balance(view: View, account: bytes, amount_ubeat: int) -> None:
@@ -169,10 +172,9 @@ def weigh_transfer(_message: Transfer) -> int:
     return 2
 
 
-def _move(view: View, account: bytes, delta_ubeat: int, cause: str, counterparty: bytes) -> None:
-    found = view.find(ACCOUNTS, account)
-    policy = None if found is None else found.policy
-    left = (0 if found is None else found.balance_ubeat) + delta_ubeat
+def _move(view: View, account: bytes, found: Account | None, delta_ubeat: int, cause: str, counterparty: bytes) -> None:
+    before, policy = (0, None) if found is None else (found.balance_ubeat, found.policy)
+    left = before + delta_ubeat
     view.put(ACCOUNTS, account, Account(left, policy))
     entry = Entry(view.time_ms, view.tx, cause, counterparty, delta_ubeat, left)
     view.put_history(history_key(account, view.height, view.history_count), encode(entry))
