@@ -10,7 +10,9 @@ from typing import Final
 from concento.errors import Broken
 
 KIB: Final = 1024
+"""Bytes."""
 MIB: Final = 1024 * KIB
+"""Bytes."""
 
 # Transactions
 TRANSACTION_BYTES_MAX: Final = 64 * KIB
@@ -44,24 +46,37 @@ FRAME_BYTES_MAX: Final = 5 * MIB
 HANDSHAKE_BYTES_MAX: Final = 1 * KIB
 """What is read from a peer that has not proved who it is."""
 HANDSHAKE_MS_MAX: Final = 3_000
+"""How long a peer may take to prove who it is: three slow round trips."""
 
 # RPC
 RPC_BODY_BYTES_MAX: Final = 5 * MIB
+"""One request: a full batch of transactions, in base64, with room."""
 RPC_ANSWER_BYTES_MAX: Final = 25 * MIB
+"""One answer: 200 items of the largest kind, with room."""
 RPC_BATCH_ITEMS_MAX: Final = 100
+"""Calls of one batch: as much as a page of an application asks for at once."""
 PAGE_ITEMS: Final = 50
+"""Items of a page where nothing else is asked for: a screen."""
 PAGE_ITEMS_MAX: Final = 200
+"""Items of a page at most: a fast answer even where each item is a proof."""
 
 # Ledger texts and lists
 TITLE_BYTES_MAX: Final = 200
+"""A long title of a classical work, with its movement."""
 NAME_BYTES_MAX: Final = 64
+"""The name of a party or of a node."""
 TAGS_MAX: Final = 16
+"""Tags of one asset: each is an entry of an index."""
 TAG_BYTES_MAX: Final = 32
+"""One or two words."""
 PATH_BYTES_MAX: Final = 255
+"""The longest file name of common file systems."""
 PARTS_MAX: Final = 16
+"""Files of one recording: mix, stems, lyrics."""
 SPLIT_ROWS_MAX: Final = 64
 """Rows of a split table: one page, paid in the block of the payment."""
 LEGS_MAX: Final = 8
+"""Works of one recording, and its own table: a medley."""
 MEMBERS_PER_ACTION_MAX: Final = 1_000
 """Members that one AddMembers names: 34 bytes each fit a transaction."""
 BODIES_PER_ANCHOR_MAX: Final = 64

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -36,6 +37,7 @@ MEDIA_TYPES: Final = {
 SUFFIXES: Final = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 """Names that promise audio: what cannot be decoded under one of these is reported, anything else is passed over."""
 
+_TRACK_NUMBER: Final = re.compile(r"^\d{1,3}[ ._-]+")
 _DECODE_FRAMES: Final = 1 << 16
 _SIZE_UNKNOWN: Final = (0, 0xFFFFFFFF)
 _OGG_LAST_PAGE: Final = 0x04
@@ -65,7 +67,7 @@ def read_audio(path: Path, name: str, progress: Progress = lambda _: None) -> Au
     content, root, size = hash_file(path, progress)
     media_type, facts = _decode(path, name)
     title, artist, isrc = _tags(path)
-    return AudioFile(path, name, title or path.stem, artist, isrc, media_type, content, root, size, facts)
+    return AudioFile(path, name, title or _TRACK_NUMBER.sub("", path.stem) or path.stem, artist, isrc, media_type, content, root, size, facts)
 
 
 def hash_file(path: Path, progress: Progress = lambda _: None) -> tuple[bytes, bytes, int]:
