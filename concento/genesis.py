@@ -22,6 +22,7 @@ from concento.keys import PublicKey, check_public_key
 from concento.limits import VALIDATORS_MAX
 from concento.messages.identity import Name, PartyKind, Roles
 from concento.strictjson import loads
+from concento.texts import fault_of
 from concento.units import AMOUNT_UBEAT_MAX, Amount
 from concento.validators import Validator, ValidatorSet
 
@@ -267,6 +268,10 @@ def _check(record: _GenesisRecord) -> None:
     _distinct("parties", "name", [entry.name for entry in record.parties])
     _distinct("parties", "key", [entry.key.hex() for entry in record.parties])
     _distinct("balances", "account", [entry.account.hex() for entry in record.balances])
+    for name, _ in _keys(record):
+        fault = fault_of(name)
+        if fault is not None:
+            _refuse(f"name {name!r}", fault)
     for name, key in _keys(record):
         try:
             check_public_key(key)

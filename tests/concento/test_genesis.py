@@ -74,6 +74,12 @@ def test_a_wrong_field_is_named(path: tuple[Any, ...], value: Any, field: str) -
     assert refused.value.numbers["field"] == field
 
 
+@pytest.mark.parametrize("path", [("validators", 0, "name"), ("parties", 0, "name")])
+def test_a_name_that_cannot_be_told_from_another_is_refused(path: tuple[Any, ...]) -> None:
+    with pytest.raises(Rejected, match="U\\+200B"):
+        parse_genesis(changed(*path, value="al\u200bice"))
+
+
 def test_an_amount_must_be_a_string_of_digits() -> None:
     address = next(iter(json.loads(TEXT)["balances"]))
     for value in (5, "1.5", "-1", "", "10000000000000000000000"):
