@@ -92,7 +92,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "dataset {dataset} is sealed: its members are fixed",
         "register a new version that names this one as a member",
     ),
-    "dataset.weight_range": ("the members would weigh {weight}, at most {weight_max} is possible", None),
+    "dataset.too_large": (
+        "the members together would have {recordings} recordings of {duration_ms} ms, or too many bytes to count",
+        None,
+    ),
     "encoding.invalid": ("these bytes are not a valid {what}: {reason}", None),
     "encoding.not_canonical": ("these bytes are a {what}, but not in its one canonical form", None),
     "encoding.too_large": ("{what} has {bytes} bytes, at most {bytes_max} are allowed", None),
@@ -348,6 +351,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "receipt {seq} is anchored already: the lane's log stands at {size}",
         "anchor from {size} on; nothing is paid twice",
     ),
+    "receipt.units_low": ("{count} accesses cost at least one unit each, the voucher adds {units}", None),
     "receipt.units_differ": ("the receipts count {units} units, the voucher {expected}", None),
     "receipt.window_over": (
         "the time to anchor receipts of licence {licence} is over: it ended at {ended_ms}",

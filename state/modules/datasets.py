@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from concento.encoding import BasisPoints, Integer63, Natural, Record
+from concento.encoding import NUMBER_MAX, BasisPoints, Integer63, Natural, Record
 from concento.errors import Rejected
 from concento.merkle import Frontier
 from concento.messages.assets import AddMembers, AssetId, RegisterDataset, SealDataset
@@ -35,9 +35,6 @@ from state.modules.assets import (
 )
 from state.modules.identity import require_role
 from state.view import Kind, View
-
-WEIGHT_MAX: Final = 2**63 - 1
-"""The shares of a member table count in 63 bits."""
 
 NESTED_MAX: Final = 16
 """Datasets inside a dataset, at any depth: whether a recording belongs to it takes so many look-ups at most."""
@@ -193,15 +190,15 @@ def check_add_members(view: View, call: Call, message: AddMembers) -> None:
     dataset = _require_open(view, message.dataset, call.sender)
     if len(set(message.members)) != len(message.members):
         raise Rejected("dataset.member_twice", dataset=message.dataset, member=_first_repeated(message.members))
-    nested, weight = dataset.nested, dataset.weight_total
+    totals = _Totals(dataset)
     for member_id in message.members:
         member = _check_member(view, call, message.dataset, member_id)
-        nested = _with_nested(view, nested, member_id, member)
-        weight += _weight(view, dataset.weight_rule, member_id, member)
-    if len(nested) > NESTED_MAX:
-        raise Rejected("dataset.nested_many", count=len(nested), count_max=NESTED_MAX)
-    if weight > WEIGHT_MAX:
-        raise Rejected("dataset.weight_range", weight=weight, weight_max=WEIGHT_MAX)
+        totals.add(view, member_id, member, _weight(view, dataset.weight_rule, member_id, member))
+    if len(totals.nested) > NESTED_MAX:
+        raise Rejected("dataset.nested_many", count=len(totals.nested), count_max=NESTED_MAX)
+    # The weights of each rule sum to one of these, so that the member table's total fits too.
+    if max(totals.recordings, totals.duration_ms, totals.bytes_total) > NUMBER_MAX:
+        raise Rejected("dataset.too_large", recordings=totals.recordings, duration_ms=totals.duration_ms)
 
 
 def apply_add_members(view: View, _call: Call, message: AddMembers) -> list[Event]:

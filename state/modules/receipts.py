@@ -241,6 +241,9 @@ def check_anchor_receipts(view: View, call: Call, message: AnchorReceipts) -> No
     _check_anchor_time(message.licence, licence, lane, call)
     _check_voucher(message.voucher, message.licence, call.sender, message.lane, lane)
     _check_log(message, lane)
+    units = message.voucher.voucher.units - lane.units
+    if units < message.count:
+        raise Rejected("receipt.units_low", count=message.count, units=units)
     if message.count <= BODIES_PER_ANCHOR_MAX:
         _check_bodies(view, call, message, licence, lane)
     elif message.bodies:
@@ -349,6 +352,8 @@ def _check_bodies(view: View, call: Call, message: AnchorReceipts, licence: Lice
         if named != (message.licence, lane.epoch, call.sender, message.lane, seq, licence.asset):
             raise Rejected("receipt.foreign", seq=seq, lane=message.lane)
         _check_served(view, licence, body)
+        if body.units == 0:
+            raise Rejected("receipt.units_low", count=1, units=0)
         units += body.units
         log.append(raw)
     if log.root != voucher.head:

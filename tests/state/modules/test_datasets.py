@@ -16,7 +16,6 @@ from state.modules.datasets import (
     DATASETS,
     MEMBERS,
     MEMBERS_AT,
-    WEIGHT_MAX,
     covers,
     member_at_key,
     member_key,
@@ -112,31 +111,6 @@ def test_datasets_nest_up_to_sixteen(ledger: Ledger) -> None:
     outer = register(ledger, "alice", dataset())
     assert refused(ledger, AddMembers(outer, tuple(inner))) == "dataset.nested_many"
     ledger.run("alice", AddMembers(outer, tuple(inner[:16])))
-
-
-def test_weights_fit_a_table(ledger: Ledger) -> None:
-    big = 2**53 - 1
-    part = recording("one", size=big).parts[0]
-    many = [
-        register(
-            ledger,
-            "alice",
-            recording(
-                f"r{number}",
-                parts=tuple(
-                    replace(part, path=f"{number}-{index}", content=bytes((number, index)) + bytes(30))
-                    for index in range(16)
-                ),
-            ),
-        )
-        for number in range(2)
-    ]
-    asset = register(ledger, "alice", dataset(rule="bytes"))
-    found = ledger.view()
-    found.put(DATASETS, asset, replace(found.get(DATASETS, asset), weight_total=WEIGHT_MAX - 16 * big, count=0))
-    ledger.kv.write({b"s" + key: value for key, value in found.changes().items()})
-    assert refused(ledger, AddMembers(asset, tuple(many))) == "dataset.weight_range"
-    assert refused(ledger, AddMembers(asset, (many[0],)), AddMembers(asset, (many[1],))) == "dataset.weight_range"
 
 
 def test_each_member_counts_once(ledger: Ledger) -> None:
@@ -260,3 +234,11 @@ def test_members_with_many_terms_leave_one_combination_a_chunk(ledger: Ledger) -
     ledger.run("alice", AddMembers(asset, tuple(members)), SealDataset(asset))
     assert sum(key.startswith(TERMS.prefix) for key in ledger.state()) - before <= 1
     assert effective_terms(ledger.view(), asset, ("recording",)) == make_terms(allow=("analysis",), duration_ms=11)
+
+
+def test_totals_stay_countable(ledger: Ledger) -> None:
+    members = [register(ledger, "alice", recording(name, duration_ms=2**53 - 1)) for name in ("one", "two")]
+    asset = register(ledger, "alice", dataset())
+    assert refused(ledger, AddMembers(asset, tuple(members))) == "dataset.too_large"
+    ledger.run("alice", AddMembers(asset, (members[0],)))
+    assert refused(ledger, AddMembers(asset, (members[1],))) == "dataset.too_large"

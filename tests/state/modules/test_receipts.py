@@ -287,7 +287,8 @@ def test_bodies_ride_along_up_to_64() -> None:
 
 def test_a_body_is_a_receipt() -> None:
     case = Reading()
-    case.reader.log.append(b"no receipt")
+    case.read()
+    case.reader.log[0] = b"no receipt"
     assert case.refused() == "encoding.invalid"
 
 
@@ -544,3 +545,15 @@ def test_a_recording_licensed_alone_is_its_own_member() -> None:
     reader.read(track, "track0")
     assert reader.anchor()[0].fields["ids"] == (receipt_id(reader.log[0]),)
     assert part("track0").content in reader.log[0]
+
+
+def test_no_access_is_without_a_unit() -> None:
+    case = Reading()
+    case.read()
+    case.reader.read(case.members[1], "track1", units=0)
+    assert case.refused() == "receipt.units_low"
+    case.reader.log.clear()
+    case.reader.units = 0
+    case.reader.read(case.members[0], "track0", units=2)
+    case.reader.read(case.members[1], "track1", units=0)
+    assert case.refused() == "receipt.units_low"
