@@ -7,6 +7,7 @@ from typing import Any, Final
 from concento.accounts import Policy, account_of_key, single_key
 from concento.encoding import decode
 from concento.errors import Rejected
+from concento.hashing import NO_HASH
 from state.accruals import accrued_ubeat
 from state.modules.identity import ACCOUNTS, PARTIES, PAYOUT_NOW, PAYOUTS, Party
 from state.modules.tokens import HISTORY_PREFIX, Entry
@@ -71,7 +72,7 @@ def party_get(chain: Chain, who: str) -> dict[str, Any]:
         "address": chain.address(account),
         "name": party.name,
         **_party(account, party),
-        "issuer": chain.address(party.issuer),
+        "issuer": None if party.issuer == NO_HASH else chain.address(party.issuer),
         "admitted_height": party.height,
         "policy": _policy(chain, account, None if record is None else record.policy),
         "payout": {
@@ -97,7 +98,7 @@ def party_list(
             "id": account.hex(),
             "kind": party.kind,
             "roles": list(party.roles),
-            "issuer": chain.address(party.issuer),
+            "issuer": None if party.issuer == NO_HASH else chain.address(party.issuer),
             "admitted_height": party.height,
         }
 

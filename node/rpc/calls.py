@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -24,11 +25,17 @@ BLOCK_WAIT_S_MAX: Final = 10.0
 """How long to wait for the block that carries the newest root: due at once, so this is a network without a quorum."""
 
 
+def wall_ms() -> int:
+    """Unix time."""
+    return time.time_ns() // 1_000_000
+
+
 class Desk:
     """What all calls of one server share: the node, its chain as queries read it, and the event feed."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, now_ms: Callable[[], int] = wall_ms) -> None:
         self.backend = backend
+        self.now_ms = now_ms
         self.feed = Feed(_Source(backend))
         self.waits = 0
 

@@ -74,6 +74,8 @@ class Feed:
     async def read(self, start: str | None, wanted: Callable[[dict[str, Any]], bool]) -> AsyncIterator[dict[str, Any]]:
         """The wanted events after the cursor `start`, or from now on; a notice `lagged` wherever some are left out."""
         height, index = (self.height + 1, 0) if start is None else parse_cursor(start)
+        # Nothing happens before block 1.
+        height = max(height, 1)
         live = start is None
         seen = start or f"{self.height}"
         while not self._closed:

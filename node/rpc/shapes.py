@@ -279,7 +279,7 @@ class Party(Shape):
     id: Id
     kind: str
     roles: list[str]
-    issuer: Address
+    issuer: Annotated[Address | None, Meta(description="null for parties of genesis")]
     admitted_height: Height
 
 

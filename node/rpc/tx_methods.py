@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -78,7 +77,8 @@ def simulate(call: Call, params: OneTransaction) -> dict[str, Any]:
         check_network(chain.network, transaction)
     except Rejected as error:
         raise Refused(error, identity) from None
-    return queries_tx.tx_simulate(chain, transaction, time.time_ns() // 1_000_000)
+    time_ms = max(call.desk.now_ms(), chain.time_ms + 1)
+    return queries_tx.tx_simulate(chain, transaction, time_ms)
 
 
 def body_reader(call: Call) -> Callable[[Place], bytes | None]:
