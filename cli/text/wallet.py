@@ -61,7 +61,7 @@ def balance(document: dict[str, Any]) -> Iterator[Piece]:
         pairs.append(("in escrow", beat(document["escrow_ubeat"])))
     if document["accrued_ubeat"] is not None and int(document["accrued_ubeat"]):
         pairs.append(("earned, not paid yet", beat(document["accrued_ubeat"])))
-    if len(policy["keys"]) > 1:
+    if policy and len(policy["keys"]) > 1:
         pairs.append(("keys", f"{policy['threshold']} of {len(policy['keys'])} must sign"))
     yield Facts(pairs)
 
