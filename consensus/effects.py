@@ -26,9 +26,9 @@ One height, as the replica sees it:
 
 Signatures: the engine verifies what it receives (after all cheaper checks) and signs its own messages through
 `Crypto`. Whatever it signed is part of the guard record, and `Persist(record)` stands before the message's
-`Broadcast`: when Persist returns, the record is on disk and synced; if that fails the node stops. Before it writes the
-record, the replica syncs the segments that hold proposals and batches, so that no precommit leaves for a block that a
-crash could lose.
+`Broadcast`: when Persist returns, the record is on disk and synced; if that fails the node stops. Before it writes a
+record with a new proposal or precommit, the replica syncs the segments that hold blocks and batches, so that nobody
+comes to rest on a block that a crash could lose.
 """
 
 from __future__ import annotations

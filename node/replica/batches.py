@@ -93,6 +93,7 @@ class Batches:
         self._checking: dict[bytes, BatchHeader] = {}
         self._spoiled: dict[bytes, None] = {}
         self._wanted: dict[bytes, _Wanted] = {}
+        self._unacknowledged: dict[bytes, list[bytes]] = {}
         self._number = 0
         self._is_fetching = False
         self.validators: ValidatorSet | None = None
@@ -156,7 +157,6 @@ class Batches:
         batch = HeldBatch(identity, key, raw, tuple(transactions), place, now.mono_ms, {key: None}, header.bytes)
         self._held[identity] = batch
         self._out.send_bulk(self._peers, batch_payload(raw))
-        self._segments.sync()
         return batch
 
     def push_to(self, peer: bytes) -> None:
@@ -164,6 +164,13 @@ class Batches:
         for batch in self._held.values():
             if batch.author == self._key and peer not in batch.acks:
                 self._out.send_bulk((peer,), batch_payload(batch.raw))
+
+    def flush(self) -> None:
+        """The end of an event: what was appended is made durable at once for all, and acknowledged."""
+        self._segments.sync()
+        for author, identities in self._unacknowledged.items():
+            self._out.send((author,), BatchAck(tuple(identities[:BLOCK_BATCHES_MAX])))
+        self._unacknowledged = {}
 
     def acknowledged(self, peer: bytes, identities: Sequence[bytes]) -> None:
         for identity in identities:
@@ -247,8 +254,7 @@ class Batches:
 
     def _acknowledge(self, author: bytes, identity: bytes) -> None:
         if author in self._peers and self._key is not None:
-            self._segments.sync()
-            self._out.send((author,), BatchAck((identity,)))
+            self._unacknowledged.setdefault(author, []).append(identity)
 
     def _spoil(self, identity: bytes, author: bytes, reason: str) -> None:
         self._spoiled[identity] = None

@@ -19,7 +19,7 @@ from concento.genesis import Genesis
 from concento.votes import Commit, Proposal, Vote
 from consensus import effects as asked
 from consensus.engine import Engine
-from consensus.guard import FRESH
+from consensus.guard import FRESH, GuardRecord
 from consensus.messages import Message as ConsensusMessage
 from consensus.messages import Polka, Status, Step
 from consensus.signer import Crypto
@@ -149,6 +149,7 @@ class Replica:
             case _:
                 assert_never(event)
         self._run_engine()
+        self._batches.flush()
         return self._out.take()
 
     def restore(self, entries: Sequence[Entry], now: Now) -> None:
@@ -361,7 +362,8 @@ class Replica:
     def _perform(self, effect: asked.Effect) -> None:
         match effect:
             case asked.Persist(record):
-                self._segments.sync()
+                if not _is_follower_prevote(record):
+                    self._segments.sync()
                 if self._guard is None:
                     raise Broken("an observer was asked to sign")
                 self._guard.write(record, self._out)
@@ -409,7 +411,6 @@ class Replica:
         batches = self._batches.choose()
         block = self._chain.build(round_, self._now.wall_ms, self._key, batches, self._evidence_for_block())
         identity = self._candidates.add_own(block)
-        self._segments.sync()
         self._inputs.append(asked.Built(height, round_, identity))
 
     def _rolled_back(self, height: int) -> None:
@@ -504,3 +505,13 @@ def open_replica(genesis: Genesis, key: bytes | None, kv: KeyValue, files: Files
     replica = Replica(chain, key, crypto, guard, out, segments)
     replica.restore(entries, now)
     return replica
+
+
+def _is_follower_prevote(record: GuardRecord) -> bool:
+    """A prevote on another's block need not wait for that block to be on disk: it gets there while votes travel.
+
+    A proposal and a precommit do wait: nobody may come to rest on a block that a crash could lose.
+    """
+    proposal = record.proposal
+    proposed = proposal is not None and (proposal.height, proposal.round) == (record.height, record.round)
+    return record.step is Step.PREVOTE and not proposed

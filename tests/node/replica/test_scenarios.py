@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from concento.votes import Vote, VoteType
 from node.replica import wire
 from node.replica.events import Append, Effect, Send, Sync, Write, WriteGuard
 from support.network import Network, Node, PowerCut
@@ -241,3 +242,30 @@ def test_observer_follows_without_a_vote() -> None:
     (outcome,) = network.nodes["node5"].answers[token]
     assert outcome.error is not None
     assert outcome.error.kind == "node.observer"
+
+
+def test_nothing_that_others_rest_on_leaves_before_it_is_on_disk() -> None:
+    network = Network()
+    unsynced: dict[str, bool] = {}
+    checked: dict[str, int] = {}
+
+    def watch(node: Node, effect: Effect) -> None:
+        match effect:
+            case Append():
+                unsynced[node.name] = True
+            case Sync():
+                unsynced[node.name] = False
+            case Write():
+                assert not unsynced.get(node.name)
+            case Send(_, payload, _):
+                message = wire.decode_message(payload)
+                precommit = isinstance(message, Vote) and message.type is VoteType.PRECOMMIT
+                if precommit or isinstance(message, wire.ProposalMessage | wire.BatchAck):
+                    assert not unsynced.get(node.name)
+                    checked[type(message).__name__] = checked.get(type(message).__name__, 0) + 1
+
+    network.before_effect = watch
+    network.start()
+    for name in (*network.nodes, *network.nodes):
+        pay(network, name)
+    assert set(checked) == {"Vote", "ProposalMessage", "BatchAck"}
