@@ -35,7 +35,7 @@ from node.p2p.handshake import Identity
 from node.p2p.peers import Address, Peers
 from node.ports import check_port_free, port_error
 from node.replica.core import Replica, open_replica
-from node.replica.events import Committed, PeerDown, PeerMessage, PeerUp, Started
+from node.replica.events import Committed, OverrideGuard, PeerDown, PeerMessage, PeerUp, Started
 from node.replica.files import GUARD_FILE, DiskFiles
 from node.replica.wire import check_payload
 from node.rpc.server import serve
@@ -57,8 +57,12 @@ CoreFactory = Callable[[Replica], Core]
 """Puts something between runner and replica: the simulator's misbehaving nodes are made so."""
 
 
-def run_node(config: NodeConfig, core_factory: CoreFactory | None = None) -> int:
-    """Runs the node until a signal ends it; the exit code is 128 + the signal, or 1 where an invariant failed."""
+def run_node(config: NodeConfig, core_factory: CoreFactory | None = None, sign_from: int | None = None) -> int:
+    """Runs the node until a signal ends it; the exit code is 128 + the signal, or 1 where an invariant failed.
+
+    `sign_from` is the operator's word that the key of a node without a usable guard has signed nothing at this height
+    or above, here or anywhere: if that is wrong, the node signs twice and the network may punish it.
+    """
     if sys.flags.optimize:
         raise Rejected("node.optimised")
     genesis = load_genesis(config)
@@ -73,7 +77,7 @@ def run_node(config: NodeConfig, core_factory: CoreFactory | None = None) -> int
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(*GC_THRESHOLDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_Node(config, genesis, key, core_factory).run())
+            return runner.run(_Node(config, genesis, key, core_factory, sign_from).run())
 
 
 def check_key(config: NodeConfig, genesis: Genesis, key: NodeKey) -> None:
@@ -96,11 +100,19 @@ def check_guard(config: NodeConfig, genesis: Genesis, key: NodeKey) -> None:
 class _Node:
     """Everything that a running node holds, and the order in which it comes and goes."""
 
-    def __init__(self, config: NodeConfig, genesis: Genesis, key: NodeKey, core_factory: CoreFactory | None) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        genesis: Genesis,
+        key: NodeKey,
+        core_factory: CoreFactory | None,
+        sign_from: int | None,
+    ) -> None:
         self._config = config
         self._genesis = genesis
         self._key = key
         self._core_factory = core_factory or (lambda replica: replica)
+        self._sign_from = sign_from
         self._log = open_log(config.name, config.log_level, config.log_format, config.log_path)
 
     async def run(self) -> int:
@@ -141,6 +153,9 @@ class _Node:
         server = None
         try:
             runner.post(Started())
+            if self._sign_from is not None:
+                log.warning("signer.overridden", height=self._sign_from)
+                runner.post(OverrideGuard(self._sign_from))
             server = await _listening(rpc, serve(backend, rpc.host, rpc.port, hosts=config.rpc_hosts))
             await _listening(listen, peers.start(listen.host, listen.port))
             log.info(
@@ -249,8 +264,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--home", type=Path, required=True, help="the folder with node.toml and all of the node's files"
     )
+    parser.add_argument(
+        "--sign-from",
+        type=int,
+        metavar="HEIGHT",
+        help="for a validator whose guard was lost: sign from this height on. DANGER: be sure that its key has signed "
+        "nothing there before; signing twice is punished",
+    )
     try:
-        return run_node(read_config(parser.parse_args(arguments).home))
+        chosen = parser.parse_args(arguments)
+        return run_node(read_config(chosen.home), sign_from=chosen.sign_from)
     except ConcentoError as error:
         hint = f"\nhint: {error.hint}" if error.hint else ""
         print(f"error: {error} ({error.kind}){hint}", file=sys.stderr)

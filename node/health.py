@@ -35,6 +35,7 @@ class Facts:
     quorum: int
     is_validator: bool
     may_sign: bool
+    store_fault: str | None
     disk_free_bps: int
     disk_free_bps_min: int
 
@@ -55,6 +56,7 @@ def readiness(facts: Facts) -> list[Check]:
             facts.validators_reached >= facts.quorum,
             f"{facts.validators_reached} of {facts.validators} validators in reach, {facts.quorum} are needed",
         ),
+        Check("store", facts.store_fault is None, facts.store_fault or "the store can be read"),
         Check(
             "disk",
             facts.disk_free_bps >= facts.disk_free_bps_min,

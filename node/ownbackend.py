@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from concento import __version__
 from concento.blocks import block_id
-from concento.errors import Rejected
+from concento.errors import Broken, Rejected
 from concento.genesis import Genesis
 from node import backend, health
 from node.backend import Check, PoolEntry, Submission, Watcher
@@ -24,6 +24,7 @@ from node.runner import Runner
 from node.verify import VerifyThread
 from state.store.blockstore import StoredBlock
 from state.store.kv import KeyValue
+from state.store.opening import committed
 from state.store.tree import Tree
 
 TIMED_MAX: Final = 20_000
@@ -142,6 +143,7 @@ class OwnBackend:
                 quorum=found.validators.quorum,
                 is_validator=self._own in found.validators,
                 may_sign=found.guard_usable,
+                store_fault=self._store_fault(),
                 disk_free_bps=health.disk_free_bps(self._config.home),
                 disk_free_bps_min=self._config.disk_free_ready_bps,
             )
@@ -192,6 +194,14 @@ class OwnBackend:
             "since_ms": self._up_since.get(key),
             "queued_bytes": 0 if link is None else link.queued_bytes,
         }
+
+    def _store_fault(self) -> str | None:
+        """Why the store cannot be read, found by reading its commit record."""
+        try:
+            found = committed(self.store)
+        except Broken as error:
+            return str(error)
+        return None if found is not None else "the commit record is gone"
 
     def _tip_age_ms(self) -> int:
         """By this machine's clock; a tip from the future is no age old."""

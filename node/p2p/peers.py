@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 from concento.errors import Rejected
-from concento.limits import HANDSHAKE_MS_MAX
+from concento.limits import HANDSHAKE_MS_MAX, VALIDATORS_MAX
 from node.p2p.frames import frame
 from node.p2p.handshake import NONCE_BYTES, Handshake, Identity, Role
 from node.p2p.transport import Link, client_context, server_context
@@ -24,8 +24,8 @@ DIAL_MS_FIRST: Final = 100
 HEAD_START_MS: Final = 200
 DIAL_MS_MAX: Final = 3_000
 """The longest wait between two dials: a node that comes back is in the mesh again within a few seconds."""
-PENDING_MAX: Final = 64
-"""Connections that have not shaken hands yet; more are closed unheard."""
+PENDING_MAX: Final = 2 * VALIDATORS_MAX
+"""Connections that have not shaken hands yet; more are closed unheard. All peers may dial at once after a restart."""
 RATE_SECONDS: Final = 10
 """Rates of messages are averages over this many seconds."""
 

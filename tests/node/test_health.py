@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ GOOD = Facts(
     quorum=3,
     is_validator=True,
     may_sign=True,
+    store_fault=None,
     disk_free_bps=5_000,
     disk_free_bps_min=500,
 )
@@ -40,12 +42,13 @@ def test_a_node_in_good_order_is_ready() -> None:
         ({"height": 0}, "tip", "no block yet"),
         ({"behind": 3}, "blocks", "3 blocks behind the furthest peer"),
         ({"validators_reached": 2}, "peers", "2 of 4 validators in reach, 3 are needed"),
+        ({"store_fault": "a table is damaged"}, "store", "a table is damaged"),
         ({"disk_free_bps": 499}, "disk", "5.0 % of the disk is free"),
         ({"may_sign": False}, "signer", "this validator only observes for now"),
     ],
 )
 def test_one_thing_out_of_order_makes_the_node_not_ready_and_says_why(
-    change: dict[str, int], check: str, text: str
+    change: dict[str, Any], check: str, text: str
 ) -> None:
     facts = replace(GOOD, **change)
     assert failing(facts) == [check]

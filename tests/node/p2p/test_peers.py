@@ -71,16 +71,18 @@ class Nodes:
     def __init__(self, count: int, allowed: Iterable[int] = range(4), network: Network = NETWORK) -> None:
         self.listeners = [Listener() for _ in range(count)]
         self.peers: list[Peers] = []
+        self.ports: dict[int, int] = {}
         self._allowed = [KEYS[number] for number in allowed]
         self._network = network
 
     async def start(self, number: int, dials: Iterable[int] = ()) -> Peers:
         seed = SEEDS[number]
-        targets = {KEYS[other]: Address("127.0.0.1", self.peers[other].port) for other in dials}
+        targets = {KEYS[other]: Address("127.0.0.1", self.ports[other]) for other in dials}
         identity = Identity(self._network, 1, KEYS[number], lambda message: sign(seed, message))
         peers = Peers(identity, targets, self._allowed, inspect, self.listeners[number])
         await peers.start("127.0.0.1", 0)
         self.peers.append(peers)
+        self.ports[number] = peers.port
         return peers
 
     async def stop(self) -> None:
@@ -193,6 +195,61 @@ def test_a_client_without_tls_1_3_does_not_get_through() -> None:
         assert not nodes.listeners[0].up
 
     with_nodes(1, test)
+
+
+class Tamperer:
+    """A proxy that passes bytes on until it is told to change one."""
+
+    def __init__(self, port: int) -> None:
+        self.flip = False
+        self._port = port
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def start(self) -> int:
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = server
+        return int(server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers += [writer, far_writer]
+        self._tasks += [
+            asyncio.ensure_future(self._pass(reader, far_writer)),
+            asyncio.ensure_future(self._pass(far_reader, writer)),
+        ]
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if self.flip:
+                self.flip = False
+                data = data[:-1] + bytes((data[-1] ^ 1,))
+            writer.write(data)
+        writer.close()
+
+
+def test_a_changed_byte_on_the_line_ends_the_connection_and_is_never_read() -> None:
+    async def test(nodes: Nodes) -> None:
+        first = await nodes.start(0)
+        proxy = Tamperer(first.port)
+        nodes.ports[0] = await proxy.start()
+        second = await nodes.start(1, dials=[0])
+        await nodes.listeners[0].until(lambda: nodes.listeners[0].up == {KEYS[1]})
+        await nodes.listeners[1].until(lambda: nodes.listeners[1].up == {KEYS[0]})
+        proxy.flip = True
+        second.send([KEYS[0]], b"\1a vote", 0)
+        await nodes.listeners[0].until(lambda: bool(nodes.listeners[0].downs))
+        assert nodes.listeners[0].messages == []
+        await nodes.listeners[0].until(lambda: nodes.listeners[0].up == {KEYS[1]})
+        await proxy.stop()
+
+    with_nodes(2, test)
 
 
 def link(is_dialer: bool, opened_at: float) -> SimpleNamespace:
