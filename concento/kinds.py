@@ -351,8 +351,8 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "receipt {seq} is anchored already: the lane's log stands at {size}",
         "anchor from {size} on; nothing is paid twice",
     ),
-    "receipt.units_low": ("{count} accesses cost at least one unit each, the voucher adds {units}", None),
     "receipt.units_differ": ("the receipts count {units} units, the voucher {expected}", None),
+    "receipt.units_low": ("{count} accesses cost at least one unit each, the voucher adds {units}", None),
     "receipt.window_over": (
         "the time to anchor receipts of licence {licence} is over: it ended at {ended_ms}",
         "anchor within the anchor window next time",
