@@ -27,10 +27,6 @@ from state.store.opening import advance, create_store
 from state.transition import BlockOutcome, apply_block, check_transaction
 from support.ledger import Ledger
 
-SIGNERS = 3
-"""Of four validators."""
-
-
 class DecidedLedger(Ledger):
     """The ledger of one node whose blocks are stored, signed and linked as on a network."""
 
@@ -108,13 +104,13 @@ class DecidedLedger(Ledger):
         return signed_commit(self.genesis, self.validators[header.height], header)
 
 
-def signed_commit(genesis: Genesis, validators: ValidatorSet, header: Header, signers: int = SIGNERS) -> Commit:
-    """A commit by the first validators of the set."""
+def signed_commit(genesis: Genesis, validators: ValidatorSet, header: Header) -> Commit:
+    """A commit by the first validators of the set, as few as make one."""
     identity = block_id(header)
     message = vote_bytes(genesis.network, VoteType.PRECOMMIT, header.height, 0, identity)
     signatures = tuple(
         CommitSignature(index, sign(development_seed(member.name), message))
-        for index, member in enumerate(validators.members[:signers])
+        for index, member in enumerate(validators.members[: validators.quorum])
     )
     return Commit(header.height, 0, identity, signatures)
 
