@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from cli.nearest import suggestion
 from cli.settings import Settings
 
 Setter = Callable[[Settings, Any], None]
@@ -101,7 +102,20 @@ class Verb(click.Command):
         self.epilog = "Global options stand before or after: concento --help"
 
 
-class Noun(click.Group):
+class _Suggesting(click.Group):
+    """A group that says which command was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        command = self.get_command(ctx, args[0])
+        if command is None and not args[0].startswith("-"):
+            meant = suggestion(args[0], self.list_commands(ctx))
+            ctx.fail(f"There is no command {ctx.command_path} {args[0]}.{meant}")
+        return super().resolve_command(ctx, args)
+
+
+class Noun(_Suggesting):
     """A group of verbs."""
 
     command_class = Verb
@@ -111,7 +125,7 @@ class Noun(click.Group):
         self.params.extend(global_options(hidden=True))
 
 
-class App(click.Group):
+class App(_Suggesting):
     """The nouns: name -> (module, sentence of help). A noun's module is imported when it is used."""
 
     def __init__(self, nouns: dict[str, tuple[str, str]], **kwargs: Any) -> None:

@@ -68,7 +68,7 @@ def add(context: Context, /, folder: Path, dry_run: bool, name: str | None, cont
     if place is not None:
         publish(tracks, place)
         context.printer.detail(f"The gateway's copies are in {place}.")
-    if name:
+    if name and (not outcome.txs or outcome.txs[-1]["status"] in ("final", "pending", "shared")):
         labels.remember(context.home, name, outcome.dataset)
     registered = {"dataset": outcome.dataset, "offer": outcome.offer, "recordings": outcome.recordings}
     document = _document({**registered, "txs": outcome.txs, "fee_ubeat": str(fees(outcome.txs))}, skipped)

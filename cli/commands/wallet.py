@@ -49,7 +49,7 @@ def import_key(context: Context, name: str, file: Path | None, account: int, ind
 
     _check_free(context, name)
     if file is not None:
-        entry = context.wallet.adopt(name, file, context.password(name))
+        entry = context.wallet.adopt(name, file, context.password)
     else:
         phrase = check_phrase(_read_words())
         entry = context.wallet.restore(name, phrase, context.new_password(name), account, index)

@@ -67,10 +67,10 @@ class Wallet:
         written = "m/" + "/".join(f"{step}'" for step in path)
         return self._keep(name, keyfile.seal(seed, password, written, name, self._scrypt_n))
 
-    def adopt(self, name: str, source: Path, password: str) -> Entry:
+    def adopt(self, name: str, source: Path, password: Password) -> Entry:
         """A copy of a key file under this name, once its password is known to be right."""
         file = keyfile.read(source)
-        keyfile.unseal(file, password, name)
+        keyfile.unseal(file, password(name), name)
         return self._keep(name, file)
 
     def export(self, name: str) -> str:

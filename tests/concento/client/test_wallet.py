@@ -182,7 +182,7 @@ def test_other_version_is_called_so_before_its_fields_are_judged(wallet):
 def test_file_of_another_kind_is_called_foreign(wallet, tmp_path, content):
     other = tmp_path / "other.json"
     other.write_bytes(content)
-    assert refusal(lambda: wallet.adopt("eve", other, PASSWORD)).kind == "wallet.file_foreign"
+    assert refusal(lambda: wallet.adopt("eve", other, the_password)).kind == "wallet.file_foreign"
 
 
 def _resealed(document: dict[str, Any]) -> None:
@@ -213,8 +213,8 @@ def test_export_and_adoption_keep_the_account(wallet, tmp_path):
     entry, _ = wallet.new("eve", PASSWORD)
     out = tmp_path / "eve.key"
     out.write_text(wallet.export("eve"))
-    assert wallet.adopt("ivy", out, PASSWORD).account == entry.account
-    assert refusal(lambda: wallet.adopt("mia", out, "battery")).kind == "wallet.password_wrong"
+    assert wallet.adopt("ivy", out, the_password).account == entry.account
+    assert refusal(lambda: wallet.adopt("mia", out, lambda name: "battery")).kind == "wallet.password_wrong"
     assert wallet.key_names() == ["eve", "ivy"]
 
 
