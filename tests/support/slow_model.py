@@ -57,6 +57,7 @@ class SlowModel:
         self.current: dict[int, dict[str, list[int]]] = {}
         self.following: dict[int, dict[str, list[int]]] = {}
         self.claimed: set[int] = set()
+        self.claimed_following: set[int] = set()
         self.parked: dict[int, list[int]] = {}
         self.queue: list[int] = []
         self.owed: dict[object, int] = defaultdict(int)
@@ -77,7 +78,7 @@ class SlowModel:
             src, rel = self.parked.pop(rank)
             self._hand(self.following, rank, "all", 0, src)
             self._hand(self.following, rank, "all", 1, rel)
-            self.claimed.add(rank)
+            self.claimed_following.add(rank)
         self.released.add(sender)
 
     def transfer(
@@ -109,16 +110,20 @@ class SlowModel:
         swept = not self.current
         if swept:
             self._sweep()
-            self.current, self.following = self.following, {}
+            self._advance()
         self.spent = 0
         self._pass()
         if not self.current and not swept:
             spent = self.spent
             self._sweep()
-            self.current, self.following = self.following, {}
+            self._advance()
             self.spent = spent
             self._pass()
         self._pay()
+
+    def _advance(self) -> None:
+        self.current, self.following = self.following, {}
+        self.claimed, self.claimed_following = self.claimed_following, set()
 
     def _pass(self) -> None:
         while self.current and self.spent < self.work:
@@ -136,7 +141,6 @@ class SlowModel:
                         self.spent += 2
                         continue
                 self._node(rank, route, src, rel)
-            self.claimed.discard(rank)
 
     def _node(self, rank: int, route: str, src: int, rel: int) -> None:
         asset = self.assets[rank]
