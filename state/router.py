@@ -17,6 +17,13 @@ from state.modules import assets, datasets, identity, licences, offers, receipts
 from state.view import View
 
 
+def _apply_admit(view: View, call: Call, message: identity_messages.Admit) -> list[Event]:
+    """A holder of shares who comes on board is paid what waited for it."""
+    events = identity.apply_admit(view, call, message)
+    royalties.touch(view, message.account)
+    return events
+
+
 def _apply_bind_placeholder(view: View, call: Call, message: identity_messages.BindPlaceholder) -> list[Event]:
     """What waits for the placeholder moves on at the end of this block."""
     events = identity.apply_bind_placeholder(view, call, message)
@@ -32,7 +39,7 @@ def _apply_set_payout_policy(view: View, call: Call, message: identity_messages.
 
 
 ROUTES: Final[dict[type, Route]] = {
-    identity_messages.Admit: Route(identity.check_admit, identity.apply_admit, identity.weigh_admit),
+    identity_messages.Admit: Route(identity.check_admit, _apply_admit, identity.weigh_admit),
     identity_messages.RevokeRoles: Route(identity.check_revoke_roles, identity.apply_revoke_roles, identity.weigh_one),
     identity_messages.BindPlaceholder: Route(
         identity.check_bind_placeholder, _apply_bind_placeholder, identity.weigh_income_change

@@ -196,7 +196,8 @@ def transfer_shares(
 
 def touch(view: View, account: bytes) -> None:
     """What waits for this account is looked at again at the end of the block: its policy or its binding changed."""
-    _leave(view, Tally(0, touched=[account]))
+    if view.find(payout.DUES, account) is not None:
+        _leave(view, Tally(0, touched=[account]))
 
 
 # Claim and Sweep
