@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from concento.client.client import Client
 from concento.client.rpc import RpcError
-from concento.client.session import PENDING, WAIT_MS, Session, Signer
+from concento.client.session import PENDING, WAIT_MS, Session
+from concento.client.signer import Signer
 from concento.errors import KINDS, ConcentoError, Unavailable
 from concento.messages import Action
 from concento.transactions import Transaction

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
 from concento.accounts import address
 from concento.client.client import Client
+from concento.client.signer import Signer
 from concento.errors import Unavailable
 from concento.hashing import Network
 from concento.messages import Action
@@ -26,18 +26,6 @@ FEE_MARGIN: Final = 2
 """The highest fee that is signed is this multiple of the simulated one: state may grow between the two."""
 
 PENDING: Final = ("pending", "shared", "unknown")
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """An account and the secret seeds that meet its policy."""
-
-    name: str
-    account: bytes
-    seeds: tuple[bytes, ...]
-
-    def __repr__(self) -> str:
-        return f"Signer({self.name!r})"
 
 
 class Session:

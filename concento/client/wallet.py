@@ -18,7 +18,7 @@ from mnemonic import Mnemonic
 from concento.accounts import account_of_key, address, parse_address
 from concento.client import keyfile
 from concento.client.keyfile import SCRYPT_N, KeyFile
-from concento.client.session import Signer
+from concento.client.signer import Signer
 from concento.derivation import account_path, derive, seed_of_phrase
 from concento.development import ACCOUNTS, development_seed
 from concento.errors import Rejected
