@@ -1,5 +1,6 @@
 # One entry point for every chore. `make help` prints this file's own remarks.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+SERVES := import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 13)))
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '$(SERVES)' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 FOR ?=
 RESET ?=
@@ -15,8 +16,8 @@ help: ## print this
 setup: .venv/.ready ## create .venv with everything that a node and its tests need
 
 .venv/.ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 13)))' 2>/dev/null || \
-	  { echo "Concento needs CPython 3.11 or 3.12; found: $$($(PYTHON) --version 2>&1 || echo none)." >&2; \
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SERVES)' 2>/dev/null || \
+	  { echo "Concento needs CPython 3.11 or 3.12; found: $$($(or $(PYTHON),python3) --version 2>&1 || echo none)." >&2; \
 	    echo "Install one, then: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
 	@printf 'Setting up .venv (first run only) ... '; start=$$(date +%s); \
 	  $(PYTHON) -m venv .venv > .venv.log 2>&1 && $(BIN)/python -m pip install -q -e '.[dev]' >> .venv.log 2>&1 \
