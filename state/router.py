@@ -13,15 +13,8 @@ from concento.messages import royalties as royalties_messages
 from concento.messages import tokens as tokens_messages
 from concento.transactions import Body
 from state.calls import Call, Event, Finalise, Route
-from state.modules import assets, datasets, identity, licences, offers, receipts, royalties, tokens
+from state.modules import assets, datasets, identity, lanes, licences, offers, receipts, royalties, tokens
 from state.view import View
-
-
-def _apply_admit(view: View, call: Call, message: identity_messages.Admit) -> list[Event]:
-    """A holder of shares who comes on board is paid what waited for it."""
-    events = identity.apply_admit(view, call, message)
-    royalties.touch(view, message.account)
-    return events
 
 
 def _apply_bind_placeholder(view: View, call: Call, message: identity_messages.BindPlaceholder) -> list[Event]:
@@ -39,7 +32,7 @@ def _apply_set_payout_policy(view: View, call: Call, message: identity_messages.
 
 
 ROUTES: Final[dict[type, Route]] = {
-    identity_messages.Admit: Route(identity.check_admit, _apply_admit, identity.weigh_admit),
+    identity_messages.Admit: Route(identity.check_admit, identity.apply_admit, identity.weigh_admit),
     identity_messages.RevokeRoles: Route(identity.check_revoke_roles, identity.apply_revoke_roles, identity.weigh_one),
     identity_messages.BindPlaceholder: Route(
         identity.check_bind_placeholder, _apply_bind_placeholder, identity.weigh_income_change
@@ -76,22 +69,18 @@ ROUTES: Final[dict[type, Route]] = {
     licences_messages.TopUpLicence: Route(licences.check_top_up, licences.apply_top_up, licences.weigh_deposit),
     licences_messages.WithdrawDeposit: Route(licences.check_withdraw, licences.apply_withdraw, licences.weigh_deposit),
     licences_messages.RevokeLicence: Route(licences.check_revoke, licences.apply_revoke, licences.weigh_revoke),
-    receipts_messages.OpenAccess: Route(
-        receipts.check_open_access, receipts.apply_open_access, receipts.weigh_open_access
-    ),
+    receipts_messages.OpenAccess: Route(lanes.check_open_access, lanes.apply_open_access, lanes.weigh_open_access),
     receipts_messages.AnchorReceipts: Route(
         receipts.check_anchor_receipts, receipts.apply_anchor_receipts, receipts.weigh_anchor_receipts
     ),
-    receipts_messages.CloseAccess: Route(
-        receipts.check_close_access, receipts.apply_close_access, receipts.weigh_close_access
-    ),
+    receipts_messages.CloseAccess: Route(lanes.check_close_access, lanes.apply_close_access, lanes.weigh_close_access),
     royalties_messages.Claim: Route(royalties.check_claim, royalties.apply_claim, royalties.weigh_claim),
     royalties_messages.Sweep: Route(royalties.check_sweep, royalties.apply_sweep, royalties.weigh_sweep),
 }
 
 STAGES: Final[tuple[tuple[str, Finalise], ...]] = (
     ("royalties", royalties.finalise),
-    ("receipts", receipts.finalise),
+    ("lanes", lanes.finalise),
     ("licences", licences.finalise),
 )
 """The end of a block, in this order; then misbehaviour is punished and fees are shared out."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 
 from concento.errors import Broken, Rejected
-from concento.messages.identity import Admit
 from concento.messages.royalties import Claim, Sweep
 from state.modules import identity, inbox, payout, royalties, shares, tokens
 from state.modules.cascade import CEILINGS, Ceiling, Edge, ceiling_key
 from state.modules.revenue import NodeRow, PayoutRow, SettlementRow, StuckRow
 from state.modules.royalties import ALL, OWN, asset_holder, asset_leg, table_leg
-from state.router import route_of
 from support.revenue_chain import PAYER, RevenueChain, account, asset_id, holder, make_params, run_until_idle
 
 SPLIT = [(holder("alice"), 700_000), (holder("bea"), 300_000)]
@@ -447,20 +445,6 @@ def test_a_policy_set_back_to_now_pays_what_waited() -> None:
     policy(chain, "alice", "now")
     chain.finalise()
     assert chain.balance("alice") == 10
-
-
-def test_a_holder_who_comes_on_board_is_paid_what_waited() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    chain.simple(1, [(holder("somebody"), 1)])
-    chain.sell(1, 10)
-    chain.finalise()
-    admit = Admit(account("somebody"), "somebody", "person", ("creator",))
-    issuer = identity.Party("issuer", "person", ("issuer",), bytes(32), 0)
-    identity.admit(chain.view, PAYER, issuer)
-    route_of(admit).check(chain.view, chain.call(), admit)
-    route_of(admit).apply(chain.view, chain.call(), admit)
-    chain.finalise()
-    assert (chain.balance("somebody"), due(chain, "somebody")) == (10, 0)
 
 
 def test_a_holder_who_is_not_on_board_is_paid_when_an_issuer_binds_an_account() -> None:
