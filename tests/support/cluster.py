@@ -167,6 +167,7 @@ class Cluster:
         self.nodes += [Node(size + number, fake_key(twin)) for number, twin in enumerate(twins)]
         self.puppets = set(puppets)
         self.misled: set[tuple[int, int, int]] = set()
+        self._recent: list[bytes] = []
         self.now_ms = 0
         self.idle = idle
         self.delay_ms = (1, 5)
@@ -273,6 +274,8 @@ class Cluster:
                 node.guard_file[offset : offset + len(data)] = data
             case Broadcast(message):
                 self._check_honesty(node, message)
+                if isinstance(message, Proposal):
+                    self._recent = [*self._recent[-2:], message.block_id]
                 for peer in self.nodes:
                     if peer is not node:
                         self.send(node.number, peer.number, message)
@@ -434,7 +437,6 @@ class Cluster:
         blocks = [b""]
         if proposer(leader.order, round_) == puppet.key and leader.height == height - 1:
             blocks += [self.make_block(puppet, height, round_) for _ in range(2)]
-        known = [message.block_id for message in self.sent(Proposal)[-3:] if isinstance(message, Proposal)]
         for peer in self.nodes:
             if peer is puppet:
                 continue
@@ -443,7 +445,7 @@ class Cluster:
                 proposal = signed_proposal(puppet.key, height, round_, pol_round, self.random.choice(blocks[1:]))
                 self.send(puppet.number, peer.number, proposal)
             for kind in VoteType:
-                block_id = self.random.choice(blocks + known)
+                block_id = self.random.choice(blocks + self._recent)
                 ahead = self.random.choice((0, 0, 0, 1, 7))
                 self.send(puppet.number, peer.number, signed_vote(puppet.key, kind, height, round_ + ahead, block_id))
 
