@@ -13,7 +13,7 @@ from typing import Final
 from concento.blocks import Block, Header, commit_root, content_root, evidence_root, results_root
 from concento.encoding import decode, encode
 from concento.errors import Broken, Rejected
-from concento.evidence import Evidence, evidence_height, evidence_id, offender
+from concento.evidence import Evidence, check_evidence, evidence_checks, evidence_height, evidence_id, offender
 from concento.genesis import Genesis
 from concento.hashing import NO_HASH
 from concento.transactions import Transaction
@@ -195,6 +195,17 @@ class Chain:
         except Rejected:
             return False
         return True
+
+    def is_news(self, evidence: Evidence) -> bool:
+        """Whether the next block may carry it, or the one after: equivocation at the height that is being decided."""
+        if evidence_height(evidence) != self.height:
+            return self.is_good_evidence(evidence)
+        try:
+            check_evidence(evidence)
+        except Rejected:
+            return False
+        checks = evidence_checks(self.network, evidence)
+        return offender(evidence) in self.validators and all(self._crypto.verify(*check) for check in checks)
 
     def _header(
         self,

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 from concento.batches import Batch, decode_batch
 from concento.blocks import Block
 from concento.errors import Broken, Rejected
-from concento.evidence import Evidence, check_evidence, evidence_checks, evidence_height, offender
+from concento.evidence import Evidence, offender
 from concento.genesis import Genesis
 from concento.votes import Commit, Proposal, Vote
 from consensus import effects as asked
@@ -286,19 +286,8 @@ class Replica:
             self._inputs.append(asked.Received(peer, message))
 
     def _heard_evidence(self, evidence: Evidence) -> None:
-        if self._is_news(evidence) and self._evidence.add(evidence):
+        if self._chain.is_news(evidence) and self._evidence.add(evidence):
             self._work_waits()
-
-    def _is_news(self, evidence: Evidence) -> bool:
-        """Good for the next block, or of the current height and good for the one after."""
-        if evidence_height(evidence) != self._chain.height:
-            return self._chain.is_good_evidence(evidence)
-        try:
-            check_evidence(evidence)
-        except Rejected:
-            return False
-        checks = evidence_checks(self._network, evidence)
-        return offender(evidence) in self._chain.validators and all(self._crypto.verify(*check) for check in checks)
 
     # Timers and work
 

@@ -33,6 +33,7 @@ from node.replica.events import (
     Log,
     Now,
     Outcome,
+    OverrideGuard,
     PeerDown,
     PeerMessage,
     PeerUp,
@@ -257,6 +258,9 @@ class Network:
         """Delivers a message as if this node had sent it, whatever its replica thinks."""
         payload = message if isinstance(message, bytes) else encode_message(message)
         self._post(LATENCY_MS, self.nodes[to], PeerMessage(self.nodes[origin].key.public, payload))
+
+    def override_guard(self, name: str, height: int) -> None:
+        self._post(0, self.nodes[name], OverrideGuard(height))
 
     def is_final(self, transaction: Transaction, *names: str) -> Callable[[], bool]:
         """Whether every node that is up, or each of these, has the transaction in its chain."""

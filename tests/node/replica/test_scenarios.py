@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from concento.votes import Vote, VoteType
+from concento.evidence import double_vote
+from concento.votes import Vote, VoteType, vote_bytes
 from node.replica import wire
 from node.replica.events import Append, Effect, Send, Sync, Write, WriteGuard
 from support.network import Network, Node, PowerCut
@@ -225,6 +226,37 @@ def test_guard_rolled_back_to_an_older_copy_is_noticed_and_not_used() -> None:
     assert node.core.status().guard_usable
     assert stopped_at + 3 <= node.height
     network.check_agreement()
+
+
+def test_small_network_needs_its_operator_to_vouch_for_a_wiped_validator() -> None:
+    network = started(3)
+    network.kill("node3")
+    network.wipe("node3")
+    network.start("node3")
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node1", payment)
+    network.run(10_000)
+    assert not network.is_final(payment)()
+    assert not network.nodes["node3"].core.status().guard_usable
+    network.override_guard("node3", network.nodes["node3"].height + 1)
+    network.run_until(network.is_final(payment), 10_000)
+    network.check_agreement()
+
+
+def test_equivocation_at_the_height_being_decided_is_punished_in_a_later_block() -> None:
+    network = started()
+    key = network.nodes["node3"].key
+    height = network.nodes["node1"].height + 1
+    votes = []
+    for identity in (b"1" * 32, b"2" * 32):
+        message = vote_bytes(network.genesis.network, VoteType.PREVOTE, height, 0, identity)
+        votes.append(Vote(VoteType.PREVOTE, height, 0, identity, key.public, key.sign(message)))
+    network.kill("node3")
+    for vote in votes:
+        network.inject("node4", "node1", vote)
+    network.run(10_000)
+    punished = [committed.stored.record.block.evidence for committed in network.nodes["node2"].committed]
+    assert [piece for pieces in punished for piece in pieces] == [double_vote(*votes)]
 
 
 def test_single_validator_network_makes_blocks_alone() -> None:
