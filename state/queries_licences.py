@@ -10,9 +10,9 @@ from concento.terms import PURPOSES, permits
 from concento.units import format_beat
 from state.modules.assets import ASSETS
 from state.modules.datasets import covers
+from state.modules.lanes import LANES, Lane, lane_state
 from state.modules.licences import HOLDINGS, LICENCES, Licence, state_of
 from state.modules.offers import OFFERS, Offer, offer_state, one_off_ubeat
-from state.modules.receipts import LANES, Lane, lane_state
 from state.modules.tokens import DEPOSITS
 from state.queries import Chain, account_of, cursor_key, id_of, page_size
 from state.queries_assets import asset_of, offers_of

@@ -12,6 +12,7 @@ from concento.errors import Broken, Rejected
 from concento.merkle import inclusion_path
 from concento.messages.receipts import ReceiptBody, receipt_id
 from concento.transactions import decode_transaction
+from state.modules.lanes import lane_key
 from state.modules.licences import LICENCES, Licence
 from state.modules.receipts import (
     BATCHES,
@@ -20,7 +21,6 @@ from state.modules.receipts import (
     Batch,
     Position,
     batch_key,
-    lane_key,
     log_key,
 )
 from state.queries import ID_DIGITS_MIN, Chain, account_of, cursor_key, id_of, only, page_size

@@ -118,10 +118,8 @@ def state_of(licence: Licence, time_ms: int) -> str:
 
 
 def ended_ms(licence: Licence) -> int | None:
-    """When it ended or will end; None while nothing limits it."""
-    if licence.revoked_ms is None or licence.expires_ms is None:
-        return licence.expires_ms if licence.revoked_ms is None else licence.revoked_ms
-    return min(licence.revoked_ms, licence.expires_ms)
+    """When it ended or will end; None while nothing limits it. What has expired is never revoked."""
+    return licence.expires_ms if licence.revoked_ms is None else licence.revoked_ms
 
 
 def require_active(licence_id: bytes, licence: Licence, time_ms: int) -> None:

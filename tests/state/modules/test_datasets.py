@@ -105,6 +105,13 @@ def test_a_licence_covers_nested_members(ledger: Ledger) -> None:
     assert covers(view, members[2], members[2])
 
 
+def test_a_dataset_inside_twice_is_looked_up_once(ledger: Ledger) -> None:
+    core = album(ledger, tracks(ledger, 1))
+    first, second = album(ledger, [core]), album(ledger, [core])
+    outer = album(ledger, [first, second])
+    assert ledger.view().get(DATASETS, outer).nested == (first, core, second)
+
+
 def test_datasets_nest_up_to_sixteen(ledger: Ledger) -> None:
     track = tracks(ledger, 1)[0]
     inner = [album(ledger, [track]) for _ in range(17)]

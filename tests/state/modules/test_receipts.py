@@ -16,10 +16,11 @@ from concento.messages.licences import Price, RevokeLicence, TopUpLicence, Withd
 from concento.messages.receipts import SignedVoucher, receipt_id
 from concento.terms import make_terms, terms_hash
 from state.modules import licences, tokens
-from state.modules.receipts import BATCHES, LANES, Position, batch_key, lane_key, lane_state, log_key
+from state.modules.lanes import LANES, lane_key, lane_state
+from state.modules.receipts import BATCHES, Position, batch_key, log_key
 from state.store.kv import HISTORY
 from support.ledger import BEAT, Ledger, account_of, key_of, seed_of
-from support.rights import TRAINING, Reader, album, buy, offer, part, recording, register, tracks, work
+from support.rights import TRAINING, Reader, album, buy, offer, part, recording, register, splits, tracks, work
 
 WINDOW_MS = 3_600_000
 """The anchor window of the development network."""
@@ -365,16 +366,44 @@ def test_the_licensee_closes_and_the_gateway_anchors_up_to_the_closing_voucher()
     assert case.refused() == "lane.closed"
 
 
-def test_a_closing_voucher_that_is_anchored_already_does_not_cheat_the_gateway() -> None:
+@pytest.mark.parametrize("closing", [2, 3])
+def test_an_old_closing_voucher_does_not_cheat_the_gateway(closing: int) -> None:
     case = Reading()
-    case.read(2)
+    case.read(closing)
     old = case.reader.voucher()
+    case.reader.log[2:], case.reader.units = [], 2
     case.reader.anchor()
     case.read(2)
     case.ledger.run("bob", case.reader.close_action(old))
     assert lane_state(case.lane) == "closing"
     case.reader.anchor()
-    assert case.record.used_units == 4
+    case.read(1)
+    case.reader.anchor()
+    assert case.record.used_units == 5
+
+
+def test_a_lane_that_closes_after_its_licence_gets_no_second_window() -> None:
+    case = Reading(terms=make_terms(allow=("train-generative",), duration_ms=60_000))
+    case.read(2)
+    end_ms = case.record.starts_ms + 60_000
+    case.ledger.block(time_ms=end_ms + 10_000)
+    case.ledger.run("bob", case.reader.close_action())
+    case.ledger.block(time_ms=end_ms + WINDOW_MS)
+    assert lane_state(case.lane) == "closing"
+    assert case.refused() == "receipt.window_over"
+
+
+def test_use_of_a_recording_alone_pays_nothing_to_its_work() -> None:
+    ledger = Ledger()
+    song = register(ledger, "alice", work(rows=splits(alice=100)))
+    track = register(ledger, "alice", recording("one", song, splits=splits(bea=100)))
+    offer_id = offer(ledger, track, layers=("recording",), pricing=(Price("per-access", 1_000 * BEAT),))
+    reader = Reader(ledger, buy(ledger, offer_id, deposit_ubeat=BEAT), track)
+    ledger.run("bob", reader.open_action(1))
+    reader.read(track, "one")
+    alice, bea = ledger.balance("alice"), ledger.balance("bea")
+    reader.anchor()
+    assert (ledger.balance("alice") - alice, ledger.balance("bea") - bea) == (0, 990_000)
 
 
 def test_a_closing_voucher_must_be_the_lanes() -> None:

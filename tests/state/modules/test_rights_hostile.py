@@ -12,7 +12,7 @@ from concento.encoding import Record
 from concento.errors import Rejected
 from concento.messages.assets import AddMembers, RetireAsset, SealDataset, UpdateMetadata
 from concento.messages.licences import CloseOffer, RevokeLicence, TopUpLicence, WithdrawDeposit
-from state.modules import assets, datasets, licences, offers, receipts, tokens
+from state.modules import assets, datasets, lanes, licences, offers, receipts, tokens
 from state.transition import check_conservation
 from state.view import Kind
 from support.ledger import BEAT, Ledger
@@ -41,7 +41,7 @@ KINDS: Final[tuple[Kind[Any], ...]] = (
     datasets.MEMBERS,
     offers.OFFERS,
     licences.LICENCES,
-    receipts.LANES,
+    lanes.LANES,
     receipts.BATCHES,
     tokens.DEPOSITS,
 )
