@@ -398,7 +398,7 @@ class Cluster:
 
     def _deliver(self, source: int, target: int, message: object, block: FakeBlock | None) -> None:
         node = self.nodes[target]
-        if node.number in self.puppets and isinstance(message, Proposal | Vote):
+        if node.number in self.puppets and source in self.honest and isinstance(message, Proposal | Vote):
             self._mislead(node, message.height, message.round)
         if node.engine is None:
             return
