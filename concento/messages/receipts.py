@@ -72,7 +72,10 @@ class SignedVoucher(Record):
 
 
 class OpenAccess(Record, tag="receipts.open_access"):
-    """The licensee opens a lane at a gateway: `key` will sign its vouchers, `units` of quota and deposit are locked."""
+    """The licensee opens a lane at a gateway: `key` will sign its vouchers, `units` of quota and deposit are locked.
+
+    On an open lane with the same key it adds units.
+    """
 
     licence: LicenceId
     gateway: AccountId
@@ -98,7 +101,10 @@ class AnchorReceipts(Record, tag="receipts.anchor"):
 
 
 class CloseAccess(Record, tag="receipts.close_access"):
-    """The licensee ends a lane with a closing voucher: the gateway may anchor up to it, then the rest is unlocked."""
+    """The licensee ends a lane: the gateway may anchor for a window, then the rest is unlocked.
+
+    Anchored exactly up to the closing voucher it is over at once, and so it is when the gateway itself sends this.
+    """
 
     licence: LicenceId
     gateway: AccountId
