@@ -160,6 +160,8 @@ def start_all(layout: Layout, on_ready: Callable[[str], None] = lambda _: None) 
     for name in missing:
         for port in _ports(layout, name):
             check_port_free(HOST, port)
+    if len(missing) > layout.nodes:
+        _write(layout.folder / "started", str(time.time_ns() // 1_000_000))
     for group in ([name for name in missing if name != "gateway"], [name for name in missing if name == "gateway"]):
         for name in group:
             _spawn(layout, name)
@@ -261,6 +263,7 @@ def describe(layout: Layout) -> dict[str, Any]:
         "chain_id": genesis.chain_id,
         "genesis_hash": genesis.hash.hex(),
         "dev": genesis.dev,
+        "started_ms": _started_ms(layout),
         "home": str(layout.home),
         "genesis": str(layout.genesis),
         "nodes": nodes,
@@ -353,6 +356,14 @@ def _accounts(genesis: Genesis, url: str | None) -> dict[str, dict[str, Any]]:
             except ConcentoError:
                 url = None
     return found
+
+
+def _started_ms(layout: Layout) -> int | None:
+    """When the whole network was started last, in unix time."""
+    try:
+        return int((layout.folder / "started").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _existing_genesis(layout: Layout) -> Genesis | None:
