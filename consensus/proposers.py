@@ -92,6 +92,17 @@ def after_block(
     return Turns(tuple(rows[key] for key in sorted(rows)), order_)
 
 
+def after_suspension(turns: Turns, validators: ValidatorSet, key: bytes, time_ms: int, until_ms: int) -> Turns:
+    """The turns after block time `time_ms` suspended a validator: listed as missed, unless f others wait already."""
+    rows = {row.key: row for row in turns.missed}
+    others = [row.key for row in turns.missed if row.until_ms >= time_ms and row.key != key]
+    if key not in validators or len(others) >= validators.faults_max:
+        return turns
+    misses = rows[key].misses if key in rows else 1
+    rows[key] = MissedRow(key, misses, until_ms)
+    return Turns(tuple(rows[name] for name in sorted(rows)), turns.last_order)
+
+
 def missed_hash(turns: Turns) -> bytes:
     """What a header carries of the table that its height's order was made with."""
     return tagged_hash("missed", encode(turns.missed))

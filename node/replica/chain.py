@@ -19,7 +19,7 @@ from concento.hashing import NO_HASH
 from concento.transactions import Transaction
 from concento.validators import ValidatorSet
 from concento.votes import EMPTY_COMMIT, Commit, commit_votes, vote_check
-from consensus.proposers import FIRST_TURNS, Turns, after_block, missed_hash, order, proposer
+from consensus.proposers import FIRST_TURNS, Turns, after_block, after_suspension, missed_hash, order, proposer
 from consensus.signer import Crypto
 from node.replica.evidence import check_for_block
 from node.replica.segments import FIRST_MARKS, Marks
@@ -307,6 +307,8 @@ class Chain:
             header.proposer,
             header.time_ms,
         )
+        for key, until_ms in _suspended(outcome):
+            turns = after_suspension(turns, self.validators, key, header.time_ms, until_ms)
         batch = advance(self.store, stored, outcome.changes, outcome.history)
         batch[TURNS_KEY] = encode(turns)
         batch[MARKS_KEY] = encode(marks)
@@ -346,6 +348,14 @@ def create_chain_store(genesis: Genesis, kv: KeyValue) -> None:
     write_genesis(view, genesis)
     state = {key: value for key, value in view.changes().items() if value is not None}
     create_store(kv, genesis.network, state, view.history())
+
+
+def _suspended(outcome: BlockOutcome) -> list[tuple[bytes, int]]:
+    """Who was suspended by this block, and until when: equivocators that the set cannot spare."""
+    fields = [event.fields for event in outcome.events[-1] if event.kind == "validators.suspended"]
+    return [
+        (key, until) for f in fields if isinstance(key := f["key"], bytes) and isinstance(until := f["until_ms"], int)
+    ]
 
 
 def _turns(kv: KeyValueView) -> Turns:

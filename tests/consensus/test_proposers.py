@@ -9,6 +9,7 @@ from consensus.proposers import (
     MissedRow,
     Turns,
     after_block,
+    after_suspension,
     missed_hash,
     order,
     penalty_ms,
@@ -107,3 +108,11 @@ def test_removed_validator_leaves_the_table() -> None:
 def test_hash_follows_the_table_alone() -> None:
     assert missed_hash(missing((0, 1, 100))) != missed_hash(missing((0, 1, 101)))
     assert missed_hash(Turns((), KEYS)) == missed_hash(FIRST_TURNS)
+
+
+def test_suspended_validator_waits_until_its_suspension_ends_unless_f_others_do() -> None:
+    suspended = after_suspension(missing((1, 3, 40)), FOUR, KEYS[2], time_ms=50, until_ms=900)
+    assert suspended == missing((1, 3, 40), (2, 1, 900))
+    assert order(FOUR, 3, suspended, 900)[-1] == KEYS[2]
+    assert after_suspension(missing((1, 3, 50)), FOUR, KEYS[2], time_ms=50, until_ms=900) == missing((1, 3, 50))
+    assert after_suspension(missing((2, 3, 50)), FOUR, KEYS[2], time_ms=50, until_ms=900) == missing((2, 3, 900))

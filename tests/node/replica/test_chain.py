@@ -180,6 +180,10 @@ def test_reported_equivocation_ends_in_a_block_once_and_costs_its_author_the_fee
     assert [block.evidence for block in blocks if block.evidence] == [(evidence,)]
     kinds = [event.kind for committed in network.nodes["node4"].committed for event in committed.events[-1]]
     assert kinds.count("validators.suspended") == 1
+    # Listed as missed: it proposes last, for a day.
+    chain = network.nodes["node1"].core._chain
+    assert chain.proposers[-1] == network.nodes["node3"].key.public
+    assert all(block.header.proposer != chain.proposers[-1] for block in blocks[-3:])
     network.check_agreement()
 
 
