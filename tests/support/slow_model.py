@@ -225,7 +225,7 @@ class SlowModel:
             table.paid += amount
             if not amount:
                 continue
-            self.spent += 1
+            self.spent += 4
             kind, name = row.holder
             if kind == "account":
                 self.owed[name] += amount
