@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,10 +65,10 @@ class Printer:
 
     def item(self, document: Any, text: Callable[[Any], str]) -> None:
         """One item of a stream: a JSON line, or a line of text."""
-        line = (
-            json.dumps(document, ensure_ascii=False, separators=(",", ":")) if self._settings.json else text(document)
-        )
-        click.echo(line)
+        if self._settings.json:
+            click.echo(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+        else:
+            click.echo(shown(text(document)))
         sys.stdout.flush()
 
     def raw(self, text: str) -> None:
@@ -77,7 +78,7 @@ class Printer:
     def note(self, sentence: str) -> None:
         """A remark for whoever is watching."""
         if not self._settings.quiet:
-            click.echo(sentence, err=True)
+            click.echo(shown(sentence), err=True)
 
     def detail(self, sentence: str) -> None:
         """A remark for whoever asked for more with -v."""
@@ -151,9 +152,9 @@ class Printer:
             body = {"code": number or _CODES.get(code, -32603), "message": message, "data": data}
             click.echo(json.dumps({"error": body, "exit": code}, indent=2, ensure_ascii=False))
             return code
-        click.echo(f"Error: {message} ({kind})", err=True)
+        click.echo(shown(f"Error: {message} ({kind})"), err=True)
         if details.get("hint"):
-            click.echo(f"Next:  {details['hint']}", err=True)
+            click.echo(shown(f"Next:  {details['hint']}"), err=True)
         if details.get("retryable") and code != exits.UNREACHABLE:
             click.echo("This may be tried again.", err=True)
         return code
@@ -161,16 +162,16 @@ class Printer:
     def _piece(self, piece: Piece) -> None:
         match piece:
             case str():
-                click.echo(piece)
+                click.echo(shown(piece))
             case Facts(pairs):
                 width = max((len(label) for label, _ in pairs), default=0)
                 for label, value in pairs:
-                    click.echo(f"  {label.ljust(width)}{GAP}{value}")
+                    click.echo(shown(f"  {label.ljust(width)}{GAP}{value}"))
             case Table() if _colours():
                 _rich_table(piece)
             case Table():
                 for line in plain_table(piece):
-                    click.echo(line)
+                    click.echo(shown(line))
 
 
 _CODES: Final = {
@@ -189,16 +190,44 @@ _CODES: Final = {
 
 def plain_table(table: Table) -> list[str]:
     """The table as aligned columns, for files and pipes."""
-    rows = [table.header, *table.rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
+    widths = _widths(table)
     right = [heading in table.right for heading in table.header]
     return [
         GAP.join(
-            cell.rjust(width) if numeric else cell.ljust(width)
-            for cell, width, numeric in zip(row, widths, right, strict=True)
+            _padded(cell, width, numeric) for cell, width, numeric in zip(row, widths, right, strict=True)
         ).rstrip()
-        for row in rows
+        for row in (table.header, *table.rows)
     ]
+
+
+def display_width(text: str) -> int:
+    """Columns that a terminal gives the text: two for wide characters, none for combining ones."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def shown(text: str) -> str:
+    """The text without anything that could steer a terminal: texts may come from strangers."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
+
+
+def _widths(table: Table) -> list[int]:
+    rows = (table.header, *table.rows)
+    return [max(display_width(row[column]) for row in rows) for column in range(len(table.header))]
+
+
+def _padded(cell: str, width: int, numeric: bool) -> str:
+    blank = " " * (width - display_width(cell))
+    return blank + cell if numeric else cell + blank
 
 
 def _colours() -> bool:
@@ -206,17 +235,18 @@ def _colours() -> bool:
 
 
 def _rich_table(table: Table) -> None:
-    from rich.box import SIMPLE_HEAD
+    """As `plain_table`, with a bold heading: nothing is wrapped or cut, an id must stay whole to be copied."""
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
 
-    shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    drawn = RichTable(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style="bold")
     for heading in table.header:
-        shown.add_column(heading, justify="right" if heading in table.right else "left", overflow="fold")
+        drawn.add_column(heading, justify="right" if heading in table.right else "left", no_wrap=True)
     for row in table.rows:
-        shown.add_row(*(RichText(cell) for cell in row))
-    Console(file=sys.stdout).print(shown)
+        drawn.add_row(*(RichText(shown(cell)) for cell in row))
+    # Twice the room, because rich counts some wide characters differently; unused room is not printed.
+    Console(file=sys.stdout, width=2 * sum(width + len(GAP) for width in _widths(table))).print(drawn)
 
 
 @contextmanager

@@ -28,6 +28,11 @@ def instant(time_ms: int | None) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def moment(time_ms: int | None) -> str:
+    """An instant in a column whose heading names the time zone."""
+    return instant(time_ms).removesuffix(" UTC")
+
+
 def day(time_ms: int | None) -> str:
     return NOTHING if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
-from cli.text.forms import beat, instant, more, number, short, who, words
+from cli.text.forms import beat, moment, more, number, short, who, words
 
 _KINDS = {"key": "key file", "dev": "development account", "contact": "contact, no key"}
 
@@ -72,11 +72,11 @@ def history(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece
         yield "Nothing has moved on this account."
         return
     yield Table(
-        ("BLOCK", "TIME", "CAUSE", "COUNTERPARTY", "AMOUNT", "BALANCE", "TRANSACTION"),
+        ("BLOCK", "TIME (UTC)", "CAUSE", "COUNTERPARTY", "AMOUNT", "BALANCE", "TRANSACTION"),
         [
             (
                 str(item["height"]),
-                instant(item["time_ms"]),
+                moment(item["time_ms"]),
                 item["cause"],
                 who(item["counterparty"], item.get("counterparty_name"), book),
                 number(item["amount_ubeat"]),

@@ -7,7 +7,7 @@ import pytest
 from cli import exits
 from cli.app import NOUNS
 from cli.main import run
-from cli.printer import Table, plain_table
+from cli.printer import Table, display_width, plain_table, shown
 from concento.errors import KINDS, UNAVAILABLE, Broken, Rejected, Unavailable
 from support.canned import ASSET, WHO, Refusal
 from support.fake_node import FakeNode
@@ -167,3 +167,20 @@ def test_version_is_the_packages(capsys):
 def test_plain_tables_are_aligned_and_have_no_trailing_spaces():
     table = Table(("NAME", "AMOUNT", "X"), [("a", "1.5", ""), ("bcd", "10.25", "y")], frozenset({"AMOUNT"}))
     assert plain_table(table) == ["NAME  AMOUNT  X", "a        1.5", "bcd    10.25  y"]
+
+
+def test_columns_stay_aligned_with_wide_and_combining_characters():
+    lines = plain_table(Table(("TITLE", "X"), [("夜のバス", "1"), ("Noe\u0308l", "2"), ("Depot", "3")]))
+    assert {display_width(line) for line in lines} == {len("夜のバス") * 2 + 3}
+
+
+def test_texts_of_strangers_cannot_steer_the_terminal(concento, node: FakeNode):
+    assert shown("a\x1b[2Jb\u202ec\x9bd\ne") == "a\ufffd[2Jb\ufffdc\ufffdd\ne"
+    node.answers["asset_get"] = lambda params: _refuse("\x1b]0;title\x07")
+    refused = concento("asset", "show", ASSET)
+    assert "\x1b" not in refused.err
+    assert "\x07" not in refused.err
+
+
+def _refuse(message: str) -> None:
+    raise Refusal(-32003, "offer.closed", message, hint="\x1b[31m")
