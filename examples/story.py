@@ -378,13 +378,21 @@ def main() -> int:
         except subprocess.CalledProcessError as error:
             return error.returncode
         ready = json.loads(ready_file.read_text())
+        failures = 1
         try:
             failures = play(ready, Path(ready["genesis"]), work)
+            farewell(ready)
+            stay(options.seconds)
         except ConcentoError as error:
             print(f"error: {error.message}\nhint: {error.hint or 'see the logs'}", file=sys.stderr)
-            failures = 1
-        farewell(ready)
-    return stay(options.seconds, failures)
+        except (KeyboardInterrupt, BrokenPipeError):
+            pass
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            subprocess.run(
+                [sys.executable, "-m", "cli", "testnet", "down", "--quiet"], check=False, stdout=subprocess.DEVNULL
+            )
+    return 1 if failures else 0
 
 
 def farewell(ready: dict[str, Any]) -> None:
@@ -397,19 +405,12 @@ def farewell(ready: dict[str, Any]) -> None:
     )
 
 
-def stay(seconds: float | None, failures: int) -> int:
-    """Keep the network and its live table up until a signal or until the time is over; then stop everything."""
-    try:
-        if seconds != 0:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            limit = [] if seconds is None else ["--for", str(seconds)]
-            subprocess.run([sys.executable, "-m", "cli", "testnet", "watch", *limit], check=False)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        subprocess.run([sys.executable, "-m", "cli", "testnet", "down"], check=False, stdout=subprocess.DEVNULL)
-    return 1 if failures else 0
+def stay(seconds: float | None) -> None:
+    """Keep the network and its live table up until a signal, or until the time is over."""
+    if seconds != 0:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        limit = [] if seconds is None else ["--for", str(seconds)]
+        subprocess.run([sys.executable, "-m", "cli", "testnet", "watch", *limit], check=False)
 
 
 if __name__ == "__main__":
