@@ -101,8 +101,10 @@ def introduce(story: Story) -> None:
 
 
 def first_block(story: Story) -> dict[str, Any]:
-    """The first block that was made since the network was started."""
-    height = story.client.status()["height"]
+    """The first block that was made since the network was started; an idle chain makes one every few seconds."""
+    while (status := story.client.status())["time_ms"] <= story.ready["started_ms"]:
+        time.sleep(0.02)
+    height = status["height"]
     while height > 1 and story.client.block(height=height - 1)["time_ms"] > story.ready["started_ms"]:
         height -= 1
     return dict(story.client.block(height=height))
