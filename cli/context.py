@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 
 from cli import exits, labels
+from cli.files import read_json
 from cli.nearest import suggestion
 from cli.printer import Printer
 from cli.settings import Settings
@@ -65,7 +66,7 @@ class Context:
             return self.dev
         except Unavailable:
             genesis = self.find_genesis()
-            return genesis is not None and b'"dev": true' in genesis.read_bytes()
+            return genesis is not None and bool(read_json(genesis, "genesis").get("dev"))
 
     @cached_property
     def wallet(self) -> Wallet:
@@ -105,6 +106,15 @@ class Context:
         from cli.session import WritingSession
 
         return WritingSession(self.client, self.signer(), self.settings.wait, self.settings.timeout_s)
+
+    @cached_property
+    def waiting_session(self) -> WritingSession:
+        """Acts as --from, in several transactions of which each builds on the one before."""
+        from cli.session import WritingSession
+
+        if not self.settings.wait:
+            self.printer.note("This waits for finality all the same: each transaction builds on the one before.")
+        return WritingSession(self.client, self.signer(), True, self.settings.timeout_s)
 
     def password(self, name: str) -> str:
         """The password of an existing key: from the file that was named, or from the terminal."""

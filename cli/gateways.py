@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from cli.files import read_json
 from concento.errors import Rejected, Unavailable
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def gateway_url(context: Context, named: str | None) -> str:
         return chosen.rstrip("/")
     ready = context.home / "testnet" / "ready.json"
     if ready.exists():
-        return str(json.loads(ready.read_text(encoding="utf-8"))["gateway"]["url"])
+        return str(read_json(ready, "ready file")["gateway"]["url"])
     parts = urlsplit(context.client.url)
     return f"{parts.scheme}://{parts.hostname}:{(parts.port or 26600) + _PORT_OFFSET}"
 

@@ -55,11 +55,23 @@ def _set_no_wait(settings: Settings, value: Any) -> None:
     settings.wait = not value
 
 
+def _names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Who could act, for a shell that completes."""
+    from concento.client.wallet import Wallet
+
+    names = [entry.name for entry in Wallet(context.ensure_object(Settings).home).entries(dev=True)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 _GLOBALS: Final[tuple[tuple[tuple[str, ...], Setter, dict[str, Any]], ...]] = (
     (("--json",), _set_json, {"is_flag": True, "help": "Print the answer as JSON."}),
     (("--home",), _set_home, {"metavar": "DIR", "help": "Folder of keys and nodes [CONCENTO_HOME]."}),
     (("--url",), _set_url, {"metavar": "URL[,URL]", "help": "Node to talk to [CONCENTO_URL]."}),
-    (("--from",), _set_sender, {"metavar": "NAME", "help": "Who acts: a key or development account."}),
+    (
+        ("--from",),
+        _set_sender,
+        {"metavar": "NAME", "help": "Who acts: a key or development account.", "shell_complete": _names},
+    ),
     (("--password-file",), _set_password_file, {"metavar": "FILE", "help": "Its first line is the key's password."}),
     (("--yes", "-y"), _set_yes, {"is_flag": True, "help": "Do not ask."}),
     (("--quiet", "-q"), _set_quiet, {"is_flag": True, "help": "No remarks and no progress on stderr."}),

@@ -60,16 +60,17 @@ def add(context: Context, /, folder: Path, dry_run: bool, name: str | None, cont
     album = _album(context, given)
     tracks, skipped = _scan(context, folder)
     if dry_run:
-        document = _document(estimate(context.session, album, tracks), skipped)
+        document = _document(estimate(context.waiting_session, album, tracks), skipped)
         context.printer.result(document, functools.partial(text.planned, title=album.title))
         return exits.OK
-    outcome = register(context.session, album, tracks, lambda done, total: _tell(context, done, total))
-    place = content or _content_folder(context)
-    if place is not None:
-        publish(tracks, place)
-        context.printer.detail(f"The gateway's copies are in {place}.")
-    if name and (not outcome.txs or outcome.txs[-1]["status"] in ("final", "pending", "shared")):
-        labels.remember(context.home, name, outcome.dataset)
+    outcome = register(context.waiting_session, album, tracks, lambda done, total: _tell(context, done, total))
+    if not outcome.txs or outcome.txs[-1]["status"] == "final":
+        place = content or _content_folder(context)
+        if place is not None:
+            publish(tracks, place)
+            context.printer.detail(f"The gateway's copies are in {place}.")
+        if name:
+            labels.remember(context.home, name, outcome.dataset)
     registered = {"dataset": outcome.dataset, "offer": outcome.offer, "recordings": outcome.recordings}
     document = _document({**registered, "txs": outcome.txs, "fee_ubeat": str(fees(outcome.txs))}, skipped)
     return _finish_add(context, document, album, name)
@@ -199,7 +200,7 @@ def _content_folder(context: Context) -> Path | None:
 def _finish_add(context: Context, document: dict[str, Any], album: Album, name: str | None) -> int:
     last = document["txs"][-1] if document["txs"] else None
     render = functools.partial(text.added, title=album.title, name=name)
-    if last is None or last["status"] == "final" or not context.settings.wait:
+    if last is None or last["status"] == "final":
         context.printer.result(document, render)
         return exits.OK
     if context.settings.json:

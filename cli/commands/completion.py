@@ -31,5 +31,6 @@ def completion(context: Context, shell: str) -> None:
     if kind is None:
         raise click.UsageError(f"no completion is known for {shell}")
     root = click.get_current_context().find_root().command
-    context.printer.raw(kind(root, {}, "concento", _VARIABLE).source() + "\n")
+    script = kind(root, {}, "concento", _VARIABLE).source()
+    context.printer.result({"shell": shell, "script": script}, lambda document: [document["script"]])
     context.printer.detail(f"Put this into your shell: {_PLACES[shell]}")

@@ -16,6 +16,7 @@ import click
 from cli import exits
 from cli.context import Context, with_context
 from cli.grammar import Verb
+from cli.text.forms import beat, plural
 from cli.text.nodes import doctor as text
 from concento.errors import ConcentoError, Rejected, Unavailable
 
@@ -76,7 +77,7 @@ def _keys(context: Context) -> Iterator[Check]:
             keyfile.read(context.wallet.folder / f"{name}.json")
         except Rejected as error:
             yield _check(f"key {name}", False, error.message, error.hint)
-    yield _check("keys", True, f"{len(names)} key files")
+    yield _check("keys", True, plural(len(names), "key file"))
 
 
 def _node(context: Context) -> Iterator[Check]:
@@ -105,6 +106,7 @@ def _node(context: Context) -> Iterator[Check]:
     )
     yield from _genesis(context, str(status["genesis_hash"]))
     yield from _peers(context)
+    yield from _money(context)
 
 
 def _genesis(context: Context, expected: str) -> Iterator[Check]:
@@ -131,6 +133,15 @@ def _peers(context: Context) -> Iterator[Check]:
     away = [str(peer["name"]) for peer in peers if not peer["connected"]]
     found = f"{len(peers) - len(away)} of {len(peers)} connected" + (f"; not: {', '.join(away)}" if away else "")
     yield _check("peers", not away, found, "see whether they run: concento testnet status")
+
+
+def _money(context: Context) -> Iterator[Check]:
+    """The books of the whole network: what was minted is somewhere."""
+    supply = context.client.call("chain_getSupply")
+    minted = int(supply["minted_ubeat"])
+    found = sum(int(supply[f"{place}_ubeat"]) for place in ("balances", "escrow", "pools", "burnt"))
+    told = f"{beat(minted)} minted, {beat(found)} found in balances, escrow, pools and burnt"
+    yield _check("money", minted == found, told, "stop this node and keep its folder: this must never happen")
 
 
 def _port(context: Context) -> Iterator[Check]:

@@ -82,6 +82,8 @@ def show(
     """The statement of WHO: opening, every payment, closing."""
     from cli.statement_reading import read_statement
 
+    if as_csv and context.settings.json:
+        raise click.UsageError("--csv and --json exclude each other.")
     named = who or context.sender
     with context.suggesting(named):
         document = read_statement(context.client, context.who(named), from_height, to_height)

@@ -28,7 +28,7 @@ def fetch(context: Context, asset: str, folder: Path, purpose: str | None, url: 
     from concento.client.fetch import fetch as read_all
 
     found = context.client.asset(context.id(asset))
-    session = context.session
+    session = context.waiting_session
     wanted: Any = purpose or _only_purpose(context, found["id"], session.address, found)
     check_purpose(wanted)
     place = gateway_url(context, url)

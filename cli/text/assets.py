@@ -25,8 +25,6 @@ def added(document: dict[str, Any], title: str, name: str | None) -> Iterator[Pi
     if last is not None and last["status"] == "final":
         yield f'"{title}" is registered: {plural(len(recordings), "recording")}{some}, {length(total_ms)} of music.'
         yield finality(last)
-    elif last is not None:
-        yield f'"{title}" is handed in: {plural(len(recordings), "recording")}, {length(total_ms)} of music.'
     else:
         yield f'"{title}" was registered before, in full; nothing was to be done.'
     yield _recordings(recordings)

@@ -292,3 +292,20 @@ def test_names_for_ids_are_kept_on_this_machine(concento, home: Path, node: Fake
     refused = concento("asset", "show", "@nightbuss")
     assert refused.code == 6
     assert "Did you mean nightbus?" in refused.err
+
+
+def test_doctor_adds_up_the_money_of_the_network(concento, node: FakeNode):
+    node.answers["node_getStatus"] = {**node.answers["node_getStatus"], "time_ms": 1}
+    node.answers["chain_getSupply"] = {**node.answers["chain_getSupply"], "burnt_ubeat": "21"}
+    failed = [check["name"] for check in concento("doctor", "--json").document["checks"] if not check["ok"]]
+    assert failed == ["money"]
+
+
+def test_from_is_completed_with_the_names_that_could_act(concento, password_file, monkeypatch, capsys):
+    concento("wallet", "new", "alfred", "--password-file", str(password_file))
+    monkeypatch.setenv("_CONCENTO_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "concento wallet send --from al")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    with pytest.raises(SystemExit):
+        concento()
+    assert capsys.readouterr().out.split() == ["plain,alfred", "plain,alice"]

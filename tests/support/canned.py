@@ -364,6 +364,14 @@ ANSWERS: dict[str, Any] = {
     "earnings_getStatement": STATEMENT,
     "chain_getBlock": _by_id(BLOCK_DOCUMENT, "block"),
     "chain_getHandovers": page(),
+    "chain_getSupply": {
+        "minted_ubeat": "1000",
+        "balances_ubeat": "900",
+        "escrow_ubeat": "50",
+        "pools_ubeat": "30",
+        "burnt_ubeat": "20",
+        "height": 118,
+    },
     "rpc.discover": {
         "openrpc": "1.3.2",
         "methods": [
