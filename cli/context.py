@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 
 from cli import exits, labels
-from cli.files import read_json
+from cli.files import read_bytes, read_json
 from cli.nearest import suggestion
 from cli.printer import Printer
 from cli.settings import Settings
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cli.session import WritingSession
     from concento.client import Client, Signer
     from concento.client.wallet import Wallet
+    from concento.genesis import Genesis
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,6 +79,15 @@ class Context:
         """The genesis file of this home's network."""
         places = (self.home / "testnet" / "genesis.json", self.home / "node" / "genesis.json")
         return next((place for place in places if place.exists()), None)
+
+    def genesis(self, named: Path | None) -> Genesis:
+        """The genesis in the file that was named, else this home's. Raises Rejected genesis.missing."""
+        from concento.genesis import parse_genesis
+
+        path = named or self.find_genesis()
+        if path is None:
+            raise Rejected("genesis.missing", home=str(self.home))
+        return parse_genesis(read_bytes(path))
 
     @property
     def sender(self) -> str:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from concento.errors import Rejected
 from concento.strictjson import loads
-
-if TYPE_CHECKING:
-    from cli.context import Context
-    from concento.genesis import Genesis
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -35,13 +31,3 @@ def write_json(path: Path, document: Any) -> None:
         partial.replace(path)
     except OSError as error:
         raise Rejected("file.unwritable", path=str(path), reason=error.strerror or str(error)) from None
-
-
-def read_genesis(context: Context, named: Path | None) -> Genesis:
-    """The genesis in the file that was named, else this home's. Raises Rejected genesis.missing."""
-    from concento.genesis import parse_genesis
-
-    path = named or context.find_genesis()
-    if path is None:
-        raise Rejected("genesis.missing", home=str(context.home))
-    return parse_genesis(read_bytes(path))

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from cli.context import Context, with_context
-from cli.files import read_genesis, read_json, write_json
+from cli.files import read_json, write_json
 from cli.grammar import Noun, Verb
 from cli.text import earnings as text
 
@@ -107,7 +107,7 @@ def verify(context: Context, file: Path, genesis: Path | None) -> None:
     from cli.statement import verify as recompute
 
     document = read_json(file, "statement")
-    context.printer.result(recompute(document, read_genesis(context, genesis)), text.verified)
+    context.printer.result(recompute(document, context.genesis(genesis)), text.verified)
 
 
 def _csv(document: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.context import Context, with_context
-from cli.files import read_genesis, read_json, write_json
+from cli.files import read_json, write_json
 from cli.grammar import Noun
 from cli.text import proofs as text
 
@@ -40,7 +40,7 @@ def verify(context: Context, file: Path, genesis: Path | None) -> None:
     from cli.proving import verify_document
 
     document = read_json(file, "proof")
-    context.printer.result(verify_document(document, read_genesis(context, genesis)), text.verified)
+    context.printer.result(verify_document(document, context.genesis(genesis)), text.verified)
 
 
 def _full_key(context: Context, key: str) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from cli.context import Context, with_context
-from cli.files import read_genesis
 from cli.grammar import Noun
 from cli.text import licences as text
 from cli.text.proofs import receipt_verified
@@ -65,7 +64,7 @@ def verify(context: Context, identity: str, genesis: Path | None) -> None:
     """Prove with the genesis file alone that a RECEIPT is anchored. Exit 0 or 8."""
     from cli.proving import verify_document
 
-    trusted = read_genesis(context, genesis)
+    trusted = context.genesis(genesis)
     found = context.client.receipt(context.id(identity))
     document = context.client.proof(f"receipt/{found['id']}")
     verdict = verify_document(document, trusted)
