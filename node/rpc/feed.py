@@ -71,13 +71,18 @@ class Feed:
             self._news = asyncio.get_running_loop().create_future()
         await asyncio.wait([self._news], timeout=timeout_s)
 
-    async def read(self, start: str | None, wanted: Callable[[dict[str, Any]], bool]) -> AsyncIterator[dict[str, Any]]:
+    def read(self, start: str | None, wanted: Callable[[dict[str, Any]], bool]) -> AsyncIterator[dict[str, Any]]:
         """The wanted events after the cursor `start`, or from now on; a notice `lagged` wherever some are left out."""
-        height, index = (self.height + 1, 0) if start is None else parse_cursor(start)
-        # Nothing happens before block 1.
-        height = max(height, 1)
-        live = start is None
-        seen = start or f"{self.height}"
+        if start is None:
+            return self._read((self.height + 1, 0), f"{self.height}", wanted, live=True)
+        height, index = parse_cursor(start)
+        return self._read((height, index) if height else (1, 0), start, wanted, live=False)
+
+    async def _read(
+        self, place: tuple[int, int], seen: str, wanted: Callable[[dict[str, Any]], bool], *, live: bool
+    ) -> AsyncIterator[dict[str, Any]]:
+        """From this place on; `seen` is where it would be resumed. One who reads the past is not late, however far."""
+        height, index = place
         while not self._closed:
             tip = self.height
             if height > tip:

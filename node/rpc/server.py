@@ -11,11 +11,13 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 from importlib import resources
 from typing import Any, Final
 
 import msgpack
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from concento.encoding import ARRAY_LENGTH_MAX
 from concento.errors import Rejected
@@ -34,6 +36,9 @@ READ_S_MAX: Final = 10.0
 
 CONNECTIONS_MAX: Final = 900
 """Open sockets of one node: below the common limit of 1,024 files, with room for peers and the store."""
+
+SERVER: Final = "concento"
+"""What the door calls itself: nothing about versions to those who need not know."""
 
 _SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -72,8 +77,13 @@ def make_app(
     app.router.add_get("/metrics", _metrics)
     for path, body, kind in _pages():
         app.router.add_get(path, _page(body, kind))
+    app.on_response_prepare.append(_name_server)
     _follow(app)
     return app
+
+
+async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
 
 
 class Server:
@@ -107,18 +117,39 @@ async def serve(
     """Opens the door at this address. Bound to loopback it answers only to loopback names and to `hosts`."""
     names = (*_LOOPBACK_NAMES, *hosts) if _is_loopback(host) else tuple(hosts)
     app = make_app(backend, methods=methods, hosts=names)
-    # A connection that is not inside a handler when this time has passed is closed: an idle one, or half a header.
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=read_s_max, lingering_time=2.0, shutdown_timeout=2.0)
+    runner = web.AppRunner(app, shutdown_timeout=2.0)
     await runner.setup()
     accepting = runner.server
+    loop = asyncio.get_running_loop()
     if accepting is None:
         raise RuntimeError("aiohttp made no server")
 
     def accept() -> asyncio.Protocol:
-        return accepting() if len(accepting.connections) < connections_max else _Full()
+        if len(accepting.connections) >= connections_max:
+            return _Full()
+        # A connection that is not inside a handler when this time has passed is closed: idle, or half a header.
+        return _Connection(
+            accepting,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # what aiohttp's own runner passes to log no requests
+            keepalive_timeout=read_s_max,
+            lingering_time=2.0,
+        )
 
-    listener = await asyncio.get_running_loop().create_server(accept, host, port, backlog=128)
+    listener = await loop.create_server(accept, host, port, backlog=128)
     return Server(runner, listener)
+
+
+class _Connection(RequestHandler):
+    """One connection; what is wrong with a malformed request is not repeated to its sender."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        response = _plain(status, HTTPStatus(status).phrase)
+        response.headers["Server"] = SERVER
+        response.force_close()
+        return response
 
 
 class _Full(asyncio.Protocol):
@@ -207,8 +238,20 @@ async def _rpc(request: web.Request) -> web.Response:
 def _unpacked(body: bytes) -> Any:
     """A request in MessagePack: the same objects as in JSON, binary where JSON has base64."""
     return msgpack.unpackb(
-        body, raw=False, strict_map_key=True, max_array_len=ARRAY_LENGTH_MAX, max_map_len=64, max_ext_len=0
+        body,
+        raw=False,
+        object_pairs_hook=_unique,
+        max_array_len=ARRAY_LENGTH_MAX,
+        max_map_len=64,
+        max_ext_len=0,
     )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key appears twice")
+    return found
 
 
 async def _read(request: web.Request) -> bytes | None:

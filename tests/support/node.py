@@ -27,6 +27,7 @@ from state.store.opening import advance, create_store
 from state.transition import BlockOutcome, apply_block, check_transaction
 from support.ledger import Ledger
 
+
 class DecidedLedger(Ledger):
     """The ledger of one node whose blocks are stored, signed and linked as on a network."""
 
@@ -128,7 +129,7 @@ class DecidedNode(DecidedLedger):
         self.links: dict[str, dict[str, int]] = {}
         self.observed: list[tuple[str, str]] = []
         self.checks = [Check("tip", True, "fresh")]
-        self._watchers: list[Watcher] = []
+        self.watchers: list[Watcher] = []
 
     @property
     def store(self) -> KeyValue:
@@ -141,7 +142,7 @@ class DecidedNode(DecidedLedger):
 
     def decided(self, header: Header, transactions: tuple[bytes, ...]) -> None:
         # `Ledger.__init__` never decides a block: the watchers exist by now.
-        for watcher in list(self._watchers):
+        for watcher in list(self.watchers):
             watcher(Committed(header.height, block_id(header), header, transactions))
 
     def status(self) -> dict[str, Any]:
@@ -204,8 +205,8 @@ class DecidedNode(DecidedLedger):
         return self.batches.get(height)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        self._watchers.append(watcher)
-        return lambda: self._watchers.remove(watcher)
+        self.watchers.append(watcher)
+        return lambda: self.watchers.remove(watcher)
 
     def liveness(self) -> list[Check]:
         return []

@@ -10,25 +10,9 @@ import pytest
 
 from concento.errors import Broken, Rejected, Unavailable
 from concento.limits import RPC_BODY_BYTES_MAX
-from node.rpc.dispatch import Dispatcher, Method, Params
+from node.rpc.dispatch import Dispatcher, Params
 from node.rpc.errors import Refused
-
-
-class Two(Params):
-    minuend: int
-    subtrahend: int
-
-
-class Nothing(Params):
-    pass
-
-
-class Any5(Params):
-    a: int = 0
-    b: int = 0
-    c: int = 0
-    d: int = 0
-    e: int = 0
+from support.jsonrpc import EXAMPLES, INVALID, PARSE_ERROR, SPECIFIED, Nothing, method, table
 
 
 class Text(Params):
@@ -47,21 +31,7 @@ def raising(error: Exception) -> Any:
     return run
 
 
-def table(*methods: Method) -> dict[str, Method]:
-    return {method.name: method for method in methods}
-
-
-def method(name: str, params: type[Params], run: Any) -> Method:
-    return Method(name, name, params, Any, run)
-
-
-SPECIFIED = table(
-    method("subtract", Two, lambda _call, params: params.minuend - params.subtrahend),
-    method("update", Any5, lambda _call, params: None),
-    method("notify_hello", Any5, lambda _call, params: None),
-    method("notify_sum", Any5, lambda _call, params: None),
-    method("sum", Any5, lambda _call, params: params.a + params.b + params.c + params.d + params.e),
-    method("get_data", Nothing, lambda _call, params: ["hello", 5]),
+TABLE = {row.name: row for row in SPECIFIED} | table(
     method("echo", Text, lambda _call, params: params.text),
     method("big", Text, lambda _call, params: params.text * 100),
     method("refuse", Nothing, refuse_transaction),
@@ -73,7 +43,7 @@ SPECIFIED = table(
 
 
 def ask(body: str | bytes, answer_bytes_max: int = 10_000_000) -> Any:
-    answer = asyncio.run(Dispatcher[None](SPECIFIED, answer_bytes_max=answer_bytes_max).answer(body, None))
+    answer = asyncio.run(Dispatcher[None](TABLE, answer_bytes_max=answer_bytes_max).answer(body, None))
     return None if answer is None else json.loads(answer)
 
 
@@ -85,69 +55,6 @@ def error_of(body: str, **options: Any) -> dict[str, Any]:
 def call(name: str, params: Any = None, identity: Any = 1) -> str:
     request = {"jsonrpc": "2.0", "method": name, "id": identity}
     return json.dumps(request if params is None else {**request, "params": params})
-
-
-PARSE_ERROR = {"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": None}
-INVALID = {"jsonrpc": "2.0", "error": {"code": -32600, "message": "Invalid Request"}, "id": None}
-
-# https://www.jsonrpc.org/specification, section 7, in its order and with its own typing errors.
-EXAMPLES: list[tuple[str, Any]] = [
-    (
-        '{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}',
-        {"jsonrpc": "2.0", "result": 19, "id": 1},
-    ),
-    (
-        '{"jsonrpc": "2.0", "method": "subtract", "params": [23, 42], "id": 2}',
-        {"jsonrpc": "2.0", "result": -19, "id": 2},
-    ),
-    (
-        '{"jsonrpc": "2.0", "method": "subtract", "params": {"subtrahend": 23, "minuend": 42}, "id": 3}',
-        {"jsonrpc": "2.0", "result": 19, "id": 3},
-    ),
-    (
-        '{"jsonrpc": "2.0", "method": "subtract", "params": {"minuend": 42, "subtrahend": 23}, "id": 4}',
-        {"jsonrpc": "2.0", "result": 19, "id": 4},
-    ),
-    ('{"jsonrpc": "2.0", "method": "update", "params": [1,2,3,4,5]}', None),
-    ('{"jsonrpc": "2.0", "method": "foobar"}', None),
-    (
-        '{"jsonrpc": "2.0", "method": "foobar", "id": "1"}',
-        {"jsonrpc": "2.0", "error": {"code": -32601, "message": "Method not found"}, "id": "1"},
-    ),
-    ('{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]', PARSE_ERROR),
-    ('{"jsonrpc": "2.0", "method": 1, "params": "bar"}', INVALID),
-    (
-        '[ {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"}, {"jsonrpc": "2.0", "method" ]',
-        PARSE_ERROR,
-    ),
-    ("[]", INVALID),
-    ("[1]", [INVALID]),
-    ("[1,2,3]", [INVALID, INVALID, INVALID]),
-    (
-        """[
-        {"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},
-        {"jsonrpc": "2.0", "method": "notify_hello", "params": [7]},
-        {"jsonrpc": "2.0", "method": "subtract", "params": [42,23], "id": "2"},
-        {"foo": "boo"},
-        {"jsonrpc": "2.0", "method": "foo.get", "params": {"name": "myself"}, "id": "5"},
-        {"jsonrpc": "2.0", "method": "get_data", "id": "9"}
-        ]""",
-        [
-            {"jsonrpc": "2.0", "result": 7, "id": "1"},
-            {"jsonrpc": "2.0", "result": 19, "id": "2"},
-            INVALID,
-            {"jsonrpc": "2.0", "error": {"code": -32601, "message": "Method not found"}, "id": "5"},
-            {"jsonrpc": "2.0", "result": ["hello", 5], "id": "9"},
-        ],
-    ),
-    (
-        """[
-        {"jsonrpc": "2.0", "method": "notify_sum", "params": [1,2,4]},
-        {"jsonrpc": "2.0", "method": "notify_hello", "params": [7]}
-        ]""",
-        None,
-    ),
-]
 
 
 @pytest.mark.parametrize(("request_text", "expected"), EXAMPLES)
@@ -283,7 +190,7 @@ def test_an_answer_above_the_limit_is_an_error_object_and_the_rest_of_its_batch_
 
 def test_requests_are_counted_with_their_outcome() -> None:
     seen: list[tuple[str, str]] = []
-    dispatcher = Dispatcher[None](SPECIFIED, lambda name, kind, seconds: seen.append((name, kind)))
+    dispatcher = Dispatcher[None](TABLE, lambda name, kind, seconds: seen.append((name, kind)))
     for name in ("get_data", "missing", "nope", "bug"):
         asyncio.run(dispatcher.answer(call(name), None))
     assert seen == [
