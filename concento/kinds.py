@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from concento.kinds_revenue import REVENUE_KINDS
+
 KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "account.not_found": (
         "no account is known as {text}",
@@ -218,6 +220,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "{units} units do not fit the deposit: {free_ubeat} ubeat of it are free, {missing_ubeat} are missing",
         "concento fetch adds to the deposit of licence {licence} by itself, or open fewer units",
     ),
+    "licence.deposit_short": (
+        "{free} ubeat of the deposit of licence {licence} are free, {amount} are needed",
+        "the licensee tops it up first",
+    ),
     "licence.deposit_unneeded": (
         "offer {text} has no price for use, so a deposit would never be needed",
         "leave the deposit out",
@@ -235,6 +241,11 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "licence.no_offer": (
         'nobody offers a licence for "{title}"',
         "find another: concento asset search --purpose {purpose}",
+    ),
+    "licence.no_share": ("licence {licence} asks for no share of revenue", None),
+    "licence.no_subscription": (
+        "licence {licence} is not bought by the period",
+        "buy a new one: concento licence buy",
     ),
     "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
     "licence.not_yours": (
@@ -266,6 +277,53 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "licence.wrong_purpose": (
         "the offer for asset {asset} does not permit {purpose}",
         "find one that does: concento asset search --purpose {purpose}",
+    ),
+    "lineage.ancestors_declared": (
+        "the asset has {ancestors} ancestors, {declared} were declared",
+        "declare at least {ancestors}: the fee depends on them",
+    ),
+    "lineage.incompatible": (
+        "what the parents' licences permit has nothing in common with these terms",
+        "allow a purpose that all of them allow, or leave a parent out",
+    ),
+    "lineage.layer_uncovered": (
+        "the licence for asset {asset} does not cover its {layer}",
+        "buy a licence for both layers, or name the work with a licence of its own beside it",
+    ),
+    "lineage.licence_needed": (
+        "offer {offer} is no right to asset {asset}, which belongs to {owner}",
+        "buy a licence under it: concento licence buy {asset}",
+    ),
+    "lineage.no_right": ("there is no licence {right} of asset {asset}", "see: concento licence list"),
+    "lineage.not_a_model": ("asset {asset} is a {asset_kind}, not a model", None),
+    "lineage.not_concerned": (
+        "neither asset {child} nor asset {parent} is yours",
+        "the owners of both agree on a link; others open a dispute",
+    ),
+    "lineage.not_the_service": ("only {service} registers outputs of model {model}", None),
+    "lineage.output_splits": (
+        "an output under licence {licence} belongs to its licensee alone",
+        "leave the splits out; the licensee may pass shares on",
+    ),
+    "lineage.parent_twice": ("asset {asset} is named as a parent twice", None),
+    "lineage.parent_younger": (
+        "asset {parent} is younger than asset {child}, so it cannot be a parent of it",
+        None,
+    ),
+    "lineage.rate_high": ("asset {child} keeps {left} basis points, {rel_bps} cannot be taken", None),
+    "lineage.rate_zero": ("a link without a rate is none", "name a rate above 0"),
+    "lineage.rates_sum": (
+        "the parents would take {total} of {whole} basis points",
+        "leave a parent out, or buy under an offer with a lower rate",
+    ),
+    "lineage.right_foreign": ("{right} is a right to another asset than {asset}", None),
+    "lineage.slots_used": (
+        "licence {licence} is for {slots} {what}, which are registered",
+        "buy another licence",
+    ),
+    "lineage.too_many": (
+        "the asset would have {count} {what}, {count_max} at most are possible",
+        "gather sources in a dataset and name that",
     ),
     "node.config_invalid": ("setting {field}: {reason}", "see: concento node run --help"),
     "node.genesis_missing": (
@@ -310,18 +368,27 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "offer.not_found": ("there is no offer {text}", "see: concento asset show"),
     "offer.not_yours": ("offer {offer} belongs to {owner}", None),
+    "offer.period_missing": (
+        "a subscription needs terms with a duration",
+        "say how long a period lasts",
+    ),
     "offer.permits_nothing": (
         "these terms permit nothing on asset {asset}",
         "see: concento licence offer --help",
     ),
     "offer.pricing_invalid": (
         "pricing {models} is not possible",
-        "free alone, or one-off and one of per-access or per-second, each once and above nothing",
+        "free alone, or at most one each of: one-off or subscription; guarantee, beside what it is an advance on; "
+        "per-access or per-second, with ascending tiers; per-output; revenue-share",
     ),
     "offer.sold_out": ("all {supply} licences of offer {offer} are sold", "see: concento asset search"),
     "offer.terms_exceed": (
         "the offer goes beyond what the owners of asset {asset} allow: {field}",
         "see what they allow: concento asset show {asset}",
+    ),
+    "offer.upstream_invalid": (
+        "{rel_bps} and {abs_bps} basis points cannot be asked of what is made from the asset",
+        "ask for more than nothing and for at most 10,000 in all",
     ),
     "peer.frame": ("a frame of {bytes} bytes; 1 to {bytes_max} are allowed", None),
     "peer.message": ("a peer sent what no honest node sends: {reason}", None),
@@ -359,18 +426,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "receipt.wrong_content": ("receipt {seq} names bytes that are no file of recording {member}", None),
     "receipt.wrong_purpose": ("receipt {seq} is for {purpose}, which the licence does not permit", None),
-    "royalties.holder_too_young": ("a table holds accounts, vaults and older assets only, not {rank}", None),
-    "royalties.no_leg": ("asset {asset} has no table behind leg {leg}", "see its legs: concento asset show {asset}"),
-    "royalties.no_page": ("table {table} has no page {page}, it has {pages}", None),
-    "royalties.not_sealed": ("asset {asset} cannot earn yet: it is unknown or not sealed", None),
-    "royalties.record_missing": ("record {key} of the revenue state is missing", None),
-    "royalties.rows_few": ("the table has {rows} rows, {given} are paid for", "name all rows: a sweep visits each"),
-    "royalties.shares_short": ("the holder has {shares} shares in table {table}, fewer than are moved", None),
-    "royalties.split_full": (
-        "table {table} has {rows_max} rows already",
-        "wider ownership goes through a vault, a table of its own",
-    ),
-    "royalties.table_exhausted": ("table {table} cannot count any more income", None),
+    **REVENUE_KINDS,
     "rpc.answer_too_large": (
         "the answer has {bytes} bytes, at most {bytes_max} are sent",
         "ask for less: a smaller limit, or a page",

@@ -79,10 +79,24 @@ LEGS_MAX: Final = 8
 """Works of one recording, and its own table: a medley."""
 MEMBERS_PER_ACTION_MAX: Final = 1_000
 """Members that one AddMembers names: 34 bytes each fit a transaction."""
+VAULT_ROWS_PER_ACTION_MAX: Final = 1_000
+"""Rows that one OpenVault or AddVaultRows names: 42 bytes each fit a transaction."""
 BODIES_PER_ANCHOR_MAX: Final = 64
 """Receipts whose bodies ride inline in the anchoring transaction."""
 LANES_MAX: Final = 64
 """Open lanes of one licence: parallel readers, each with its own key."""
+
+# Lineage
+PARENTS_MAX: Final = 64
+"""Direct parents of one asset: a work of more sources names a dataset of them."""
+ANCESTORS_MAX: Final = 1_024
+"""Distinct ancestors of an asset when it is linked: bounds the pass below it, which visits each once."""
+DEPTH_MAX: Final = 256
+"""Links of the longest line of descent when an asset is linked."""
+CLAIMS_MAX: Final = 32
+"""Distinct ancestors with an absolute claim on one asset: each is paid at every sale of it."""
+TIERS_MAX: Final = 8
+"""Steps of a volume price."""
 
 # Replay protection
 IDS_FORGOTTEN_PER_BLOCK_MAX: Final = 8

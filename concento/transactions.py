@@ -120,5 +120,5 @@ def signature_checks(network: Network, transaction: Transaction) -> list[Check]:
 
 
 def object_id(kind: str, sender: bytes, nonce: bytes, action_index: int) -> bytes:
-    """The id of what an action creates, known before signing. `kind` is "asset", "offer" or "licence"."""
+    """The id of what an action creates, known before signing. `kind` is its name, such as "asset"."""
     return tagged_hash("id/" + kind, sender, nonce, action_index.to_bytes(2, "big"))

@@ -67,9 +67,22 @@ _SENTENCES: Final[dict[str, str]] = {
     "access.closing": "{licensee} ends lane {lane} at {gateway}; it may be anchored until {until_ms}",
     "access.closed": "lane {lane} of {licensee} at {gateway} is closed after {size} receipts",
     "receipts.anchored": "{gateway} anchored {receipts} receipts of {licensee} for {amount_ubeat}, under root {root}",
+    "licence.renewed": "{licensee} paid {price_ubeat} for another period of licence {licence}",
+    "lineage.linked": "asset {asset} was made from {parents} and owes them {rel_bps} of 10,000",
+    "lineage.amendment_proposed": "{sender} says that asset {asset} was made from {parent} and owes it {rel_bps} of "
+    "10,000",
+    "lineage.amendment_withdrawn": "{sender} no longer says that asset {asset} was made from {parent}",
+    "lineage.amended": "asset {asset} was made from {parent} and owes it {rel_bps} of 10,000 from block {from_height}",
+    "revenue.reported": "{payer} reported {gross_ubeat} made with asset {asset} and paid {paid_ubeat}",
     "royalties.accrued": "{payer} paid {gross_ubeat} to asset {asset}, {fee_ubeat} of it as market fee",
     "royalties.claimed": "page {page} behind leg {leg} of asset {asset} was settled for {settled_ubeat}",
     "royalties.sweep_queued": "the {rows} rows behind leg {leg} of asset {asset} are queued to be settled",
+    "royalties.shares_moved": "{from} moved {shares} of {shares_total} shares behind leg {leg} of {asset} to {to}",
+    "royalties.shares_placed": "{from} moved {shares} of {shares_total} shares behind leg {leg} of {asset} "
+    "to {kind_of} {receiver}",
+    "royalties.vault_opened": "{owner} opened the vault {title} as {vault}",
+    "royalties.vault_filled": "{added} rows joined vault {vault}, {rows} in all",
+    "royalties.vault_sealed": "{owner} sealed the vault {title} with {rows} rows",
     "royalties.paid": "{party} was paid {amount_ubeat} of royalties",
     "royalties.paid_more": "{accounts} more accounts were paid {amount_ubeat} of royalties",
     "fees.distributed": "{validators} validators earned {share_ubeat} each from {collected_ubeat} of fees, "

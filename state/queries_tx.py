@@ -17,7 +17,9 @@ from concento.errors import KINDS, Rejected
 from concento.messages import Action, kind_of
 from concento.messages.assets import RegisterDataset, RegisterRecording, RegisterWork
 from concento.messages.licences import BuyLicence, CreateOffer
+from concento.messages.lineage import RegisterDerivative, RegisterModel, RegisterOutput
 from concento.messages.receipts import AnchorReceipts, receipt_id
+from concento.messages.royalties import OpenVault
 from concento.transactions import Transaction, decode_transaction, object_id
 from state.events import ACCOUNT_FIELDS, decode_events, event_json, event_text
 from state.fees import transaction_fee
@@ -168,12 +170,21 @@ def _created(transaction: Transaction) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for index, action in enumerate(body.actions):
         match action:
-            case RegisterWork() | RegisterRecording() | RegisterDataset():
+            case (
+                RegisterWork()
+                | RegisterRecording()
+                | RegisterDataset()
+                | RegisterModel()
+                | RegisterOutput()
+                | RegisterDerivative()
+            ):
                 kind = "asset"
             case CreateOffer():
                 kind = "offer"
             case BuyLicence():
                 kind = "licence"
+            case OpenVault():
+                kind = "vault"
             case AnchorReceipts():
                 found += [{"kind": "receipt", "id": receipt_id(leaf).hex()} for leaf in action.bodies]
                 continue

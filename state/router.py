@@ -8,12 +8,27 @@ from concento.messages import Action
 from concento.messages import assets as assets_messages
 from concento.messages import identity as identity_messages
 from concento.messages import licences as licences_messages
+from concento.messages import lineage as lineage_messages
 from concento.messages import receipts as receipts_messages
 from concento.messages import royalties as royalties_messages
 from concento.messages import tokens as tokens_messages
 from concento.transactions import Body
 from state.calls import Call, Event, Finalise, Route
-from state.modules import assets, datasets, identity, lanes, licences, offers, receipts, royalties, tokens
+from state.modules import (
+    assets,
+    charges,
+    datasets,
+    derivatives,
+    identity,
+    lanes,
+    licences,
+    models,
+    offers,
+    receipts,
+    royalties,
+    tokens,
+    vaults,
+)
 from state.view import View
 
 
@@ -69,6 +84,26 @@ ROUTES: Final[dict[type, Route]] = {
     licences_messages.TopUpLicence: Route(licences.check_top_up, licences.apply_top_up, licences.weigh_deposit),
     licences_messages.WithdrawDeposit: Route(licences.check_withdraw, licences.apply_withdraw, licences.weigh_deposit),
     licences_messages.RevokeLicence: Route(licences.check_revoke, licences.apply_revoke, licences.weigh_revoke),
+    licences_messages.RenewLicence: Route(
+        charges.check_renew_licence, charges.apply_renew_licence, charges.weigh_renew_licence
+    ),
+    licences_messages.ReportRevenue: Route(
+        charges.check_report_revenue, charges.apply_report_revenue, charges.weigh_report_revenue
+    ),
+    lineage_messages.RegisterModel: Route(
+        models.check_register_model, models.apply_register_model, models.weigh_register_model
+    ),
+    lineage_messages.RegisterOutput: Route(
+        models.check_register_output, models.apply_register_output, models.weigh_register_output
+    ),
+    lineage_messages.RegisterDerivative: Route(
+        derivatives.check_register_derivative,
+        derivatives.apply_register_derivative,
+        derivatives.weigh_register_derivative,
+    ),
+    lineage_messages.AmendProvenance: Route(
+        derivatives.check_amend_provenance, derivatives.apply_amend_provenance, derivatives.weigh_amend_provenance
+    ),
     receipts_messages.OpenAccess: Route(lanes.check_open_access, lanes.apply_open_access, lanes.weigh_open_access),
     receipts_messages.AnchorReceipts: Route(
         receipts.check_anchor_receipts, receipts.apply_anchor_receipts, receipts.weigh_anchor_receipts
@@ -76,6 +111,14 @@ ROUTES: Final[dict[type, Route]] = {
     receipts_messages.CloseAccess: Route(lanes.check_close_access, lanes.apply_close_access, lanes.weigh_close_access),
     royalties_messages.Claim: Route(royalties.check_claim, royalties.apply_claim, royalties.weigh_claim),
     royalties_messages.Sweep: Route(royalties.check_sweep, royalties.apply_sweep, royalties.weigh_sweep),
+    royalties_messages.TransferShares: Route(
+        vaults.check_transfer_shares, vaults.apply_transfer_shares, vaults.weigh_transfer_shares
+    ),
+    royalties_messages.OpenVault: Route(vaults.check_open_vault, vaults.apply_open_vault, vaults.weigh_open_vault),
+    royalties_messages.AddVaultRows: Route(
+        vaults.check_add_vault_rows, vaults.apply_add_vault_rows, vaults.weigh_add_vault_rows
+    ),
+    royalties_messages.SealVault: Route(vaults.check_seal_vault, vaults.apply_seal_vault, vaults.weigh_seal_vault),
 }
 
 STAGES: Final[tuple[tuple[str, Finalise], ...]] = (

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from concento.hashing import Network
 from concento.keys import Check
-from concento.messages import assets, identity, licences, receipts, royalties, tokens
+from concento.messages import assets, identity, licences, lineage, receipts, royalties, tokens
 
 Action: TypeAlias = (
     identity.Admit
@@ -28,11 +28,21 @@ Action: TypeAlias = (
     | licences.TopUpLicence
     | licences.WithdrawDeposit
     | licences.RevokeLicence
+    | licences.RenewLicence
+    | licences.ReportRevenue
+    | lineage.RegisterModel
+    | lineage.RegisterOutput
+    | lineage.RegisterDerivative
+    | lineage.AmendProvenance
     | receipts.OpenAccess
     | receipts.AnchorReceipts
     | receipts.CloseAccess
     | royalties.Claim
     | royalties.Sweep
+    | royalties.TransferShares
+    | royalties.OpenVault
+    | royalties.AddVaultRows
+    | royalties.SealVault
 )
 
 

@@ -19,7 +19,21 @@ from concento.limits import LEGS_MAX
 from concento.messages.royalties import Claim, Sweep
 from state.calls import Call, Event, Finalised, Value
 from state.modules import inbox, payout, settlement, shares, tokens
-from state.modules.cascade import PAYEES, RANKS, WHOLE_BPS, Edge, Leg, Payee, RankOf, drain, find_payee, rank_of
+from state.modules.cascade import (
+    CEILINGS,
+    PAYEES,
+    RANKS,
+    WHOLE_BPS,
+    Ceiling,
+    Edge,
+    Leg,
+    Payee,
+    RankOf,
+    ceiling_key,
+    drain,
+    find_payee,
+    rank_of,
+)
 from state.modules.inbox import Entry
 from state.modules.payout import Payment
 from state.modules.revenue import (
@@ -126,6 +140,30 @@ def new_asset(
     return rank
 
 
+def set_ceiling(view: View, child: int, parent: int, ceiling_ubeat: int) -> None:
+    """What `parent` may take from `child` in all (ranks); a pair that has a ceiling already keeps the higher one."""
+    key = ceiling_key(child, parent)
+    known = view.find(CEILINGS, key)
+    view.put(CEILINGS, key, Ceiling(ceiling_ubeat if known is None else max(known.left, ceiling_ubeat)))
+
+
+def rate_left_bps(view: View, asset_id: bytes) -> int:
+    """What an asset owes nobody yet: the most that another edge may take."""
+    payee = find_payee(view, _require_rank(view, asset_id))
+    return WHOLE_BPS - sum(edge.bps for edge in (*payee.edges, *payee.claims))
+
+
+def add_edge(view: View, asset_id: bytes, edge: Edge) -> None:
+    """One more edge, behind the others, from the height that it names on."""
+    rank = _require_rank(view, asset_id)
+    payee = find_payee(view, rank)
+    edges = (*payee.edges, edge)
+    _check_payee(view, rank, payee.legs, edges, payee.claims)
+    if edge.parent >= rank or edge.from_height <= view.height:
+        raise Broken("an edge of rank {rank} leads upwards or into the past", rank=rank)
+    view.put(PAYEES, number_key(rank), replace(payee, edges=edges))
+
+
 def pay_asset(
     view: View,
     call: Call,
@@ -194,6 +232,15 @@ def transfer_shares(
     _leave(view, tally)
 
 
+def require_table(view: View, asset_id: bytes, leg: int) -> int:
+    """The table behind an asset's leg. Raises Rejected where the asset cannot earn or the leg has none."""
+    legs = find_payee(view, _require_rank(view, asset_id)).legs
+    table = shares.held_table(legs[leg].target) if leg < len(legs) else None
+    if table is None:
+        raise Rejected("royalties.no_leg", asset=asset_id, leg=leg)
+    return table
+
+
 def touch(view: View, account: bytes) -> None:
     """What waits for this account is looked at again at the end of the block: its policy or its binding changed."""
     if view.find(payout.DUES, account) is not None:
@@ -204,7 +251,7 @@ def touch(view: View, account: bytes) -> None:
 
 
 def check_claim(view: View, _call: Call, message: Claim) -> None:
-    table = _require_table(view, message.asset, message.leg)
+    table = require_table(view, message.asset, message.leg)
     pages = shares.page_count(shares.find_table(view, table))
     if message.page >= pages:
         raise Rejected("royalties.no_page", table=table, page=message.page, pages=pages)
@@ -214,7 +261,7 @@ def apply_claim(view: View, call: Call, message: Claim) -> list[Event]:
     """Anybody may claim for the page; only the sender's own waiting money ignores its payout policy."""
     tally = Tally(call.params.revenue.row_threshold, claimants=[call.sender])
     rank = _require_rank(view, message.asset)
-    table = _require_table(view, message.asset, message.leg)
+    table = require_table(view, message.asset, message.leg)
     following = inbox.flow(view).generation + 1
     settled = settlement.settle_page(view, tally, table, message.page, following)
     parked = inbox.take_parked(view, rank)
@@ -230,7 +277,7 @@ def weigh_claim(_message: Claim) -> int:
 
 
 def check_sweep(view: View, _call: Call, message: Sweep) -> None:
-    table = _require_table(view, message.asset, message.leg)
+    table = require_table(view, message.asset, message.leg)
     rows = shares.find_table(view, table).rows
     if message.rows < rows:
         raise Rejected("royalties.rows_few", rows=rows, given=message.rows)
@@ -238,7 +285,7 @@ def check_sweep(view: View, _call: Call, message: Sweep) -> None:
 
 def apply_sweep(view: View, _call: Call, message: Sweep) -> list[Event]:
     """A table that is queued already, or of one page and so always current, needs nothing."""
-    table = _require_table(view, message.asset, message.leg)
+    table = require_table(view, message.asset, message.leg)
     record = shares.find_table(view, table)
     if not record.queued and not shares.is_single(record):
         settlement.enqueue(view, table)
@@ -352,14 +399,6 @@ def _require_rank(view: View, asset_id: bytes) -> int:
     return rank
 
 
-def _require_table(view: View, asset_id: bytes, leg: int) -> int:
-    legs = find_payee(view, _require_rank(view, asset_id)).legs
-    table = shares.held_table(legs[leg].target) if leg < len(legs) else None
-    if table is None:
-        raise Rejected("royalties.no_leg", asset=asset_id, leg=leg)
-    return table
-
-
 def _check_payee(view: View, rank: int, legs: Sequence[Leg], edges: Sequence[Edge], claims: Sequence[Edge]) -> None:
     """What was checked before this point, once more: the pass relies on it and cannot refuse."""
     if rank > _RANK_MAX:
@@ -394,10 +433,12 @@ __all__ = [
     "OWN",
     "PAY_WEIGHT",
     "SPLIT_SHARES",
+    "WHOLE_BPS",
     "Edge",
     "Finalised",
     "Leg",
     "account_holder",
+    "add_edge",
     "add_rows",
     "apply_claim",
     "apply_sweep",
@@ -411,6 +452,9 @@ __all__ = [
     "open_table",
     "pay_asset",
     "rank_of",
+    "rate_left_bps",
+    "require_table",
+    "set_ceiling",
     "table_leg",
     "touch",
     "transfer_shares",

@@ -149,8 +149,7 @@ def new_table(view: View, rows: Sequence[tuple[bytes, int]], vault: bool = False
     table = open_table(view)
     add_rows(view, table, rows)
     if vault:
-        record = find_table(view, table)
-        view.put(TABLES, number_key(table), replace(record, vault=True))
+        seal_vault(view, table)
     return table
 
 
@@ -183,6 +182,14 @@ def seal_table(view: View, table: int, rank: int) -> None:
     if record.rank != OPEN or record.vault or record.total < 1:
         raise Broken("table {table} cannot belong to the asset of rank {rank}", table=table, rank=rank)
     view.put(TABLES, number_key(table), replace(record, rank=rank))
+
+
+def seal_vault(view: View, table: int) -> None:
+    """The table is a vault from now on: it belongs to no asset, and tables may name it as a holder."""
+    record = find_table(view, table)
+    if record.rank != OPEN or record.vault or record.total < 1:
+        raise Broken("table {table} cannot become a vault", table=table)
+    view.put(TABLES, number_key(table), replace(record, vault=True))
 
 
 # Money
@@ -258,6 +265,13 @@ def find_table(view: View, table: int) -> Table:
     if record is None:
         raise Rejected("royalties.record_missing", key=TABLES.key(number_key(table)))
     return record
+
+
+def shares_on_page(view: View, table: int, page: int, holder: bytes) -> int:
+    """The shares of a holder's first row on a page. Raises Rejected where there is no such page."""
+    _, rows = _read_page(view, table, find_table(view, table), page)
+    index = _row_of(rows, holder)
+    return 0 if index is None else rows[index].shares
 
 
 def is_single(record: Table) -> bool:

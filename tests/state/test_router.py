@@ -20,7 +20,7 @@ from concento.messages import Action
 from concento.messages.assets import AddMembers, RetireAsset, SealDataset, Split, UpdateMetadata
 from concento.messages.identity import Admit, BindPlaceholder, RevokeRoles, RotateKeys, SetPayoutPolicy
 from concento.messages.licences import CloseOffer, RevokeLicence, TopUpLicence, WithdrawDeposit
-from concento.messages.royalties import Claim, Sweep
+from concento.messages.royalties import AddVaultRows, Claim, OpenVault, SealVault, Sweep, TransferShares
 from concento.messages.tokens import Transfer
 from concento.transactions import Transaction
 from state.router import ROUTES
@@ -62,6 +62,9 @@ def make_world() -> World:
     opened = register(ledger, "alice", dataset("open"))
     offer_id, second = offer(ledger, sealed), offer(ledger, other)
     licence = buy(ledger, offer_id, deposit_ubeat=BEAT)
+    opened_vault = ledger.run("bea", OpenVault("vault", (Split(account_of("bea"), 7),)))[0]
+    vault = opened_vault.fields["vault"]
+    assert isinstance(vault, bytes)
     reader, fresh = Reader(ledger, licence, sealed), Reader(ledger, licence, sealed, number=1)
     ledger.run("bob", reader.open_action(4))
     reader.read(members[0], "track0")
@@ -92,9 +95,13 @@ def make_world() -> World:
         ("bob", reader.close_action()),
         ("bea", Claim(sealed, 0, 0)),
         ("bea", Sweep(sealed, 0, 3)),
+        ("alice", TransferShares(members[0], 1, 0, "account", account_of("carol"), 0, 5)),
+        ("bea", OpenVault("another vault", (Split(account_of("carol"), 3),))),
+        ("bea", AddVaultRows(vault, 1, (Split(account_of("carol"), 3),))),
+        ("bea", SealVault(vault)),
     ]
     people = [account_of(name) for name in (*SENDERS, "carol", "zoe")]
-    return World(ledger, good, [*people, *members, sealed, other, opened, offer_id, second, licence, GHOST])
+    return World(ledger, good, [*people, *members, sealed, other, opened, offer_id, second, licence, vault, GHOST])
 
 
 def try_tx(ledger: Ledger, sender: str, actions: Sequence[Action], wait_ms: int = 1_000) -> Transaction | None:
