@@ -283,6 +283,8 @@ class Replica:
         if found is None or identity not in (None, found):
             self._out.misbehaved(peer, "a block that is not what its id says")
         elif message is not None:
+            # Precommits in the parent's commit that contradict those heard here are evidence.
+            self._inputs.append(asked.Received(peer, block.last_commit))
             self._inputs.append(asked.Received(peer, message))
 
     def _heard_evidence(self, evidence: Evidence) -> None:
