@@ -409,6 +409,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "receipt.foreign_member": ("recording {member} does not belong to asset {asset}", None),
     "receipt.gap": ("the lane's log is anchored up to {size}, it cannot go on at {seq}", "anchor from {size} on"),
     "receipt.head_differs": ("these receipts do not lead to the head that the voucher signs at size {size}", None),
+    "receipt.no_path": (
+        "not every receipt below the head of receipt {text} is on the chain, so it has no path here",
+        "ask the gateway for its log",
+    ),
     "receipt.none": ("no receipt would be anchored", None),
     "receipt.not_found": (
         "no receipt {text} is anchored",

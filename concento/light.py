@@ -15,12 +15,15 @@ from typing import Any, Final, NoReturn
 
 from concento.accounts import Policy
 from concento.blocks import Header, block_id
-from concento.encoding import Record, decode, encode
+from concento.encoding import Natural, Record, decode, encode
 from concento.errors import Rejected
 from concento.genesis import Genesis
 from concento.hashing import Network
+from concento.keys import verify
+from concento.merkle import verify_inclusion
+from concento.messages.receipts import ReceiptBody, SignedVoucher, receipt_id, voucher_bytes
 from concento.proofs import verify_state
-from concento.statekeys import RECEIPT, split_key, state_key
+from concento.statekeys import RECEIPT, batch_state_key, parse_id, split_key, state_key
 from concento.units import Amount
 from concento.validators import Validator, ValidatorSet
 from concento.votes import Commit, verify_commit
@@ -40,6 +43,9 @@ FIELDS: Final = (
     "commit",
     "handovers",
 )
+NODES_MAX: Final = 65
+"""Nodes of one path: half a byte of a hash each, and the page."""
+
 HANDOVERS_MAX: Final = 10_000
 """Changes of the set that one proof may walk through: each costs a quorum of signature checks."""
 
@@ -71,6 +77,33 @@ class Proved:
     value: bytes | None
     signers: int
     validators: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedReceipt:
+    """A receipt anchored under a head that the licensee's lane key has signed; `value` is its batch record."""
+
+    key: str
+    height: int
+    value: bytes
+    signers: int
+    validators: int
+    body: ReceiptBody
+
+
+class BatchValue(Record):
+    """The record of anchored receipts: [first, first + count) of a lane's log, whose `size` leaves have root `head`."""
+
+    first: Natural
+    count: Natural
+    units: Natural
+    amount_ubeat: Amount
+    head: bytes
+    size: Natural
+    voucher: SignedVoucher
+    height: Natural
+    time_ms: Natural
+    tx: bytes
 
 
 class AccountValue(Record):
@@ -116,19 +149,35 @@ def handover_document(handover: Handover) -> dict[str, str]:
 def verify_proof(document: Mapping[str, Any], genesis: Genesis) -> Proved:
     """What the document proves on the network of this genesis. Raises Rejected for anything forged or malformed."""
     fields = _checked_fields(document, genesis.network)
-    header = _record(Header, fields["header"], "header")
-    commit = _record(Commit, fields["commit"], "commit")
-    handovers = [_handover(entry) for entry in _list(fields["handovers"], "handovers", HANDOVERS_MAX)]
-    trusted = verify_header(genesis, header, commit, handovers)
-    if fields["height"] != header.height - 1:
-        _refuse("its height is not the one that its header proves")
-    value = None if fields["value"] is None else _bytes(fields["value"], "value")
-    nodes = [_hex(node) for node in _list(fields["nodes"], "nodes", 65)]
     key = _text(fields["key"], "key")
     if split_key(key)[0] == RECEIPT:
         _refuse("it is a receipt's: check it with verify_receipt_proof")
-    verify_state(header.app_hash, state_key(key, genesis.dev), value, nodes)
-    return Proved(key, header.height - 1, value, trusted.signers, trusted.validators)
+    trusted, value = _proved_value(fields, genesis, state_key(key, genesis.dev))
+    return Proved(key, trusted.header.height - 1, value, trusted.signers, trusted.validators)
+
+
+def verify_receipt_proof(document: Mapping[str, Any], genesis: Genesis) -> ProvedReceipt:
+    """What the document of a receipt proves: that it was anchored, and that both sides have signed it. Raises Rejected.
+
+    The gateway signed by anchoring the batch; the lane key of the licensee signed the voucher in the batch record.
+    """
+    fields = _checked_fields(document, genesis.network)
+    key, entry = _text(fields["key"], "key"), fields.get("receipt")
+    if split_key(key)[0] != RECEIPT or not isinstance(entry, Mapping):
+        _refuse("it is not a receipt's")
+    raw = _bytes(entry.get("body"), "receipt")
+    body: ReceiptBody = _record(ReceiptBody, entry.get("body"), "receipt")
+    if receipt_id(raw) != parse_id(key.partition("/")[2]):
+        _refuse("its receipt has another id")
+    first = entry.get("first")
+    if type(first) is not int or not 0 <= first <= body.seq:
+        _refuse("its batch begins after the receipt")
+    where = batch_state_key(body.licence, body.gateway, body.lane, first)
+    trusted, value = _proved_value(fields, genesis, where)
+    if value is None:
+        _refuse("the batch is not in the state")
+    _check_anchored(genesis.network, decode(BatchValue, value, "batch"), body, raw, entry)
+    return ProvedReceipt(key, trusted.header.height - 1, value, trusted.signers, trusted.validators, body)
 
 
 def verify_header(genesis: Genesis, header: Header, commit: Commit, handovers: Sequence[Handover]) -> Trusted:
@@ -151,6 +200,36 @@ def verify_header(genesis: Genesis, header: Header, commit: Commit, handovers: S
 def account_value(value: bytes | None) -> AccountValue:
     """An account's proved record; an account that is not there has nothing."""
     return AccountValue(0, None) if value is None else decode(AccountValue, value, "account")
+
+
+def _proved_value(fields: Mapping[str, Any], genesis: Genesis, where: bytes) -> tuple[Trusted, bytes | None]:
+    """The value that the document proves under a state key, and the header that it is proved by."""
+    header = _record(Header, fields["header"], "header")
+    commit = _record(Commit, fields["commit"], "commit")
+    handovers = [_handover(entry) for entry in _list(fields["handovers"], "handovers", HANDOVERS_MAX)]
+    trusted = verify_header(genesis, header, commit, handovers)
+    if fields["height"] != header.height - 1:
+        _refuse("its height is not the one that its header proves")
+    value = None if fields["value"] is None else _bytes(fields["value"], "value")
+    nodes = [_hex(node) for node in _list(fields["nodes"], "nodes", NODES_MAX)]
+    verify_state(header.app_hash, where, value, nodes)
+    return trusted, value
+
+
+def _check_anchored(
+    network: Network, batch: BatchValue, body: ReceiptBody, raw: bytes, entry: Mapping[str, Any]
+) -> None:
+    """The receipt is one of the batch, lies under its head, and the head is what the voucher signs."""
+    if not batch.first <= body.seq < batch.first + batch.count:
+        _refuse("the receipt is not one of its batch")
+    path = [_hex(node) for node in _list(entry.get("path"), "path", NODES_MAX)]
+    verify_inclusion(batch.head, raw, body.seq, batch.size, path)
+    signed = batch.voucher
+    named = (signed.voucher.licence, signed.voucher.gateway, signed.voucher.lane)
+    if named != (body.licence, body.gateway, body.lane) or signed.voucher.head != batch.head:
+        _refuse("its voucher is of another log")
+    if not verify(signed.key, voucher_bytes(network, signed.voucher), signed.signature):
+        _refuse("the signature of its voucher does not verify")
 
 
 def _check_signed(network: Network, validators: ValidatorSet, header: Header, commit: Commit) -> int:

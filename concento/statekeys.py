@@ -38,6 +38,11 @@ def state_key(text: str, dev: bool) -> bytes:
     return prefix + parse_id(name)
 
 
+def batch_state_key(licence: bytes, gateway: bytes, lane: int, first: int) -> bytes:
+    """The state key of the batch of receipts that begins with `first` in a lane."""
+    return b"batch/" + licence + gateway + lane.to_bytes(4, "big") + first.to_bytes(8, "big")
+
+
 def parse_id(text: str) -> bytes:
     """The 32 bytes of an id of 64 lower-case hex digits. Raises Rejected."""
     if _ID.fullmatch(text) is None:

@@ -160,19 +160,25 @@ def _account_beginning(chain: Chain, text: str, beginning: str) -> bytes:
                 found.add(key)
             if len(found) >= CANDIDATES_MAX:
                 break
-    return only(sorted(found), text, "account.not_found")
+    return only(sorted(found), text, lambda: Rejected("account.not_found", text=text))
 
 
 def id_of(chain: Chain, prefix: bytes, text: str, missing: str) -> bytes:
     """The key of the record whose id begins with this text. Raises Rejected(`missing`) where there is none."""
+    return find_id(chain, STATE + prefix, text, lambda: Rejected(missing, text=text))
+
+
+def find_id(chain: Chain, start: bytes, text: str, missing: Callable[[], Rejected]) -> bytes:
+    """The id that begins with this text, among the store's keys that begin with `start` and end with 32 bytes."""
     if not ID_DIGITS_MIN <= len(text) <= 64 or _HEX.fullmatch(text) is None:
         raise Rejected("id.malformed", text=text[:100])
     if len(text) == 64:
         key = bytes.fromhex(text)
-        return only([key] if chain.read(prefix + key) is not None else [], text, missing)
+        return only([key] if chain.store.get(start + key) is not None else [], text, missing)
     whole = bytes.fromhex(text[: len(text) // 2 * 2])
     found: list[bytes] = []
-    for key in chain.keys(prefix, whole):
+    for raw_key, _ in chain.store.scan(start + whole):
+        key = raw_key[len(start) :]
         if len(key) == 32 and key.hex().startswith(text):
             found.append(key)
         if len(found) >= CANDIDATES_MAX:
@@ -187,10 +193,10 @@ def key_of(chain: Chain, kind: str, text: str) -> str:
     return id_of(chain, kind.encode() + b"/", text, f"{kind}.not_found").hex()
 
 
-def only(found: list[bytes], text: str, missing: str) -> bytes:
-    """The one key that was found. Raises Rejected(`missing`) for none, id.ambiguous for several."""
+def only(found: list[bytes], text: str, missing: Callable[[], Rejected]) -> bytes:
+    """The one key that was found. Raises what `missing` makes for none, id.ambiguous for several."""
     if not found:
-        raise Rejected(missing, text=text)
+        raise missing()
     if len(found) > 1:
         raise Rejected("id.ambiguous", text=text, count=len(found))
     return found[0]

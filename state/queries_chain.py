@@ -19,9 +19,9 @@ from concento.validators import ValidatorSet
 from concento.votes import Commit
 from state.calls import Event
 from state.events import decode_events, event_json, event_text
-from state.queries import Chain, page_size
+from state.queries import Chain, find_id, page_size
 from state.store.blockstore import BlockRecord, find_block, find_events, find_height, find_results
-from state.store.kv import STATE
+from state.store.kv import BLOCK_HEIGHT, STATE
 from state.supply import audit
 from state.validators import SETS, height_key
 
@@ -73,6 +73,11 @@ def block_height(chain: Chain, height: int | None, identity: bytes | None) -> in
     if found is None or height not in (None, found):
         raise Rejected("block.not_found", text=identity.hex(), height=chain.height)
     return found
+
+
+def block_id_of(chain: Chain, text: str) -> bytes:
+    """The id of the block whose id begins so. Raises Rejected."""
+    return find_id(chain, BLOCK_HEIGHT, text, lambda: Rejected("block.not_found", text=text, height=chain.height))
 
 
 def block_list(

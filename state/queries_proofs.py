@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from concento.errors import Rejected
 from concento.light import proof_document
-from concento.statekeys import BY_ADDRESS, split_key, state_key
+from concento.messages.receipts import receipt_id
+from concento.statekeys import BY_ADDRESS, RECEIPT, batch_state_key, split_key, state_key
 from state.queries import Chain, account_of, key_of
 from state.queries_chain import block_at, handovers_before
+from state.queries_receipts import find_receipt, receipt_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,31 @@ class Claim:
 def claim_of(chain: Chain, text: str) -> Claim:
     """What KIND/NAME says in the newest state; the name may be short or a party's. Raises Rejected."""
     kind, name = split_key(text)
+    if kind == RECEIPT:
+        return _receipt_claim(chain, name)
     full = chain.address(account_of(chain, name)) if kind in BY_ADDRESS else key_of(chain, kind, name)
     key = f"{kind}/{full}"
     where = state_key(key, chain.dev)
     return Claim(key, chain.read(where), chain.tree.prove(where), chain.tree.root, chain.height)
+
+
+def _receipt_claim(chain: Chain, name: str) -> Claim:
+    """The batch that a receipt was anchored with, and the receipt's path below the batch's head."""
+    found = find_receipt(chain, name)
+    path = receipt_path(chain, found)
+    if path is None:
+        raise Rejected("receipt.no_path", text=name)
+    body, batch = found.body, found.batch
+    where = batch_state_key(body.licence, body.gateway, body.lane, batch.first)
+    receipt = {
+        "body": base64.b64encode(found.raw).decode("ascii"),
+        "first": batch.first,
+        "index": body.seq,
+        "size": batch.size,
+        "path": [node.hex() for node in path],
+    }
+    key = f"{RECEIPT}/{receipt_id(found.raw).hex()}"
+    return Claim(key, chain.read(where), chain.tree.prove(where), chain.tree.root, chain.height, receipt)
 
 
 def newest_header(chain: Chain, claim: Claim) -> int | None:

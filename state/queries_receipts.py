@@ -23,9 +23,10 @@ from state.modules.receipts import (
     batch_key,
     log_key,
 )
-from state.queries import ID_DIGITS_MIN, Chain, account_of, cursor_key, id_of, only, page_size
+from state.queries import Chain, account_of, cursor_key, find_id, id_of, page_size
 from state.queries_assets import asset_of
 from state.store.blockstore import Place, find_transaction
+from state.store.kv import HISTORY
 
 SCANNED_MAX: Final = 1_000
 """Receipts that one request for a list looks at."""
@@ -96,8 +97,8 @@ def receipt_list(
 
 def find_receipt(chain: Chain, text: str) -> Found:
     """The receipt of an id, or of a unique beginning of one. Raises Rejected."""
-    key = RECEIPT_PREFIX + _receipt_id(chain, text)
-    raw = chain.find_history(key)
+    identity = find_id(chain, HISTORY + RECEIPT_PREFIX, text, lambda: Rejected("receipt.not_found", text=text))
+    raw = chain.find_history(RECEIPT_PREFIX + identity)
     if raw is None:
         raise Rejected("receipt.not_found", text=text)
     position = decode(Position, raw, "history record")
@@ -115,21 +116,6 @@ def receipt_path(chain: Chain, found: Found) -> list[bytes] | None:
     prefix = LOG_PREFIX + found.lane
     leaves = [raw for _, (_, raw) in zip(range(size), chain.scan_history(prefix), strict=False)]
     return inclusion_path(leaves, found.body.seq) if len(leaves) == size else None
-
-
-def _receipt_id(chain: Chain, text: str) -> bytes:
-    if len(text) == 64:
-        return bytes.fromhex(text) if set(text) <= set("0123456789abcdef") else _malformed(text)
-    if not ID_DIGITS_MIN <= len(text) < 64 or not set(text) <= set("0123456789abcdef"):
-        _malformed(text)
-    whole = bytes.fromhex(text[: len(text) // 2 * 2])
-    start = len(RECEIPT_PREFIX)
-    keys = [key[start:] for key, _ in chain.scan_history(RECEIPT_PREFIX + whole) if key[start:].hex().startswith(text)]
-    return only(keys, text, "receipt.not_found")
-
-
-def _malformed(text: str) -> bytes:
-    raise Rejected("id.malformed", text=text[:100])
 
 
 def _log(chain: Chain, licence_id: bytes, after: bytes | None) -> Iterator[tuple[bytes, bytes]]:

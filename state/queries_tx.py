@@ -20,13 +20,15 @@ from concento.messages.licences import BuyLicence, CreateOffer
 from concento.messages.lineage import RegisterDerivative, RegisterModel, RegisterOutput
 from concento.messages.receipts import AnchorReceipts, receipt_id
 from concento.messages.royalties import OpenVault
+from concento.statekeys import parse_id
 from concento.transactions import Transaction, decode_transaction, object_id
 from state.events import ACCOUNT_FIELDS, decode_events, event_json, event_text
 from state.fees import transaction_fee
-from state.queries import Chain
+from state.queries import Chain, find_id
 from state.queries_chain import block_at, shown_status
 from state.router import weight_of
 from state.store.blockstore import Place, find_events, find_result, find_skip, find_transaction
+from state.store.kv import TRANSACTION
 from state.transition import simulate
 
 Body = Callable[[Place], bytes | None]
@@ -51,6 +53,13 @@ def tx_get(chain: Chain, identity: bytes, body: Body, held: tuple[str, bytes] | 
     if commit.oldest_height > 1:
         return _document(None, identity, "unknown")
     raise Rejected("tx.not_found", text=identity.hex())
+
+
+def transaction_id_of(chain: Chain, text: str) -> bytes:
+    """The id of the included transaction whose id begins so; a whole id needs no inclusion. Raises Rejected."""
+    if len(text) == 64:
+        return parse_id(text)
+    return find_id(chain, TRANSACTION, text, lambda: Rejected("tx.not_found", text=text))
 
 
 def tx_pending(chain: Chain, transaction: Transaction, status: str, known: bool) -> dict[str, Any]:

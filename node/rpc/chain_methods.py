@@ -11,7 +11,7 @@ from concento.errors import Rejected
 from node.rpc import shapes
 from node.rpc.calls import Call, wait_for_height
 from node.rpc.dispatch import Method, Params
-from node.rpc.params import Cursor, EventCursor, HeightNumber, Id64, Limit
+from node.rpc.params import Cursor, EventCursor, HeightNumber, IdText, Limit
 from state import queries_chain
 
 TOPICS_MAX = 32
@@ -24,7 +24,7 @@ class Nothing(Params):
 
 class BlockAt(Params):
     height: HeightNumber | None = None
-    id: Id64 | None = None
+    id: IdText | None = None
 
 
 class BlockPage(Params):
@@ -70,7 +70,7 @@ def get_peers(call: Call, _params: Nothing) -> dict[str, Any]:
 
 def get_block(call: Call, params: BlockAt) -> dict[str, Any]:
     chain = call.desk.chain
-    identity = None if params.id is None else bytes.fromhex(params.id)
+    identity = None if params.id is None else queries_chain.block_id_of(chain, params.id)
     height = queries_chain.block_height(chain, params.height, identity)
     queries_chain.block_at(chain, height)
     return queries_chain.block_get(chain, height, None, call.desk.backend.bodies(height))

@@ -15,7 +15,6 @@ Who = Annotated[
 IdText = Annotated[
     str, Meta(min_length=8, max_length=64, description="an id of 64 hex digits, or a unique beginning of 8 or more")
 ]
-Id64 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="an id of 64 lower-case hex digits")]
 HeightNumber = Annotated[int, Meta(ge=0, le=NUMBER_MAX, description="a block height")]
 Limit = Annotated[int, Meta(ge=1, le=NUMBER_MAX, description="items of a page: 50 by default, at most 200 are given")]
 Cursor = Annotated[str, Meta(max_length=512, description='the "next" of the page before')]

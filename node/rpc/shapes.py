@@ -343,6 +343,7 @@ class ReceiptPath(Shape):
     """Where a receipt lies below the batch record that the proof is about."""
 
     body: Base64
+    first: Annotated[int, Meta(ge=0, description="the first receipt of the batch")]
     index: Count
     size: Count
     path: list[Hex]

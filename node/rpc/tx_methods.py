@@ -16,7 +16,7 @@ from node.rpc import shapes
 from node.rpc.calls import WAITS_MAX, Call
 from node.rpc.dispatch import Method, Params
 from node.rpc.errors import Refused, refusal_object
-from node.rpc.params import Id64, TransactionBytes, WaitMs
+from node.rpc.params import IdText, TransactionBytes, WaitMs
 from state import queries_tx
 from state.store.blockstore import Place
 
@@ -30,7 +30,7 @@ class Transactions(Params):
 
 
 class TransactionId(Params):
-    tx: Id64
+    tx: IdText
     wait_ms: WaitMs | None = None
 
 
@@ -49,7 +49,7 @@ async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
 
 
 async def get(call: Call, params: TransactionId) -> dict[str, Any]:
-    identity = bytes.fromhex(params.tx)
+    identity = queries_tx.transaction_id_of(call.desk.chain, params.tx)
     document = _find(call, identity)
     if params.wait_ms is None or document["status"] in queries_tx.SETTLED:
         return document
@@ -148,7 +148,7 @@ TX_METHODS = (
         TransactionId,
         shapes.Tx,
         get,
-        ("tx.not_found", "rpc.waits_full"),
+        ("tx.not_found", "id.malformed", "id.ambiguous", "rpc.waits_full"),
         {"tx": "<tx>"},
     ),
     Method(
