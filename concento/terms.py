@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from concento.encoding import Natural, Record, encode
 from concento.errors import Rejected
@@ -179,6 +180,17 @@ def combine(left: Terms, right: Terms) -> Terms:
     )
 
 
+def inherited(terms: Terms) -> Terms:
+    """What binds whatever a licensee makes under these terms: all but the counts, which bind his own use alone."""
+    return replace(
+        terms, accesses_max=None, bytes_max=None, seconds_max=None, model_versions_max=None, outputs_max=None
+    )
+
+
+def permits_nothing(terms: Terms) -> bool:
+    return not any(terms.purposes)
+
+
 def excess(terms: Terms, bounds: Terms) -> str | None:
     """The first field in which `terms` permit more, or ask for less, than `bounds` do; None where they stay within."""
     for index, purpose in enumerate(PURPOSES):
@@ -242,8 +254,10 @@ __all__ = [
     "check_terms",
     "combine",
     "excess",
+    "inherited",
     "make_terms",
     "permission",
     "permits",
+    "permits_nothing",
     "terms_hash",
 ]

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from concento.encoding import Bytes32, Natural, Record
+from concento.encoding import BasisPoints, Bytes32, Natural, Record
+from concento.limits import TIERS_MAX
 from concento.messages.assets import AssetId
 from concento.terms import Layer, Purpose, Terms
 from concento.units import Amount
@@ -14,25 +15,57 @@ from concento.units import Amount
 OfferId = Bytes32
 LicenceId = Bytes32
 
-PriceModel = Literal["free", "one-off", "per-access", "per-second"]
+PriceModel = Literal[
+    "free", "one-off", "subscription", "guarantee", "per-access", "per-second", "per-output", "revenue-share"
+]
+
+PRICES_MAX = 5
+"""Lines of a pricing: one for the purchase, a guarantee, one for use, one for outputs, a share of revenue."""
 
 
-class Price(Record):
-    """One line of an offer's pricing. One-off: `amount_ubeat` once. Metered: `amount_ubeat` per 1,000 units."""
+class Tier(Record):
+    """Beyond `units` a thousand more cost this much."""
 
-    model: PriceModel
+    units: Annotated[int, Meta(ge=1, le=2**53 - 1)]
     amount_ubeat: Amount
 
 
+class Price(Record):
+    """One line of an offer's pricing.
+
+    One-off: `amount_ubeat` once. Subscription: once for each period of the terms' duration. Guarantee: an advance on
+    everything below. Per access or second: for 1,000 units, up to the first tier. Per output: for each registered
+    output. Revenue share: `bps` of what the licensee reports.
+    """
+
+    model: PriceModel
+    amount_ubeat: Amount
+    tiers: Annotated[tuple[Tier, ...], Meta(max_length=TIERS_MAX)] = ()
+    bps: BasisPoints = 0
+
+
+class Rate(Record):
+    """What an asset made from another owes it, for ever.
+
+    `rel_bps` of all that the asset earns, its descendants' share included. `abs_bps` of its own sales, and of the sales
+    of everything made from it later. Both stop where the ancestor has had `ceiling_ubeat` from that one asset.
+    """
+
+    rel_bps: BasisPoints
+    abs_bps: BasisPoints
+    ceiling_ubeat: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None
+
+
 class CreateOffer(Record, tag="licences.create_offer"):
-    """The owner offers an asset under terms; at most one one-off price and one metered price. Layers as in LAYERS."""
+    """The owner offers an asset under terms. Layers as in LAYERS; `upstream` is owed by what a licensee makes of it."""
 
     asset: AssetId
     terms: Terms
     layers: Annotated[tuple[Layer, ...], Meta(min_length=1, max_length=2)]
-    pricing: Annotated[tuple[Price, ...], Meta(min_length=1, max_length=2)]
+    pricing: Annotated[tuple[Price, ...], Meta(min_length=1, max_length=PRICES_MAX)]
     expires_ms: Natural | None
     supply: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None
+    upstream: Rate | None = None
 
 
 class CloseOffer(Record, tag="licences.close_offer"):
@@ -73,3 +106,25 @@ class RevokeLicence(Record, tag="licences.revoke"):
 
     licence: LicenceId
     cause: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class RenewLicence(Record, tag="licences.renew"):
+    """The licensee buys another period of a subscription before the running one ends."""
+
+    licence: LicenceId
+    price_max_ubeat: Amount
+
+
+class ReportRevenue(Record, tag="licences.report_revenue"):
+    """Revenue made elsewhere in a period, on its reporter's word: under a licence, its share; else one's own asset's.
+
+    `licence` is empty where the owner passes on what `asset` earned off the network: then all of it is paid.
+    `evidence` is empty or the hash of a document. Periods of one licence or asset follow each other.
+    """
+
+    asset: AssetId
+    licence: Annotated[bytes, Meta(max_length=32)]
+    from_ms: Natural
+    until_ms: Natural
+    gross_ubeat: Amount
+    evidence: Annotated[bytes, Meta(max_length=32)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from msgspec.structs import replace
 
@@ -49,13 +49,16 @@ _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
 
 
+AssetKind: TypeAlias = Literal["work", "recording", "dataset", "model", "output", "remix"]
+
+
 class Asset(Record):
     """Anything that can be licensed. `identifier` is a work's ISWC or a recording's ISRC, or empty.
 
     `sealed` once it has its rank among the assets: works and recordings from registration on, datasets when complete.
     """
 
-    kind: Literal["work", "recording", "dataset"]
+    kind: AssetKind
     owner: AccountId
     description: Description
     version: Natural
@@ -192,9 +195,9 @@ def apply_register_work(view: View, call: Call, message: RegisterWork) -> list[E
     royalties.new_asset(view, asset_id, "work", [royalties.table_leg(table, BPS)])
     name = put_terms(view, message.terms)
     view.put(RIGHTS, asset_id, Rights(name, b""))
-    asset = _asset(call, "work", message.description, message.iswc, (Leg(OWN, BPS),))
-    _put_registered(view, asset_id, asset, "iswc")
-    return [_registered(asset_id, asset)]
+    asset = new_record(call, "work", message.description, message.iswc, (Leg(OWN, BPS),))
+    put_registered(view, asset_id, asset, "iswc")
+    return [registered_event(asset_id, asset)]
 
 
 def weigh_register_work(message: RegisterWork) -> int:
@@ -213,22 +216,21 @@ def check_register_recording(view: View, call: Call, message: RegisterRecording)
     check_splits("splits", message.splits)
     check_terms(message.terms)
     _check_legs(view, call, message.legs)
-    _check_parts(view, message.parts)
+    check_parts(view, message.parts)
 
 
 def apply_register_recording(view: View, call: Call, message: RegisterRecording) -> list[Event]:
     asset_id = new_asset_id(view, call)
     works = message.legs[:-1]
     table = royalties.new_table(view, split_rows(message.splits))
-    legs = [royalties.asset_leg(_rank(view, leg.target), leg.bps) for leg in works]
+    legs = [royalties.asset_leg(require_rank(view, leg.target), leg.bps) for leg in works]
     royalties.new_asset(view, asset_id, "recording", [*legs, royalties.table_leg(table, message.legs[-1].bps)])
     work_terms = combine_named(view, [view.get(RIGHTS, leg.target).work for leg in works])
     view.put(RIGHTS, asset_id, Rights(work_terms, put_terms(view, message.terms)))
-    for index, part in enumerate(message.parts):
-        view.put(CONTENTS, part.content, Content(asset_id, index))
-    asset = _asset(call, "recording", message.description, message.isrc, message.legs, message.parts, message.facts)
-    _put_registered(view, asset_id, asset, "isrc")
-    return [_registered(asset_id, asset)]
+    put_contents(view, asset_id, message.parts)
+    asset = new_record(call, "recording", message.description, message.isrc, message.legs, message.parts, message.facts)
+    put_registered(view, asset_id, asset, "isrc")
+    return [registered_event(asset_id, asset)]
 
 
 def weigh_register_recording(message: RegisterRecording) -> int:
@@ -261,7 +263,7 @@ def _check_work(view: View, call: Call, target: bytes) -> None:
         raise Rejected("asset.not_sublicensable", asset=target, owner=work.owner)
 
 
-def _check_parts(view: View, parts: tuple[Part, ...]) -> None:
+def check_parts(view: View, parts: tuple[Part, ...]) -> None:
     paths: set[str] = set()
     contents: set[bytes] = set()
     for part in parts:
@@ -378,18 +380,20 @@ def split_rows(splits: tuple[Split, ...]) -> list[tuple[bytes, int]]:
     return [(royalties.account_holder(split.holder), split.shares) for split in splits]
 
 
-def _asset(
+def new_record(
     call: Call,
-    kind: Literal["work", "recording"],
+    kind: AssetKind,
     description: Description,
     identifier: str,
     legs: tuple[Leg, ...],
     parts: tuple[Part, ...] = (),
     facts: AudioFacts | None = None,
+    owner: AccountId | None = None,
 ) -> Asset:
+    """The record of what is registered for its owner, who is the sender if nobody else; it is sealed from the start."""
     return Asset(
         kind=kind,
-        owner=call.sender,
+        owner=call.sender if owner is None else owner,
         description=description,
         version=0,
         identifier=identifier,
@@ -404,13 +408,19 @@ def _asset(
     )
 
 
-def _put_registered(view: View, asset_id: bytes, asset: Asset, scheme: str) -> None:
+def put_contents(view: View, asset_id: bytes, parts: tuple[Part, ...]) -> None:
+    """Every file is found by its hash."""
+    for index, part in enumerate(parts):
+        view.put(CONTENTS, part.content, Content(asset_id, index))
+
+
+def put_registered(view: View, asset_id: bytes, asset: Asset, scheme: str) -> None:
     view.put(ASSETS, asset_id, asset)
     if asset.identifier:
         view.put(IDENTIFIERS, identifier_key(scheme, asset.identifier, asset_id), IdentifierClaim(asset.height))
 
 
-def _registered(asset_id: bytes, asset: Asset) -> Event:
+def registered_event(asset_id: bytes, asset: Asset) -> Event:
     return Event(
         "asset.registered",
         {
@@ -426,7 +436,8 @@ def _registered(asset_id: bytes, asset: Asset) -> Event:
     )
 
 
-def _rank(view: View, asset: bytes) -> int:
+def require_rank(view: View, asset: bytes) -> int:
+    """The asset's rank. Raises Rejected("asset.not_sealed")."""
     rank = royalties.rank_of(view, asset)
     if rank is None:
         raise Rejected("asset.not_sealed", asset=asset)

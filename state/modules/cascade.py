@@ -49,13 +49,15 @@ class Leg(Record):
 class Edge(Record):
     """What an asset owes an older one: a rate of all that it earns (`rel`), or of its own sources only (`abs`).
 
-    `limited`: only until the ceiling of this pair is used up.
+    `limited`: only until the ceiling of this pair is used up. An edge that was found later counts from its height on;
+    edges never change and never go, so those of an old height are known.
     """
 
     parent: Natural
     bps: BasisPoints
     route: Natural
     limited: bool
+    from_height: Natural = 0
 
 
 class Payee(Record):
@@ -189,6 +191,8 @@ def _pay_edges(
     """Hands each parent its rate of the base; returns the sum. What a ceiling refuses is not handed out."""
     total = 0
     for number, edge in enumerate(edges, first):
+        if edge.from_height > view.height:
+            continue
         tally.work += 1
         amount = base * edge.bps // WHOLE_BPS
         if edge.limited:

@@ -273,7 +273,7 @@ class _Totals:
 def _check_member(view: View, call: Call, dataset_id: bytes, member_id: bytes) -> Asset:
     """The member, if it may be pooled here by the sender."""
     member = require_asset(view, member_id)
-    if member.kind == "work":
+    if member.kind in ("work", "model"):
         raise Rejected("dataset.member_kind", member=member_id, asset_kind=member.kind)
     if not member.sealed:
         raise Rejected("asset.not_sealed", asset=member_id)

@@ -24,7 +24,7 @@ from state.modules.licences import (
     LICENCES,
     TIMER_WEIGHT,
     Licence,
-    charge_ubeat,
+    due_ubeat,
     locked_ubeat,
     require_active,
     require_licence,
@@ -173,7 +173,7 @@ def _check_locks(view: View, licence: Licence, message: OpenAccess) -> None:
         raise Rejected("licence.quota_low", licence=message.licence, free=free, units=message.units)
     if licence.used_units + licence.locked_units + message.units > LANE_UNITS_MAX:
         raise Rejected("lane.units_range", lane=message.lane, units_max=LANE_UNITS_MAX)
-    needed = charge_ubeat(licence, licence.used_units, licence.locked_units + message.units)
+    needed = due_ubeat(licence, licence.locked_units + message.units)
     held = tokens.escrowed(view, message.licence)
     if needed > held:
         raise Rejected(

@@ -13,14 +13,16 @@ from msgspec.structs import replace
 
 from concento.accounts import AccountId
 from concento.encoding import Natural, Record
-from concento.errors import Rejected
+from concento.errors import Broken, Rejected
 from concento.genesis import Params
 from concento.messages.assets import AssetId
 from concento.messages.licences import (
     BuyLicence,
     LicenceId,
     OfferId,
+    Price,
     RevokeLicence,
+    Tier,
     TopUpLicence,
     WithdrawDeposit,
 )
@@ -38,12 +40,15 @@ from state.modules.offers import (
     Offer,
     Pointer,
     Unit,
+    guarantee_ubeat,
     metered_ubeat,
     one_off_ubeat,
+    per_output_ubeat,
     quota_unit,
     require_offer,
     require_open,
     route_of,
+    volume_tiers,
 )
 from state.view import Kind, View
 
@@ -68,7 +73,8 @@ class Licence(Record):
     """A licensee's right. Its deposit stands in escrow under the licence's id.
 
     Metered use is counted in `unit`; `used_units` are anchored and paid, `locked_units` promised to open lanes.
-    `unit_price_ubeat` is for a thousand units. It serves until `expires_ms` inclusive, unless revoked.
+    `unit_price_ubeat` is for 1,000 units, up to the first of `tiers`; `recoup_ubeat` is what is left of an advance.
+    `models` and `outputs` count what was registered under it. It serves until `expires_ms` inclusive, unless revoked.
     """
 
     offer: OfferId
@@ -90,6 +96,10 @@ class Licence(Record):
     lanes_open: Natural
     height: Natural
     tx: bytes
+    models: Natural = 0
+    outputs: Natural = 0
+    recoup_ubeat: Amount = 0
+    tiers: tuple[Tier, ...] = ()
 
 
 LICENCES = Kind(b"licence/", Licence)
@@ -135,6 +145,12 @@ def require_active(licence_id: bytes, licence: Licence, time_ms: int) -> None:
             return
 
 
+def require_not_over(licence_id: bytes, licence: Licence, time_ms: int) -> None:
+    """As `require_active`, but what is used up is not over."""
+    if state_of(licence, time_ms) != "exhausted":
+        require_active(licence_id, licence, time_ms)
+
+
 def units_free(licence: Licence) -> int | None:
     """Units that no lane has locked and nobody has used; None where there is no quota."""
     if licence.quota_units is None:
@@ -144,13 +160,33 @@ def units_free(licence: Licence) -> int | None:
 
 def charge_ubeat(licence: Licence, used_units: int, units: int) -> int:
     """What `units` more cost after `used_units`: differences of one sum, so that any batching charges the same."""
-    price = licence.unit_price_ubeat
-    return (used_units + units) * price // UNITS_PER_PRICE - used_units * price // UNITS_PER_PRICE
+    return _price_ubeat(licence, used_units + units) - _price_ubeat(licence, used_units)
+
+
+def due_ubeat(licence: Licence, units: int) -> int:
+    """What `units` more would take from the deposit, after the advance."""
+    return max(0, charge_ubeat(licence, licence.used_units, units) - licence.recoup_ubeat)
 
 
 def locked_ubeat(licence: Licence) -> int:
-    """What open lanes may still charge."""
-    return charge_ubeat(licence, licence.used_units, licence.locked_units)
+    """What open lanes may still take from the deposit."""
+    return due_ubeat(licence, licence.locked_units)
+
+
+def advance_free_ubeat(licence: Licence) -> int:
+    """What is left of the advance beside what open lanes may use of it."""
+    return max(0, licence.recoup_ubeat - charge_ubeat(licence, licence.used_units, licence.locked_units))
+
+
+def _price_ubeat(licence: Licence, units: int) -> int:
+    """What so many units cost from the first one on: one division over the sum of all tiers."""
+    total, start, price = 0, 0, licence.unit_price_ubeat
+    for tier in licence.tiers:
+        if units <= tier.units:
+            break
+        total += (tier.units - start) * price
+        start, price = tier.units, tier.amount_ubeat
+    return (total + (units - start) * price) // UNITS_PER_PRICE
 
 
 # Purchase
@@ -169,7 +205,7 @@ def check_buy_licence(view: View, call: Call, message: BuyLicence) -> None:
     _check_as_seen(message, offer, price)
     if offer.terms.audience_tier > 0:
         raise Rejected("licence.tier_required", tier=offer.terms.audience_tier)
-    _check_deposit(message.offer, metered_ubeat(offer.pricing), message.deposit_ubeat)
+    _check_deposit(message.offer, offer.pricing, message.deposit_ubeat)
     tokens.require_balance(view, call.sender, price + message.deposit_ubeat)
 
 
@@ -232,8 +268,8 @@ def _check_as_seen(message: BuyLicence, offer: Offer, price_ubeat: int) -> None:
         )
 
 
-def _check_deposit(name: bytes, unit_price_ubeat: int, deposit_ubeat: int) -> None:
-    if deposit_ubeat and not unit_price_ubeat:
+def _check_deposit(name: bytes, pricing: tuple[Price, ...], deposit_ubeat: int) -> None:
+    if deposit_ubeat and not (metered_ubeat(pricing) or per_output_ubeat(pricing)):
         raise Rejected("licence.deposit_unneeded", text=name.hex())
 
 
@@ -249,7 +285,7 @@ def _licence(call: Call, message: BuyLicence, offer: Offer) -> Licence:
         price_ubeat=one_off_ubeat(offer.pricing),
         unit=unit,
         unit_price_ubeat=metered_ubeat(offer.pricing),
-        quota_units=terms.seconds_max if unit == "second" else terms.accesses_max,
+        quota_units=_quota_units(offer),
         epoch=0,
         starts_ms=call.time_ms,
         expires_ms=None if duration is None else min(call.time_ms + duration, EXPIRES_MS_MAX),
@@ -261,7 +297,31 @@ def _licence(call: Call, message: BuyLicence, offer: Offer) -> Licence:
         lanes_open=0,
         height=call.height,
         tx=call.tx,
+        recoup_ubeat=guarantee_ubeat(offer.pricing),
+        tiers=volume_tiers(offer.pricing),
     )
+
+
+def _quota_units(offer: Offer) -> int | None:
+    """What one purchase, or one period, entitles to."""
+    unit = quota_unit(offer.pricing, offer.terms)
+    return offer.terms.seconds_max if unit == "second" else offer.terms.accesses_max
+
+
+def prolong(view: View, call: Call, licence_id: bytes, licence: Licence, offer: Offer) -> Licence:
+    """Writes the licence with another period of its subscription: time, quota and advance are added."""
+    if licence.expires_ms is None or offer.terms.duration_ms is None:
+        raise Broken("licence {licence} has no period to prolong", licence=licence_id)
+    quota = _quota_units(offer)
+    after = replace(
+        licence,
+        expires_ms=min(licence.expires_ms + offer.terms.duration_ms, EXPIRES_MS_MAX),
+        quota_units=None if quota is None or licence.quota_units is None else licence.quota_units + quota,
+        recoup_ubeat=licence.recoup_ubeat + guarantee_ubeat(offer.pricing),
+    )
+    view.put(LICENCES, licence_id, after)
+    _schedule_refund(view, call, licence_id, after.expires_ms or EXPIRES_MS_MAX)
+    return after
 
 
 def _bought(view: View, licence_id: bytes, licence: Licence, offer: Offer, deposit_ubeat: int) -> Event:
@@ -286,11 +346,11 @@ def _bought(view: View, licence_id: bytes, licence: Licence, offer: Offer, depos
 
 
 def check_top_up(view: View, call: Call, message: TopUpLicence) -> None:
-    licence = _require_own(view, call, message.licence)
+    licence = require_own(view, call, message.licence)
     require_active(message.licence, licence, call.time_ms)
     if message.deposit_ubeat == 0:
         raise Rejected("tokens.amount_zero")
-    _check_deposit(licence.offer, licence.unit_price_ubeat, message.deposit_ubeat)
+    _check_deposit(licence.offer, view.get(OFFERS, licence.offer).pricing, message.deposit_ubeat)
     if tokens.escrowed(view, message.licence) + message.deposit_ubeat > AMOUNT_UBEAT_MAX:
         raise Rejected("amount.range", amount=message.deposit_ubeat, minimum=1, maximum=AMOUNT_UBEAT_MAX)
     tokens.require_balance(view, call.sender, message.deposit_ubeat)
@@ -303,7 +363,7 @@ def apply_top_up(view: View, call: Call, message: TopUpLicence) -> list[Event]:
 
 def check_withdraw(view: View, call: Call, message: WithdrawDeposit) -> None:
     """What lanes have locked stays: the gateways served on the strength of it."""
-    licence = _require_own(view, call, message.licence)
+    licence = require_own(view, call, message.licence)
     if message.amount_ubeat == 0:
         raise Rejected("tokens.amount_zero")
     free = tokens.escrowed(view, message.licence) - locked_ubeat(licence)
@@ -321,7 +381,8 @@ def weigh_deposit(_message: Record) -> int:
     return 3
 
 
-def _require_own(view: View, call: Call, licence_id: bytes) -> Licence:
+def require_own(view: View, call: Call, licence_id: bytes) -> Licence:
+    """The licence, if it is the sender's. Raises Rejected licence.not_found or licence.not_yours."""
     licence = require_licence(view, licence_id)
     if licence.licensee != call.sender:
         raise Rejected("licence.not_yours", licence=licence_id, licensee=licence.licensee)
@@ -380,13 +441,21 @@ def _schedule_refund(view: View, call: Call, licence_id: LicenceId, end_ms: int)
     wheel.put(view, _WHEEL, end_ms + call.params.access.anchor_window_ms, licence_id)
 
 
-def finalise(view: View, _params: Params, _weight: int) -> Finalised:
-    """Gives back what is left of deposits whose anchor window is over; the block's own anchors came before."""
+def finalise(view: View, params: Params, _weight: int) -> Finalised:
+    """Gives back what is left of deposits whose anchor window is over; the block's own anchors came before.
+
+    A timer set for an end that a renewal moved is too early and does nothing.
+    """
     events: list[Event] = []
     for licence_id in wheel.take(view, _WHEEL, view.time_ms, REFUNDS_PER_BLOCK_MAX):
         licence = view.find(LICENCES, licence_id)
         left = tokens.escrowed(view, licence_id)
-        if licence is not None and left:
+        if licence is not None and left and _is_over(licence, params.access.anchor_window_ms, view.time_ms):
             tokens.escrow_out(view, licence_id, licence.licensee, left, "refund")
             events.append(_moved("licence.refunded", licence_id, licence.licensee, left))
     return Finalised([], events)
+
+
+def _is_over(licence: Licence, window_ms: int, time_ms: int) -> bool:
+    end = ended_ms(licence)
+    return end is not None and end + window_ms <= time_ms

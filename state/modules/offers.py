@@ -6,6 +6,7 @@ owners of everything behind the asset allow. Purchases are in `licences.py`. Rul
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from concento.accounts import AccountId
 from concento.encoding import Bytes32, Natural, Record
 from concento.errors import Rejected
 from concento.messages.assets import AssetId
-from concento.messages.licences import CloseOffer, CreateOffer, Price
+from concento.messages.licences import CloseOffer, CreateOffer, Price, Rate, Tier
 from concento.terms import LAYERS, Layer, Terms, check_terms, excess, terms_hash
 from concento.transactions import object_id
 from state.calls import Call, Event
@@ -26,6 +27,9 @@ from state.view import Kind, View
 Unit: TypeAlias = Literal["access", "second"]
 
 _METERS: Final[dict[str, Unit]] = {"per-access": "access", "per-second": "second"}
+_PURCHASES: Final = ("one-off", "subscription")
+_LATER: Final = (*_METERS, "per-output", "revenue-share")
+"""What a guarantee can be an advance on."""
 
 
 class Offer(Record):
@@ -44,6 +48,7 @@ class Offer(Record):
     height: Natural
     time_ms: Natural
     tx: bytes
+    upstream: Rate | None = None
 
 
 class Pointer(Record):
@@ -90,8 +95,38 @@ def require_open(offer_id: bytes, offer: Offer, time_ms: int) -> None:
 
 
 def one_off_ubeat(pricing: tuple[Price, ...]) -> int:
-    """What the purchase costs."""
-    return sum(price.amount_ubeat for price in pricing if price.model == "one-off")
+    """What the purchase costs: once, or for a first period, and an advance."""
+    return sum(price.amount_ubeat for price in pricing if price.model in _PURCHASES or price.model == "guarantee")
+
+
+def guarantee_ubeat(pricing: tuple[Price, ...]) -> int:
+    """How much of a purchase, or of a renewal, is an advance on later charges."""
+    return sum(price.amount_ubeat for price in pricing if price.model == "guarantee")
+
+
+def subscribes(pricing: tuple[Price, ...]) -> bool:
+    """Whether a licence is bought period by period."""
+    return any(price.model == "subscription" for price in pricing)
+
+
+def renewal_ubeat(pricing: tuple[Price, ...]) -> int:
+    """What another period costs."""
+    return sum(price.amount_ubeat for price in pricing if price.model in ("subscription", "guarantee"))
+
+
+def per_output_ubeat(pricing: tuple[Price, ...]) -> int:
+    """What each output that a licensee registers costs."""
+    return sum(price.amount_ubeat for price in pricing if price.model == "per-output")
+
+
+def share_bps(pricing: tuple[Price, ...]) -> int:
+    """Which part of the revenue that a licensee reports is owed."""
+    return sum(price.bps for price in pricing if price.model == "revenue-share")
+
+
+def volume_tiers(pricing: tuple[Price, ...]) -> tuple[Tier, ...]:
+    """How the metered price changes with volume."""
+    return next((price.tiers for price in pricing if price.model in _METERS), ())
 
 
 def metered_ubeat(pricing: tuple[Price, ...]) -> int:
@@ -131,7 +166,8 @@ def check_create_offer(view: View, call: Call, message: CreateOffer) -> None:
     require_not_retired(message.asset, asset)
     _new_offer_id(view, call)
     _check_layers(message, asset)
-    _check_pricing(message.pricing)
+    _check_pricing(message)
+    _check_upstream(message.upstream)
     _check_offer_terms(view, message)
     if message.expires_ms is not None and message.expires_ms < call.time_ms:
         raise Rejected("offer.expiry_past", expires_ms=message.expires_ms, time_ms=call.time_ms)
@@ -153,6 +189,7 @@ def apply_create_offer(view: View, call: Call, message: CreateOffer) -> list[Eve
         height=call.height,
         time_ms=call.time_ms,
         tx=call.tx,
+        upstream=message.upstream,
     )
     view.put(OFFERS, offer_id, offer)
     view.put(OFFERS_OF, message.asset + offer_id, Pointer(call.height))
@@ -212,16 +249,37 @@ def _check_layers(message: CreateOffer, asset: Asset) -> None:
         raise Rejected("offer.layer_missing", asset=message.asset, layers=", ".join(message.layers))
 
 
-def _check_pricing(pricing: tuple[Price, ...]) -> None:
-    """Free alone, or at most one price for the purchase and one for use, each above nothing."""
-    models = [price.model for price in pricing]
-    one_off = models.count("one-off")
+def _check_pricing(message: CreateOffer) -> None:
+    """Free alone, or each way of paying at most once: for the purchase, in advance, for use, for outputs, a share."""
+    models = [price.model for price in message.pricing]
     if "free" in models:
-        fits = models == ["free"] and pricing[0].amount_ubeat == 0
+        fits = models == ["free"] and message.pricing[0] == Price("free", 0)
     else:
-        fits = one_off <= 1 and len(models) - one_off <= 1 and all(price.amount_ubeat for price in pricing)
+        fits = all(map(_is_priced, message.pricing)) and not any(
+            sum(model in group for model in models) > 1
+            for group in (_PURCHASES, tuple(_METERS), ("guarantee",), ("per-output",), ("revenue-share",))
+        )
+    if "guarantee" in models and not any(model in _LATER for model in models):
+        fits = False
     if not fits:
         raise Rejected("offer.pricing_invalid", models=", ".join(models))
+    if "subscription" in models and message.terms.duration_ms is None:
+        raise Rejected("offer.period_missing")
+
+
+def _check_upstream(rate: Rate | None) -> None:
+    """A rate that asks for something, and for no more than everything."""
+    if rate is not None and not 0 < rate.rel_bps + rate.abs_bps <= royalties.WHOLE_BPS:
+        raise Rejected("offer.upstream_invalid", rel_bps=rate.rel_bps, abs_bps=rate.abs_bps)
+
+
+def _is_priced(price: Price) -> bool:
+    """A price above nothing, written in its one form: tiers for metered prices, basis points for shares."""
+    if price.model == "revenue-share":
+        return price.bps > 0 and price.amount_ubeat == 0 and not price.tiers
+    steps = [tier.units for tier in price.tiers]
+    ascending = all(left < right for left, right in pairwise(steps))
+    return price.amount_ubeat > 0 and price.bps == 0 and (not steps or (price.model in _METERS and ascending))
 
 
 def _check_offer_terms(view: View, message: CreateOffer) -> None:

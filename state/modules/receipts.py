@@ -32,7 +32,7 @@ from state.modules.assets import ASSETS
 from state.modules.datasets import covers
 from state.modules.identity import require_role
 from state.modules.lanes import LANES, Lane, check_voucher, close_lane, lane_key, require_lane
-from state.modules.licences import LICENCES, Licence, charge_ubeat, ended_ms, require_licence
+from state.modules.licences import LICENCES, Licence, charge_ubeat, due_ubeat, ended_ms, require_licence
 from state.modules.offers import OFFERS, route_of
 from state.view import Kind, View
 
@@ -107,7 +107,8 @@ def apply_anchor_receipts(view: View, call: Call, message: AnchorReceipts) -> li
     lane = view.get(LANES, key)
     voucher = message.voucher.voucher
     units = voucher.units - lane.units
-    amount = charge_ubeat(licence, licence.used_units, units)
+    charged = charge_ubeat(licence, licence.used_units, units)
+    amount = due_ubeat(licence, units)
     batch = Batch(
         first=message.first,
         count=message.count,
@@ -128,6 +129,7 @@ def apply_anchor_receipts(view: View, call: Call, message: AnchorReceipts) -> li
         used_units=licence.used_units + units,
         locked_units=licence.locked_units - units,
         receipts=licence.receipts + message.count,
+        recoup_ubeat=licence.recoup_ubeat - (charged - amount),
     )
     lane = replace(lane, size=voucher.size, units=voucher.units, head=voucher.head)
     view.put(LICENCES, message.licence, licence)
