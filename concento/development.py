@@ -25,6 +25,9 @@ ACCOUNTS: Final[dict[str, int]] = {
     "gateway1": 5,
     "issuer": 6,
     "treasury": 7,
+    "arbiter1": 8,
+    "arbiter2": 9,
+    "arbiter3": 10,
 }
 """Name -> account index of its path."""
 

@@ -23,6 +23,9 @@ _PARTIES: Final[dict[str, tuple[PartyKind, tuple[Role, ...]]]] = {
     "dana": ("person", ("developer",)),
     "gateway1": ("service", ("gateway",)),
     "issuer": ("organisation", ("issuer",)),
+    "arbiter1": ("person", ("arbiter",)),
+    "arbiter2": ("person", ("arbiter",)),
+    "arbiter3": ("person", ("arbiter",)),
 }
 
 _BALANCES_BEAT: Final[dict[str, int]] = {
@@ -34,6 +37,9 @@ _BALANCES_BEAT: Final[dict[str, int]] = {
     "gateway1": 1_000,
     "issuer": 1_000,
     "treasury": 1_000_000,
+    "arbiter1": 1_000,
+    "arbiter2": 1_000,
+    "arbiter3": 1_000,
 }
 
 

@@ -83,6 +83,32 @@ class LimitParams(Record):
     block_weight: Count
 
 
+class RewardParams(Record):
+    """Every `epoch_ms` up to `data_ubeat` is made for those whose data others paid to use.
+
+    Nobody gets more than `alpha_bps` of the market fees that this use caused, and less than that is burnt of them: who
+    pays himself loses.
+    """
+
+    epoch_ms: Duration
+    data_ubeat: Amount
+    alpha_bps: BasisPoints
+
+
+class DisputeParams(Record):
+    """Disputes: the least bond, how long an answer and a ruling may take, how many arbiters must agree.
+
+    `open_max` disputes of one asset are heard at once; what one holds is at most `hold_factor` times its bond.
+    """
+
+    bond_min_ubeat: Amount
+    hold_factor: Annotated[int, Meta(ge=1, le=1_000)]
+    answer_ms: Duration
+    ruling_ms: Duration
+    open_max: Annotated[int, Meta(ge=1, le=64)]
+    arbiters_min: Annotated[int, Meta(ge=1, le=64)]
+
+
 class Params(Record):
     """Everything that governance may change one day; fixed by genesis today."""
 
@@ -91,6 +117,8 @@ class Params(Record):
     revenue: RevenueParams
     access: AccessParams
     limits: LimitParams
+    rewards: RewardParams
+    disputes: DisputeParams
 
 
 class GenesisValidator(Record):
@@ -254,6 +282,15 @@ DEFAULT_PARAMS: Final = Params(
     revenue=RevenueParams(dust=1, work=50_000, v_min=2_000, row_threshold=1_000),
     access=AccessParams(anchor_window_ms=3_600_000, unsigned_units_max=64),
     limits=LimitParams(block_weight=100_000),
+    rewards=RewardParams(epoch_ms=3_600_000, data_ubeat=1_000_000_000, alpha_bps=4_000),
+    disputes=DisputeParams(
+        bond_min_ubeat=10_000_000,
+        hold_factor=10,
+        answer_ms=7 * 24 * 3_600_000,
+        ruling_ms=30 * 24 * 3_600_000,
+        open_max=4,
+        arbiters_min=2,
+    ),
 )
 """Parameters of a development network, and the starting point of any other."""
 
@@ -285,6 +322,8 @@ def _check(record: _GenesisRecord) -> None:
     revenue, fees = record.params.revenue, record.params.fees
     if revenue.row_threshold * fees.market_bps < fees.per_weight_ubeat * 10_000:
         _refuse("params.revenue.row_threshold", "the fee on a row's income would not pay for visiting the row")
+    if record.params.rewards.alpha_bps >= fees.burn_bps and record.params.rewards.data_ubeat:
+        _refuse("params.rewards.alpha_bps", "must be less than fees.burn_bps, or paying oneself would pay")
     if not record.dev:
         _check_no_development_key(record)
 

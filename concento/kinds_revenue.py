@@ -1,4 +1,4 @@
-"""Reasons for refusals about shares, usage and disputes: a part of the table in `kinds.py`, by the same rules."""
+"""Reasons for refusals about receipts, shares, usage and disputes: part of the table in `kinds.py`, by its rules."""
 
 from __future__ import annotations
 
@@ -29,6 +29,87 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "wait for a ruling; see: concento dispute list",
     ),
     "dispute.voted": ("{account} has ruled in dispute {dispute} so already", None),
+    "receipt.bodies": (
+        "{count} receipts are anchored with {bodies} bodies",
+        "up to 64 receipts all bodies ride along, above that none",
+    ),
+    "receipt.foreign": ("receipt {seq} is not the one of this lane ({lane}), licence and gateway", None),
+    "receipt.foreign_member": ("recording {member} does not belong to asset {asset}", None),
+    "receipt.gap": ("the lane's log is anchored up to {size}, it cannot go on at {seq}", "anchor from {size} on"),
+    "receipt.head_differs": ("these receipts do not lead to the head that the voucher signs at size {size}", None),
+    "receipt.no_path": (
+        "not every receipt below the head of receipt {text} is on the chain, so it has no path here",
+        "ask the gateway for its log",
+    ),
+    "receipt.none": ("no receipt would be anchored", None),
+    "receipt.not_found": (
+        "no receipt {text} is anchored",
+        "it appears once its gateway has anchored it: concento receipt list",
+    ),
+    "receipt.replayed": (
+        "receipt {seq} is anchored already: the lane's log stands at {size}",
+        "anchor from {size} on; nothing is paid twice",
+    ),
+    "receipt.units_differ": ("the receipts count {units} units, the voucher {expected}", None),
+    "receipt.units_low": ("{count} accesses cost at least one unit each, the voucher adds {units}", None),
+    "receipt.window_over": (
+        "the time to anchor receipts of licence {licence} is over: it ended at {ended_ms}",
+        "anchor within the anchor window next time",
+    ),
+    "receipt.wrong_content": ("receipt {seq} names bytes that are no file of recording {member}", None),
+    "receipt.wrong_purpose": ("receipt {seq} is for {purpose}, which the licence does not permit", None),
+    "lineage.ancestors_declared": (
+        "the asset has {ancestors} ancestors, {declared} were declared",
+        "declare at least {ancestors}: the fee depends on them",
+    ),
+    "lineage.incompatible": (
+        "what the parents' licences permit has nothing in common with these terms",
+        "allow a purpose that all of them allow, or leave a parent out",
+    ),
+    "lineage.layer_uncovered": (
+        "the licence for asset {asset} does not cover its {layer}",
+        "buy a licence for both layers, or name the work with a licence of its own beside it",
+    ),
+    "lineage.licence_needed": (
+        "offer {offer} is no right to asset {asset}, which belongs to {owner}",
+        "buy a licence under it: concento licence buy {asset}",
+    ),
+    "lineage.no_right": ("there is no licence {right} of asset {asset}", "see: concento licence list"),
+    "lineage.not_a_model": ("asset {asset} is a {asset_kind}, not a model", None),
+    "lineage.not_concerned": (
+        "neither asset {child} nor asset {parent} is yours",
+        "the owners of both agree on a link; others open a dispute",
+    ),
+    "lineage.not_the_service": ("only {service} registers outputs of model {model}", None),
+    "lineage.output_splits": (
+        "an output under licence {licence} belongs to its licensee alone",
+        "leave the splits out; the licensee may pass shares on",
+    ),
+    "lineage.parent_twice": ("asset {asset} is named as a parent twice", None),
+    "lineage.parent_younger": (
+        "asset {parent} is younger than asset {child}, so it cannot be a parent of it",
+        None,
+    ),
+    "lineage.rate_high": ("asset {child} keeps {left} basis points, {rel_bps} cannot be taken", None),
+    "lineage.rate_zero": ("a link without a rate is none", "name a rate above 0"),
+    "lineage.rates_sum": (
+        "the parents would take {total} of {whole} basis points",
+        "leave a parent out, or buy under an offer with a lower rate",
+    ),
+    "lineage.right_foreign": ("{right} is a right to another asset than {asset}", None),
+    "lineage.slots_used": (
+        "licence {licence} is for {slots} {what}, which are registered",
+        "buy another licence",
+    ),
+    "lineage.too_many": (
+        "the asset would have {count} {what}, {count_max} at most are possible",
+        "gather sources in a dataset and name that",
+    ),
+    "revenue.evidence_invalid": ("evidence is the hash of a document, or nothing", None),
+    "revenue.period": (
+        "the period from {from_ms} to {until_ms} is empty, not over yet, or begins before {last_ms}",
+        "report what comes after the last report, up to now",
+    ),
     "royalties.holder_too_young": ("a table holds accounts, vaults and older assets only, not {rank}", None),
     "royalties.no_leg": ("asset {asset} has no table behind leg {leg}", "see its legs: concento asset show {asset}"),
     "royalties.no_page": ("table {table} has no page {page}, it has {pages}", None),

@@ -65,6 +65,9 @@ class Story:
         return on_all_nodes(self.urls, lambda client: int(client.account(who)["balance_ubeat"]))
 
 
+_PEOPLE = ("alice", "bea", "bob", "carol", "dana")
+
+
 def play(ready: dict[str, Any], genesis_file: Path, work: Path) -> int:
     """The whole story; the number of checks that failed."""
     story = Story(ready)
@@ -95,7 +98,7 @@ def introduce(story: Story) -> None:
         f"Block {height} is final after {(block['time_ms'] - story.ready['started_ms']) / 1000:.1f} s: proposed by "
         f"{names[block['proposer']]}, signed by {signers}. All {len(hashes)} nodes hold app hash {hashes[0][:12]}.",
     )
-    people = [name for name in story.ready["accounts"] if name not in ("gateway1", "issuer", "treasury")]
+    people = [name for name in story.ready["accounts"] if name in _PEOPLE]
     parts = {"alice": "creator", "bea": "data contributor", "bob": "AI developer", "carol": "operator"}
     say("People: " + " · ".join(f"{name} ({parts.get(name, 'application developer')})" for name in people) + ".")
 

@@ -15,6 +15,7 @@ from concento.errors import Broken, Rejected
 from state.modules.cascade import PAYEES
 from state.modules.revenue import (
     FROM_EDGE,
+    FROM_POT,
     FROM_ROW,
     FROM_SOURCE,
     Credit,
@@ -152,7 +153,15 @@ class Tracer:
             if place[8] == FROM_ROW:
                 yield from self._row_feeders(place[9:], inflow)
             elif place[8] != FROM_SOURCE:
-                yield self._node(int.from_bytes(place[9:17], "big"), place[17], int.from_bytes(place[:8], "big"))
+                yield self._feeder(place)
+
+    def _feeder(self, place: bytes) -> NodeRow:
+        """The node that an inflow by an edge or leg came from, or the one that filled the pot of posted usage."""
+        generation, kind, origin = place[:8], place[8], place[9:]
+        if kind == FROM_POT:
+            generation = origin[16:24]
+        rank, route = int.from_bytes(origin[:8], "big"), int.from_bytes(origin[8:16], "big")
+        return self._node(rank, route, int.from_bytes(generation, "big"))
 
     def _row_feeders(self, origin: bytes, inflow: Inflow) -> Iterator[NodeRow]:
         table, credited = int.from_bytes(origin[:8], "big"), int.from_bytes(origin[-8:], "big")
@@ -173,15 +182,14 @@ class Tracer:
             yield place, _read(Inflow, raw)
 
     def _inflow_parts(self, place: bytes, inflow: Inflow) -> tuple[Part, ...]:
-        generation, kind, origin = int.from_bytes(place[:8], "big"), place[8], place[9:]
+        kind, origin = place[8], place[9:]
         match kind:
             case kind if kind == FROM_SOURCE:
                 return (Part(self._origin(origin), (), False, inflow.amount_ubeat),)
             case kind if kind == FROM_ROW:
                 return divide(self._row_parts(origin, inflow), inflow.amount_ubeat)
             case _:
-                row = self._node(int.from_bytes(origin[:8], "big"), origin[8], generation)
-                parts = divide(self._node_parts(row), inflow.amount_ubeat)
+                parts = divide(self._node_parts(self._feeder(place)), inflow.amount_ubeat)
                 return tuple(replace(part, derived=True) for part in parts) if kind == FROM_EDGE else parts
 
     def _row_parts(self, origin: bytes, inflow: Inflow) -> tuple[Part, ...]:

@@ -13,7 +13,7 @@ from typing import Final
 from concento.encoding import BasisPoints, Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
 from concento.units import Amount
-from state.modules import inbox, shares
+from state.modules import holds, inbox, pots, shares
 from state.modules.inbox import Entry, Parked
 from state.modules.revenue import (
     ALL,
@@ -27,7 +27,9 @@ from state.modules.revenue import (
     StuckRow,
     Tally,
     edge_origin,
+    leg_of,
     node_key,
+    pot_of,
 )
 from state.modules.settlement import credit_table
 from state.modules.shares import Holder, number_key
@@ -158,15 +160,12 @@ def _with_parked(entry: Entry, parked: Parked | None) -> Entry:
 def _pass_on(view: View, tally: Tally, visit: _Visit, entry: Entry) -> None:
     """One row of the pass: absolute claims on the sources, relative edges on the rest, the legs share what is kept."""
     tally.work += 1
-    payee = visit.payee
-    abs_out = _pay_edges(view, tally, visit, entry.route, 0, payee.claims, entry.src)
-    income = entry.src + entry.rel - abs_out
-    rel_out = _pay_edges(view, tally, visit, entry.route, len(payee.claims), payee.edges, income)
-    keep = income - rel_out
+    abs_out, rel_out = _pay_ancestors(view, tally, visit, entry)
+    keep = entry.src + entry.rel - abs_out - rel_out
     if keep < 0 or abs_out > entry.src:
         raise ValueError("an asset owes more than it earns")
     slot = len(tally.rows)
-    leg_credits = _pay_legs(view, tally, visit, entry.route, keep)
+    held, leg_credits = _pay_legs(view, tally, visit, entry.route, keep)
     row = NodeRow(
         height=view.height,
         generation=visit.generation,
@@ -178,11 +177,21 @@ def _pass_on(view: View, tally: Tally, visit: _Visit, entry: Entry) -> None:
         abs_out=abs_out,
         rel_out=rel_out,
         keep=keep,
-        held=0,
+        held=held,
         credits=leg_credits,
     )
     tally.rows.insert(slot, row)
     view.put_history(node_key(visit.rank, entry.route, visit.generation), encode(row))
+
+
+def _pay_ancestors(view: View, tally: Tally, visit: _Visit, entry: Entry) -> tuple[int, int]:
+    """(absolute, relative) parts of the ancestors; of money that a leg gets back they had theirs before."""
+    if leg_of(entry.route) is not None:
+        return 0, 0
+    payee = visit.payee
+    abs_out = _pay_edges(view, tally, visit, entry.route, 0, payee.claims, entry.src)
+    income = entry.src + entry.rel - abs_out
+    return abs_out, _pay_edges(view, tally, visit, entry.route, len(payee.claims), payee.edges, income)
 
 
 def _pay_edges(
@@ -217,27 +226,39 @@ def _within_ceiling(view: View, child: int, parent: int, amount: int) -> int:
     return taken
 
 
-def _pay_legs(view: View, tally: Tally, visit: _Visit, route: int, keep: int) -> tuple[LegCredit, ...]:
-    """Divides what is kept by weight, the last leg takes what is left; returns what tables were credited."""
-    legs = list(enumerate(visit.payee.legs))
-    if route == OWN:
-        legs = legs[-1:]
+def _pay_legs(view: View, tally: Tally, visit: _Visit, route: int, keep: int) -> tuple[int, tuple[LegCredit, ...]]:
+    """Divides what is kept by weight, the last leg takes what is left; returns (held back, tables' credits)."""
+    legs = _legs_of(visit.payee, route)
     weights = sum(leg.weight for _, leg in legs)
-    left = keep
+    left, held_sum = keep, 0
     credited: list[LegCredit] = []
     for number, leg in legs:
         tally.work += 1
         amount = left if number == legs[-1][0] else keep * leg.weight // weights
         left -= amount
-        if amount:
+        held = 0 if leg_of(route) is not None else holds.hold_back(view, visit.rank, number, amount)
+        held_sum += held
+        if amount - held or pot_of(route) is not None:
             tally.work += 1
-            credited += _pay_leg(view, tally, visit, route, number, leg, amount)
-    return tuple(credited)
+            credited += _pay_leg(view, tally, visit, route, number, leg, amount - held)
+    return held_sum, tuple(credited)
+
+
+def _legs_of(payee: Payee, route: int) -> list[tuple[int, Leg]]:
+    legs = list(enumerate(payee.legs))
+    only = len(legs) - 1 if route == OWN else leg_of(route)
+    return legs if only is None else legs[only : only + 1]
 
 
 def _pay_leg(
     view: View, tally: Tally, visit: _Visit, route: int, number: int, leg: Leg, amount: int
 ) -> list[LegCredit]:
+    pot = pot_of(route)
+    if not amount and (pot is None or number):
+        return []
+    if pot is not None and number == 0:
+        pots.fill(view, tally, pot, amount, visit.generation)
+        return []
     origin = edge_origin(visit.rank, route, number)
     rank = shares.held_asset(leg.target)
     if rank is not None:

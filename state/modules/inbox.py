@@ -20,12 +20,16 @@ RANK_BYTES = 5
 
 
 class Flow(Record):
-    """Where the pass stands: the current generation, the queue of tables to sweep, what transactions left to pay."""
+    """Where the pass stands: the current generation, the queue of tables to sweep, what transactions left to pay.
+
+    `holds` counts the legs on which a dispute holds a part back: where there is none, nobody has to look.
+    """
 
     generation: Natural
     queue_head: Natural
     queue_tail: Natural
     waiting: Natural
+    holds: Natural
 
 
 class Entry(Record):
@@ -59,7 +63,7 @@ FLOW = Kind(b"flow", Flow)
 INBOXES = Kind(b"inbox/", Inbox)
 PARKED = Kind(b"parked/", Parked)
 
-_IDLE = Flow(0, 0, 0, 0)
+_IDLE = Flow(0, 0, 0, 0, 0)
 
 
 def flow(view: View) -> Flow:

@@ -6,14 +6,16 @@ is not on board yet keeps its money in `due` until an issuer says which account 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from concento.accounts import is_placeholder
 from concento.encoding import Natural, Record, encode
 from concento.units import Amount
 from state import wheel
 from state.modules import identity, tokens
+from state.modules.holds import SHARE_HOLDS
 from state.modules.revenue import Line, Paid, Payout, Tally, paid_key, write_lines
 from state.view import Kind, View
 
@@ -44,7 +46,7 @@ def pay_out(view: View, tally: Tally, timers_max: int) -> list[Payment]:
     fired = wheel.take(view, WHEEL, view.time_ms, timers_max)
     owed: dict[bytes, list[Line]] = {}
     for account, line in tally.lines:
-        owed.setdefault(account, []).append(line)
+        owed.setdefault(_earner(view, account, line, owed), []).append(line)
     payments: list[Payment] = []
     released = frozenset(fired), frozenset(tally.claimants)
     for holder in sorted({*owed, *tally.touched, *tally.claimants, *fired}):
@@ -54,6 +56,16 @@ def pay_out(view: View, tally: Tally, timers_max: int) -> list[Payment]:
             payments.append(Payment(paid, lines))
     tokens.bucket_add(view, "royalties", -sum(payment.payout.amount_ubeat for payment in payments))
     return payments
+
+
+def _earner(view: View, account: bytes, line: Line, owed: Mapping[bytes, Sequence[Line]]) -> bytes:
+    """Whom a line is owed to: what disputed shares earn beyond the dispute's cap is their holder's."""
+    hold = view.find(SHARE_HOLDS, account) if is_placeholder(account) else None
+    if hold is None:
+        return account
+    due = view.find(DUES, account)
+    held = (due.amount_ubeat if due else 0) + sum(before.amount_ubeat for before in owed.get(account, ()))
+    return account if held + line.amount_ubeat <= hold.cap_ubeat else hold.holder
 
 
 def _pay_holder(view: View, holder: bytes, lines: Sequence[Line], fired: bool, claimed: bool) -> Payout | None:

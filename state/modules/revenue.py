@@ -28,12 +28,16 @@ ALL: Final = 0
 """The ordinary route: every leg of the asset."""
 OWN: Final = 1
 """The last leg only: what the recording layer earns without the work."""
-ROUTES: Final = (ALL, OWN)
+_LEG_ROUTES: Final = 16
+"""What was held back from a leg and is released goes into this leg alone: its ancestors were paid before."""
+_POT_ROUTES: Final = 2**32
+"""Metered money of a dataset: the members' leg goes to the pot of its batch."""
 
 FROM_SOURCE: Final = 0
 FROM_LEG: Final = 1
 FROM_ROW: Final = 2
 FROM_EDGE: Final = 3
+FROM_POT: Final = 4
 """Kinds of inflow."""
 
 LINES_PER_RECORD: Final = 1_000
@@ -185,6 +189,26 @@ class Tally:
         del self.lines[mark[1] :]
 
 
+def leg_route(leg: int) -> int:
+    """The route into one leg of an asset."""
+    return _LEG_ROUTES + leg
+
+
+def leg_of(route: int) -> int | None:
+    """The only leg that a route leads to, or None."""
+    return route - _LEG_ROUTES if _LEG_ROUTES <= route < _POT_ROUTES else None
+
+
+def pot_route(pot: int) -> int:
+    """The route whose first leg ends in a pot."""
+    return _POT_ROUTES + pot
+
+
+def pot_of(route: int) -> int | None:
+    """The pot that a route fills, or None."""
+    return route - _POT_ROUTES if route >= _POT_ROUTES else None
+
+
 def row_origin(settlement: Settlement, row: int) -> bytes:
     """Names a row's payment of one settlement, in keys of inflows and credits."""
     place = number_key(settlement.table) + number_key(settlement.page) + row.to_bytes(2, "big")
@@ -193,7 +217,12 @@ def row_origin(settlement: Settlement, row: int) -> bytes:
 
 def edge_origin(rank: int, route: int, edge: int) -> bytes:
     """Names an edge or leg of a node, in keys of inflows."""
-    return number_key(rank) + bytes((route,)) + edge.to_bytes(2, "big")
+    return number_key(rank) + number_key(route) + edge.to_bytes(2, "big")
+
+
+def pot_origin(rank: int, route: int, generation: int, row: int) -> bytes:
+    """Names a row of posted usage, in keys of inflows: by the node that filled the pot."""
+    return number_key(rank) + number_key(route) + number_key(generation) + number_key(row)
 
 
 def source_origin(height: int, number: int) -> bytes:
@@ -206,11 +235,11 @@ def source_key(origin: bytes) -> bytes:
 
 
 def inflow_prefix(rank: int, route: int, generation: int) -> bytes:
-    return b"inflow/" + number_key(rank) + bytes((route,)) + number_key(generation)
+    return b"inflow/" + number_key(rank) + number_key(route) + number_key(generation)
 
 
 def node_key(rank: int, route: int, generation: int) -> bytes:
-    return b"node/" + number_key(rank) + bytes((route,)) + number_key(generation)
+    return b"node/" + number_key(rank) + number_key(route) + number_key(generation)
 
 
 def credit_key(table: int, credited: int) -> bytes:

@@ -133,6 +133,14 @@ def escrow_in(view: View, account: bytes, deposit_id: Bytes32, amount_ubeat: int
     bucket_add(view, "escrow", amount_ubeat)
 
 
+def escrow_put(view: View, deposit_id: Bytes32, amount_ubeat: int) -> None:
+    """Adds to a deposit what the caller takes from another bucket."""
+    _check_amount(amount_ubeat)
+    if amount_ubeat:
+        _set_deposit(view, deposit_id, escrowed(view, deposit_id) + amount_ubeat)
+        bucket_add(view, "escrow", amount_ubeat)
+
+
 def escrow_out(view: View, deposit_id: Bytes32, account: bytes, amount_ubeat: int, cause: str) -> None:
     """Deposit -> account."""
     escrow_take(view, deposit_id, amount_ubeat)

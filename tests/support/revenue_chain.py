@@ -13,7 +13,7 @@ from concento.encoding import decode, encode
 from concento.genesis import Params, RevenueParams
 from concento.hashing import Network
 from state.calls import Call, Event, Finalised
-from state.modules import identity, inbox, payout, royalties, shares, tokens
+from state.modules import identity, inbox, payout, pots, royalties, shares, tokens
 from state.modules.revenue import FinalisationRow
 from state.view import Kind, View
 
@@ -128,6 +128,7 @@ class RevenueChain:
         for key, table in self.all(shares.TABLES).items():
             waiting += table.credited - table.paid
             self._check_table(int.from_bytes(key, "big"), table)
+        waiting += sum(pot.amount_ubeat - pot.paid_ubeat for pot in self.all(pots.POTS).values())
         assert waiting == tokens.bucket(view, "royalties")
         balances = sum(record.balance_ubeat for record in self.all(identity.ACCOUNTS).values())
         assert balances + sum(tokens.bucket(view, name) for name in tokens.BUCKET_NAMES) == SUPPLY
