@@ -7,6 +7,7 @@ The replica reads through this seam at any time and writes only when it opens; w
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -84,14 +85,18 @@ class MemoryFiles:
 
     def crash(self, kept: int = 0) -> MemoryFiles:
         """What a machine finds after the power went: synced bytes, and at most `kept` bytes of each unsynced tail."""
+        return self.crash_with(lambda _name, tail: tail[:kept])
+
+    def crash_with(self, survivor: Callable[[str, bytes], bytes]) -> MemoryFiles:
+        """The same, where `survivor` says by name what is left of an unsynced tail."""
         after = MemoryFiles()
         for name, file in self._data.items():
-            durable = self._durable.get(name)
-            if durable is None and not kept:
+            durable = self._durable.get(name, b"")
+            left = survivor(name, bytes(file[len(durable) :]))
+            if name not in self._durable and not left:
                 continue
-            length = len(durable or b"") + kept
-            after._data[name] = bytearray(file[:length])
-            after._durable[name] = bytes(file[:length])
+            after._data[name] = bytearray(durable + left)
+            after._durable[name] = durable + left
         return after
 
 

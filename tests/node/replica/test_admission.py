@@ -10,7 +10,7 @@ from concento.transactions import Signed
 from node.replica import pool as pool_file
 from node.replica.events import Outcome
 from node.replica.pool import Pool
-from support.network import Network
+from sim.network import Network
 
 
 @pytest.fixture(scope="module")

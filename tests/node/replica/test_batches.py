@@ -7,7 +7,7 @@ from concento.encoding import encode
 from concento.transactions import Signed, Transaction
 from node.replica import wire
 from node.replica.batches import AUTHOR_BATCHES_MAX
-from support.network import Network
+from sim.network import Network
 
 
 def started() -> Network:

@@ -15,9 +15,9 @@ from concento.votes import EMPTY_COMMIT, Commit, Vote, VoteType, vote_bytes
 from node.replica import wire
 from node.replica.chain import Chain
 from node.replica.replay import replay
+from sim.network import Network
 from state.store.blockstore import find_block
 from state.store.kv import MemoryKeyValue
-from support.network import Network
 
 BATCH = b"b" * 32
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from node.replica.events import Append, Effect, Send, Sync, Write, WriteGuard
-from support.network import Network, Node, PowerCut
+from sim.network import Network, Node, PowerCut
 
 
 def misfortune(network: Network, dice: Random) -> None:

@@ -8,7 +8,7 @@ from concento.evidence import double_vote
 from concento.votes import Vote, VoteType, vote_bytes
 from node.replica import wire
 from node.replica.events import Append, Effect, Send, Sync, Write, WriteGuard
-from support.network import Network, Node, PowerCut
+from sim.network import Network, Node, PowerCut
 
 KINDS = [rule.record for rule in wire.RULES.values()]
 

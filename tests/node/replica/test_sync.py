@@ -10,8 +10,8 @@ from concento.encoding import encode
 from consensus.messages import Status, Step
 from node.replica import wire
 from node.replica.sync import FIRST_BLOCK_MS
+from sim.network import Network, Node
 from state.store.blockstore import find_block
-from support.network import Network, Node
 
 
 def one_behind(blocks: int = 6) -> Network:

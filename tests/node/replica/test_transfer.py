@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.network import Network
+from sim.network import Network
 
 
 def test_transfer_given_to_one_node_is_final_on_all_four() -> None:

@@ -1,24 +1,27 @@
 """Replicas in one process, on a virtual clock, over memory files and stores: for scenarios of the whole node.
 
 Effects are performed as the real runner performs them, in order and before the next event. Everything that leaves a
-node passes here: it can be lost, and every signature is kept, so that a test can tell that nobody signed two things.
+node passes here: it can be lost, late, doubled or rewritten, and every signature is kept, so that a test can tell that
+nobody signed two things. One thread, no real clock, nothing drawn: chance is the caller's, by the hooks.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
+from typing import Any, Final, Protocol, assert_never
 
 from concento.accounts import account_of_key
 from concento.development import development_seed
 from concento.devnet import development_genesis
 from concento.genesis import Genesis
-from concento.keys import public_key, sign, verify, verify_many
+from concento.keys import public_key
 from concento.messages.tokens import Transfer
-from concento.transactions import Body, Transaction, sign_transaction
+from concento.transactions import Body, Transaction
 from concento.votes import Proposal, Vote
 from node.replica.core import Replica, open_replica
 from node.replica.events import (
@@ -50,40 +53,58 @@ from node.replica.events import (
 from node.replica.files import GUARD_FILE, MemoryFiles
 from node.replica.guardfile import create_guard
 from node.replica.wire import Message, ProposalMessage, decode_message, encode_message
+from sim.crypto import ED25519, Key, Signing
+from sim.disk import Loss, after_crash
 from state.modules import tokens
-from state.store.kv import MemoryKeyValue
+from state.store.kv import KeyValue, MemoryKeyValue
 
-LATENCY_MS = 2
-VERIFY_MS = 1
+LATENCY_MS: Final = 2
+VERIFY_MS: Final = 1
+START_MS: Final = 1_000
+"""Between the birth of the chain and the start of the clocks."""
+MILLION: Final = 1_000_000
+
+genesis_of = cache(development_genesis)
 
 
 class PowerCut(Exception):
     """The node stops where it is; of what was not synced its disk keeps at most `kept` bytes a file."""
 
-    def __init__(self, kept: int = 0) -> None:
+    def __init__(self, kept: int = 0, loss: Loss | None = None) -> None:
         super().__init__(kept)
         self.kept = kept
+        self.loss = loss
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    seed: bytes
-    public: bytes
+class Watcher(Protocol):
+    """Who looks on: nothing that it does changes the run."""
 
-    def sign(self, message: bytes) -> bytes:
-        return sign(self.seed, message)
+    def handled(self, node: Node, event: Event) -> None:
+        """The node is about to handle this event."""
 
-    def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
-        return verify(key, message, signature)
+    def performed(self, node: Node, effect: Effect) -> None:
+        """This effect was just performed."""
+
+    def sent(self, node: Node, to: bytes, payload: bytes) -> None:
+        """A payload leaves the node, whether it arrives or not."""
+
+    def settled(self, node: Node) -> None:
+        """All effects of an event were performed."""
+
+    def started(self, node: Node) -> None:
+        """The node has opened what is on its disk."""
+
+    def failed(self, node: Node, error: Exception) -> None:
+        """The core of the node raised."""
 
 
 @dataclass
 class Node:
-    """One machine: what is on its disk, and the replica while it runs. `epoch` tells its runs apart."""
+    """One machine: what is on its disk, its clocks, and the replica while it runs. `epoch` tells its runs apart."""
 
     name: str
     key: Key
-    kv: MemoryKeyValue
+    kv: KeyValue
     files: MemoryFiles
     is_validator: bool = True
     replica: Replica | None = None
@@ -93,6 +114,9 @@ class Node:
     disconnected: list[tuple[bytes, str]] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
     halted: str | None = None
+    wall_offset_ms: int = 0
+    drift_ppm: int = 0
+    paused_until_ms: int = 0
 
     @property
     def is_up(self) -> bool:
@@ -100,7 +124,8 @@ class Node:
 
     @property
     def core(self) -> Replica:
-        assert self.replica is not None, f"{self.name} is down"
+        if self.replica is None:
+            raise RuntimeError(f"{self.name} is down")
         return self.replica
 
     @property
@@ -115,33 +140,59 @@ class Node:
 class Network:
     """`size` validators named node1, node2, ... and maybe observers; fully connected unless cut."""
 
-    def __init__(self, size: int = 4, observers: int = 0, genesis: Genesis | None = None) -> None:
-        self.genesis = genesis or development_genesis(size)
+    def __init__(
+        self,
+        size: int = 4,
+        observers: int = 0,
+        genesis: Genesis | None = None,
+        signing: Signing = ED25519,
+        new_store: Callable[[str], KeyValue] = lambda _name: MemoryKeyValue(),
+        reopen: Callable[[KeyValue], KeyValue] = lambda kv: kv,
+        watcher: Watcher | None = None,
+    ) -> None:
+        """`new_store` makes the empty store of the node of this name; `reopen` is what its process does after a crash."""
+        self.genesis = genesis or genesis_of(size)
+        self.signing = signing
         self.mono_ms = 0
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
         self._nonces = count()
+        self._new_store = new_store
+        self._reopen = reopen
+        self.watcher = watcher
         self.nodes = {
             f"node{number}": self._new_node(f"node{number}", number <= size)
             for number in range(1, size + observers + 1)
         }
         self.by_key = {node.key.public: node for node in self.nodes.values()}
-        self.links: set[frozenset[str]] = set()
+        self.links: dict[frozenset[str], int] = {}
+        self.severed: Counter[frozenset[str]] = Counter()
+        self.silent: Counter[tuple[str, str]] = Counter()
+        self.bans_ms: dict[frozenset[str], int] = {}
+        self.reconnects = False
         self.is_lost: Callable[[str, str, Any], bool] | None = None
+        self.delays: Callable[[str, str], tuple[int, ...]] | None = None
+        self.twist: dict[str, Callable[[Node, Send], Iterable[tuple[bytes, bytes]]]] = {}
         self.before_effect: Callable[[Node, Effect], None] | None = None
         self.signed: dict[tuple[bytes, str, int, int], set[bytes]] = {}
         self.sent_count = 0
 
     def _new_node(self, name: str, is_validator: bool) -> Node:
-        seed = development_seed(name)
+        key = self.signing.key(development_seed(name))
         files = MemoryFiles()
         if is_validator:
-            create_guard(files, public_key(seed), self.genesis.hash)
-        return Node(name, Key(seed, public_key(seed)), MemoryKeyValue(), files, is_validator)
+            create_guard(files, key.public, self.genesis.hash)
+        return Node(name, key, self._new_store(name), files, is_validator)
 
     @property
     def now(self) -> Now:
-        return Now(self.mono_ms, self.genesis.time_ms + 1_000 + self.mono_ms)
+        """The time of a right clock."""
+        return Now(self.mono_ms, self.genesis.time_ms + START_MS + self.mono_ms)
+
+    def now_of(self, node: Node) -> Now:
+        """The time as this node has it: its clocks drift together, and the one on the wall is off by an offset."""
+        mono_ms = self.mono_ms * (MILLION + node.drift_ppm) // MILLION
+        return Now(mono_ms, self.genesis.time_ms + START_MS + mono_ms + node.wall_offset_ms)
 
     # Machines and links
 
@@ -151,26 +202,31 @@ class Network:
             node = self.nodes[name]
             node.epoch += 1
             key = node.key.public if node.is_validator else None
-            node.replica = open_replica(self.genesis, key, node.kv, node.files, node.key, self.now)
+            node.replica = open_replica(self.genesis, key, node.kv, node.files, node.key, self.now_of(node))
+            if self.watcher is not None:
+                self.watcher.started(node)
             self._post(0, node, Started())
         for name in names or self.nodes:
             for other in self.nodes:
                 self.connect(name, other)
 
-    def kill(self, name: str, kept: int = 0) -> None:
-        """Cuts the power: the disk keeps what was synced and at most `kept` bytes of each unsynced tail."""
+    def kill(self, name: str, kept: int = 0, loss: Loss | None = None) -> None:
+        """Cuts the power: the disk keeps what was synced, and of unsynced tails at most `kept` bytes, or what `loss`
+        says."""
         node = self.nodes[name]
         for other in self.nodes:
             self.disconnect(name, other)
         node.replica = None
         node.epoch += 1
-        node.files = node.files.crash(kept)
+        node.kv = self._reopen(node.kv)
+        node.files = node.files.crash(kept) if loss is None else after_crash(node.files, loss)
 
     def wipe(self, name: str, keeps_guard: bool = False) -> None:
         """A dead node loses its disk, but for the key."""
         node = self.nodes[name]
         guard = node.files.read(GUARD_FILE, 0, 1 << 20) if keeps_guard else None
-        node.kv, node.files = MemoryKeyValue(), MemoryFiles()
+        node.kv.close()
+        node.kv, node.files = self._new_store(name), MemoryFiles()
         if guard is not None:
             node.files.write_at(GUARD_FILE, 0, guard)
 
@@ -179,14 +235,16 @@ class Network:
         one, two = self.nodes[left], self.nodes[right]
         if left == right or pair in self.links or not (one.is_up and two.is_up):
             return
-        self.links.add(pair)
+        if self.severed[pair] > 0 or self.bans_ms.get(pair, 0) > self.mono_ms:
+            return
+        self.links[pair] = next(self._order)
         self._post(0, one, PeerUp(two.key.public))
         self._post(0, two, PeerUp(one.key.public))
 
     def disconnect(self, left: str, right: str) -> None:
         pair = frozenset((left, right))
         if pair in self.links:
-            self.links.discard(pair)
+            del self.links[pair]
             one, two = self.nodes[left], self.nodes[right]
             self._post(0, one, PeerDown(two.key.public))
             self._post(0, two, PeerDown(one.key.public))
@@ -207,6 +265,10 @@ class Network:
 
     # Time
 
+    def at(self, time_ms: int, action: Callable[[], None]) -> None:
+        """Does this at that time, or now where it is past."""
+        self._at(max(0, time_ms - self.mono_ms), action)
+
     def run(self, duration_ms: int, until: Callable[[], bool] | None = None) -> bool:
         """Lets virtual time pass, at most this long; whether `until` came true."""
         end = self.mono_ms + duration_ms
@@ -219,9 +281,9 @@ class Network:
         return until is not None and until()
 
     def run_until(self, until: Callable[[], bool], at_most_ms: int = 60_000) -> None:
-        assert self.run(at_most_ms, until), f"not within {at_most_ms} ms: " + ", ".join(
-            f"{node.name} at {node.core.status() if node.is_up else 'down'}" for node in self.nodes.values()
-        )
+        if not self.run(at_most_ms, until):
+            places = (f"{node.name} at {node.core.status() if node.is_up else 'down'}" for node in self.nodes.values())
+            raise AssertionError(f"not within {at_most_ms} ms: " + ", ".join(places))
 
     @property
     def up(self) -> list[Node]:
@@ -245,7 +307,7 @@ class Network:
             "actions": (Transfer(account_of_key(public_key(development_seed(to))), amount_ubeat),),
             "memo": "",
         }
-        return sign_transaction(self.genesis.network, Body(**{**fields, **changes}), [seed])
+        return self.signing.transaction(self.genesis.network, Body(**{**fields, **changes}), [seed])
 
     def submit(self, name: str, *transactions: Transaction | bytes) -> int:
         """Hands transactions to a node; the token under which its outcomes will be in `answers`."""
@@ -282,9 +344,11 @@ class Network:
         for node in self.nodes.values():
             for committed in node.committed:
                 encoded = repr(committed.stored.record.block.header).encode()
-                assert blocks.setdefault(committed.stored.height, encoded) == encoded
+                if blocks.setdefault(committed.stored.height, encoded) != encoded:
+                    raise AssertionError(f"{node.name} has another block at height {committed.stored.height}")
         for place, words in self.signed.items():
-            assert len(words) == 1, f"{self.by_key[place[0]].name} signed two things at {place[1:]}"
+            if len(words) != 1:
+                raise AssertionError(f"{self.by_key[place[0]].name} signed two things at {place[1:]}")
 
     # Inside
 
@@ -298,13 +362,29 @@ class Network:
     def _handle(self, node: Node, epoch: int, event: Event) -> None:
         if node.replica is None or node.epoch != epoch:
             return
+        if node.paused_until_ms > self.mono_ms:
+            self._post(node.paused_until_ms - self.mono_ms, node, event)
+            return
+        if self.watcher is not None:
+            self.watcher.handled(node, event)
         try:
-            for effect in node.replica.handle(event, self.now):
+            effects = node.replica.handle(event, self.now_of(node))
+        except Exception as error:
+            if self.watcher is None:
+                raise
+            self.watcher.failed(node, error)
+            return
+        try:
+            for effect in effects:
                 if self.before_effect is not None:
                     self.before_effect(node, effect)
                 self._perform(node, effect)
+                if self.watcher is not None:
+                    self.watcher.performed(node, effect)
         except PowerCut as cut:
-            self.kill(node.name, cut.kept)
+            self.kill(node.name, cut.kept, cut.loss)
+        if self.watcher is not None and node.is_up:
+            self.watcher.settled(node)
 
     def _perform(self, node: Node, effect: Effect) -> None:
         match effect:
@@ -317,16 +397,14 @@ class Network:
             case Write(changes):
                 node.kv.write(changes)
             case Send(peers, payload, _):
-                self._note_signatures(node, payload)
-                for peer in peers:
-                    self._send(node, self.by_key[peer], payload)
-            case Disconnect(peer, reason, _):
+                self._leave(node, effect, peers, payload)
+            case Disconnect(peer, reason, ban_ms):
                 node.disconnected.append((peer, reason))
-                self.disconnect(node.name, self.by_key[peer].name)
+                self._ban(node.name, self.by_key[peer].name, ban_ms)
             case ArmTimer(timer, delay_ms):
-                self._post(delay_ms, node, TimerFired(timer))
+                self._post(delay_ms * MILLION // (MILLION + node.drift_ppm), node, TimerFired(timer))
             case Verify(token, checks):
-                self._post(VERIFY_MS, node, Verified(token, tuple(verify_many(checks))))
+                self._post(VERIFY_MS, node, Verified(token, self.signing.verdicts(checks)))
             case Answer(token, outcomes):
                 node.answers[token] = outcomes
             case Committed():
@@ -336,25 +414,49 @@ class Network:
             case Halt(sentence):
                 node.halted = sentence
                 node.replica = None
+            case _:
+                assert_never(effect)
+
+    def _ban(self, name: str, other: str, ban_ms: int) -> None:
+        self.disconnect(name, other)
+        if self.reconnects:
+            self.bans_ms[frozenset((name, other))] = self.mono_ms + ban_ms
+            self._at(ban_ms, lambda: self.connect(name, other))
+
+    def _leave(self, node: Node, effect: Send, peers: tuple[bytes, ...], payload: bytes) -> None:
+        twist = self.twist.get(node.name)
+        if twist is None:
+            self._note_signatures(payload)
+            for peer in peers:
+                self._send(node, self.by_key[peer], payload)
+            return
+        for peer, twisted in twist(node, effect):
+            self._send(node, self.by_key[peer], twisted)
 
     def _send(self, node: Node, other: Node, payload: bytes) -> None:
-        pair = frozenset((node.name, other.name))
         self.sent_count += 1
-        if pair not in self.links:
+        if self.watcher is not None:
+            self.watcher.sent(node, other.key.public, payload)
+        pair = frozenset((node.name, other.name))
+        link = self.links.get(pair)
+        if link is None or self.silent[node.name, other.name] > 0:
             return
         if self.is_lost is not None and self.is_lost(node.name, other.name, decode_message(payload)):
             return
 
         def arrive(epoch: int = other.epoch) -> None:
-            if pair in self.links:
+            if self.links.get(pair) == link:
                 self._handle(other, epoch, PeerMessage(node.key.public, payload))
 
-        self._at(LATENCY_MS, arrive)
+        for delay_ms in (LATENCY_MS,) if self.delays is None else self.delays(node.name, other.name):
+            self._at(delay_ms, arrive)
 
-    def _note_signatures(self, node: Node, payload: bytes) -> None:
+    def _note_signatures(self, payload: bytes) -> None:
         message = decode_message(payload)
         match message:
             case Vote(kind, height, round_, block_id, key):
                 self.signed.setdefault((key, kind.name, height, round_), set()).add(block_id)
             case ProposalMessage(Proposal(height, round_, pol_round, block_id, key), _):
                 self.signed.setdefault((key, "PROPOSAL", height, round_), set()).add(block_id + b"%d" % pol_round)
+            case _:
+                pass
