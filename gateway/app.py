@@ -10,6 +10,7 @@ import asyncio
 import base64
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,6 +28,8 @@ from gateway.lanes import Lanes
 from gateway.service import Gateway, OpenSession
 
 BODY_BYTES_MAX: Final = 64 * 1024
+RELEASE_S: Final = 60.0
+"""How often lanes are looked through for readers who have gone."""
 _STATUS: Final = {
     "gateway.session_unknown": 401,
     "gateway.session_foreign": 403,
@@ -217,7 +220,7 @@ async def run(home: Path, listen: str, nodes: list[str], signer: Signer) -> int:
         except OSError as error:
             raise Rejected("port.in_use", port=int(port), pid=None, command=error.strerror) from None
         log.info("gateway %s serves %s on http://%s", gateway.address, home / "content", listen)
-        background = asyncio.create_task(_anchor_left_overs(gateway))
+        background = asyncio.create_task(_release_now_and_then(gateway))
         await _stop_signal()
         background.cancel()
         await runner.cleanup()
@@ -237,8 +240,11 @@ async def _until_started(gateway: Gateway) -> None:
     await gateway.start()
 
 
-async def _anchor_left_overs(gateway: Gateway) -> None:
-    await gateway.anchor_all(lambda sentence: log.warning(sentence))
+async def _release_now_and_then(gateway: Gateway) -> None:
+    """Also right after the start: no session survives the end of a process."""
+    while True:
+        await gateway.release_idle(time.monotonic(), log.warning)
+        await asyncio.sleep(RELEASE_S)
 
 
 async def _stop_signal() -> None:

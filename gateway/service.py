@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,12 +25,13 @@ from concento.access import (
 from concento.cids import parse_cid
 from concento.client import AsyncClient, RpcError, Session, Signer
 from concento.encoding import decode
-from concento.errors import ConcentoError, Rejected
+from concento.errors import ConcentoError, Rejected, Unavailable
 from concento.hashing import Network
 from concento.keys import sign, verify
 from concento.limits import BODIES_PER_ANCHOR_MAX
 from concento.messages.receipts import (
     AnchorReceipts,
+    CloseAccess,
     ReceiptBody,
     SignedVoucher,
     receipt_head_bytes,
@@ -42,6 +44,10 @@ SESSIONS_MAX: Final = 1_000
 """Open sessions of one gateway; the oldest ends when another begins."""
 
 
+IDLE_S: Final = 600.0
+"""A reader who says nothing for so long has gone; he can open another lane."""
+
+
 @dataclass(slots=True)
 class OpenSession:
     """A reader who proved that the lane is his."""
@@ -50,6 +56,7 @@ class OpenSession:
     request: SessionRequest
     key: bytes
     asset: str
+    used_s: float
     anchored: list[str] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -78,6 +85,7 @@ class Gateway:
         self._address = ""
         self._sessions: dict[str, OpenSession] = {}
         self._nonces: dict[bytes, int] = {}
+        self._released: set[tuple[bytes, int]] = set()
         self._anchoring: dict[tuple[bytes, int], asyncio.Lock] = {}
         self.counters = {"sessions": 0, "files": 0, "bytes": 0, "refusals": 0, "anchors": 0}
 
@@ -113,7 +121,8 @@ class Gateway:
         lane = self._chain_lane(licence, request.lane)
         if lane["key"] != signed.key.hex():
             raise Rejected("gateway.session_foreign")
-        session = OpenSession(secrets.token_urlsafe(24), request, signed.key, licence["asset"])
+        session = OpenSession(secrets.token_urlsafe(24), request, signed.key, licence["asset"], time.monotonic())
+        self._released.discard((request.licence, request.lane))
         while len(self._sessions) >= SESSIONS_MAX:
             self._sessions.pop(next(iter(self._sessions)))
         self._sessions[session.token] = session
@@ -125,6 +134,7 @@ class Gateway:
         session = self._sessions.get(token)
         if session is None:
             raise Rejected("gateway.session_unknown")
+        session.used_s = time.monotonic()
         return session
 
     async def serve(self, session: OpenSession, member: str, path: str, voucher: SignedVoucher | None) -> Served:
@@ -185,14 +195,26 @@ class Gateway:
                 done.append(document["tx"])
         return done
 
-    async def anchor_all(self, on_error: Callable[[str], Awaitable[None] | None]) -> None:
-        """Anchor what an earlier run or an absent reader left behind, lane by lane."""
-        for licence, number, lane in self.lanes.all():
-            if lane.vouched > lane.anchored:
+    async def release_idle(self, now_s: float, on_error: Callable[[str], None]) -> None:
+        """Anchor and close every lane that nobody reads any more: its reader's units and deposit are free again."""
+        for session in [each for each in self._sessions.values() if now_s - each.used_s > IDLE_S]:
+            self._sessions.pop(session.token)
+        read = {(session.request.licence, session.request.lane) for session in self._sessions.values()}
+        for licence, number, _ in self.lanes.all():
+            if (licence, number) not in read | self._released:
                 try:
-                    await self.anchor(licence, number)
-                except (RpcError, Rejected) as error:
-                    on_error(f"lane {number} of licence {licence.hex()[:12]} is not anchored: {error.message}")
+                    await self._release(licence, number)
+                    self._released.add((licence, number))
+                except (RpcError, Rejected, Unavailable) as error:
+                    on_error(f"lane {number} of licence {licence.hex()[:12]} is not released: {error.message}")
+
+    async def _release(self, licence: bytes, number: int) -> None:
+        await self.anchor(licence, number)
+        document = await self.client.licence(licence.hex())
+        for entry in document["receipts"]["lanes"]:
+            if entry["lane"] == number and entry["gateway"] == self._address and entry["state"] != "closed":
+                message = CloseAccess(licence, self.signer.account, number, None)
+                await asyncio.to_thread(self._session.send, [message])
 
     def _receipt(
         self,

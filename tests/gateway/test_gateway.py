@@ -20,11 +20,11 @@ from concento.client.gateway import GatewaySession, Lane
 from concento.errors import Rejected, Unavailable
 from concento.hashing import Network
 from concento.merkle import merkle_root
-from concento.messages.receipts import AnchorReceipts, receipt_id
+from concento.messages.receipts import AnchorReceipts, CloseAccess, receipt_id
 from gateway.app import make_app
 from gateway.content import Content
 from gateway.lanes import Lanes
-from gateway.service import Gateway
+from gateway.service import IDLE_S, Gateway
 from support.fakechain import (
     DATASET,
     GATEWAY,
@@ -104,6 +104,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 _SESSIONS: list[GatewaySession] = []
+complaints: list[str] = []
 
 
 def reader(
@@ -302,17 +303,46 @@ def test_without_the_role_no_gateway_starts(tmp_path: Path) -> None:
     assert refused.value.kind == "gateway.no_account"
 
 
-def test_a_restarted_gateway_anchors_what_was_left(start: Start) -> None:
+def test_a_restarted_gateway_anchors_what_was_left_and_lets_the_lane_go(start: Start) -> None:
     running = start(refuse="node.busy")
     session = reader(running)
     take(session, 1)
     take(session, 2)
     with pytest.raises(RpcError):
         session.close()
-    running.chain.refuse = None
     again = start()
-    again.run(again.gateway.anchor_all(lambda sentence: None))
-    assert [(anchor.first, anchor.count) for anchor in again.chain.sent] == [(0, 2)]
+    again.run(again.gateway.release_idle(0, complaints.append))
+    anchor, close = again.chain.sent
+    assert (anchor.first, anchor.count) == (0, 2)
+    assert isinstance(close, CloseAccess)
+    again.run(again.gateway.release_idle(0, complaints.append))
+    assert (len(again.chain.sent), complaints) == (2, [])
+
+
+def test_a_lane_is_released_only_after_its_reader_was_silent_for_long(start: Start) -> None:
+    running = start()
+    session = reader(running)
+    take(session, 1)
+    used_s = running.gateway.session(session._token).used_s
+    running.run(running.gateway.release_idle(used_s + IDLE_S, complaints.append))
+    assert running.chain.sent == []
+    take(session, 2)
+    running.run(running.gateway.release_idle(used_s + 10 * IDLE_S, complaints.append))
+    assert [type(action).__name__ for action in running.chain.sent] == ["AnchorReceipts", "CloseAccess"]
+    assert refusal(lambda: take(session, 1)) == "gateway.session_unknown"
+
+
+def test_a_lane_that_cannot_be_released_now_is_tried_again(start: Start) -> None:
+    running = start()
+    session = reader(running)
+    take(session, 1)
+    take(session, 2)
+    running.chain.refuse = "node.busy"
+    running.run(running.gateway.release_idle(1e12, complaints.append))
+    assert "not released" in complaints.pop()
+    running.chain.refuse = None
+    running.run(running.gateway.release_idle(1e12, complaints.append))
+    assert [type(action).__name__ for action in running.chain.sent] == ["AnchorReceipts", "CloseAccess"]
 
 
 def test_an_anchor_that_a_crash_forgot_is_learnt_from_the_chain(start: Start) -> None:

@@ -10,7 +10,7 @@ from concento.cids import cid
 from concento.client import RpcError, Signer
 from concento.hashing import Network
 from concento.keys import public_key
-from concento.messages.receipts import AnchorReceipts
+from concento.messages.receipts import AnchorReceipts, CloseAccess
 from concento.transactions import Body, sign_transaction
 
 NETWORK = Network("test-chain", b"\x05" * 32)
@@ -35,6 +35,7 @@ class FakeChain:
     unsigned_units_max: int = 64
     sent: list[Any] = field(default_factory=list)
     refuse: str | None = None
+    lane_state: str = "open"
 
     def answer(self, method: str, **params: Any) -> Any:
         match method:
@@ -69,7 +70,7 @@ class FakeChain:
             "size": self.anchored,
             "units": self.anchored,
             "units_open": self.units_open,
-            "state": "open",
+            "state": self.lane_state,
         }
         return {
             "id": LICENCE.hex(),
@@ -122,6 +123,8 @@ class FakeSession:
         for action in actions:
             if isinstance(action, AnchorReceipts):
                 self.chain.anchored = action.first + action.count
+            if isinstance(action, CloseAccess):
+                self.chain.lane_state = "closed"
         return {"status": "final", "tx": transaction.id.hex(), "error": None, "height": 10}
 
 
