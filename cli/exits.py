@@ -62,15 +62,10 @@ _BY_PREFIX: Final = {
     "account": USAGE,
     "address": USAGE,
     "amount": USAGE,
-    "asset": REJECTED,
     "audio": LOCAL,
-    "batch": REJECTED,
-    "block": REJECTED,
     "cid": USAGE,
     "commit": REFUSED,
-    "dataset": REJECTED,
     "encoding": USAGE,
-    "evidence": REJECTED,
     "explain": NOT_FOUND,
     "fetch": REFUSED,
     "file": LOCAL,
@@ -78,22 +73,15 @@ _BY_PREFIX: Final = {
     "genesis": LOCAL,
     "guard": LOCAL,
     "id": USAGE,
-    "identity": REJECTED,
     "json": USAGE,
     "key": USAGE,
     "label": NOT_FOUND,
-    "lane": REJECTED,
-    "licence": REJECTED,
     "local": LOCAL,
     "node": LOCAL,
-    "offer": REJECTED,
-    "party": REJECTED,
     "peer": LOCAL,
     "policy": USAGE,
     "port": LOCAL,
     "proof": REFUSED,
-    "receipt": REJECTED,
-    "royalties": REJECTED,
     "rpc": USAGE,
     "session": REFUSED,
     "signer": LOCAL,
@@ -103,16 +91,11 @@ _BY_PREFIX: Final = {
     "terms": USAGE,
     "testnet": LOCAL,
     "text": USAGE,
-    "tokens": REJECTED,
-    "tx": REJECTED,
     "url": USAGE,
     "usage": USAGE,
-    "validators": REJECTED,
-    "vote": REJECTED,
-    "voucher": REJECTED,
     "wallet": REFUSED,
 }
-"""For errors that were raised on this side."""
+"""For errors that were raised on this side; a kind that is not named here is a refusal by the rules of the ledger."""
 
 _BY_CODE: Final = {
     -32001: NOT_FOUND,
@@ -151,7 +134,7 @@ def exit_of(error: ConcentoError) -> int:
     if error.kind.endswith((".not_found", ".pruned")):
         return NOT_FOUND
     if isinstance(error, Rejected):
-        return _BY_PREFIX.get(error.kind.partition(".")[0], LOCAL)
+        return _BY_PREFIX.get(error.kind.partition(".")[0], REJECTED)
     return _BY_CODE.get(int(getattr(error, "code", 0)), REJECTED)
 
 

@@ -7,14 +7,17 @@ from typing import Any
 
 from concento.errors import Rejected
 from concento.genesis import Genesis
-from concento.light import verify_proof
+from concento.light import Proved, ProvedReceipt, verify_proof, verify_receipt_proof
+from concento.statekeys import RECEIPT
 
 
 def verify_document(document: Any, genesis: Genesis) -> dict[str, Any]:
     """`{ok, height, key, value?, signers, validators}`. Raises Rejected proof.invalid or commit.invalid."""
     if not isinstance(document, dict):
         raise Rejected("proof.invalid", reason="it is not an object")
-    proved = verify_proof(document, genesis)
+    key = document.get("key")
+    is_receipt = isinstance(key, str) and key.startswith(RECEIPT + "/")
+    proved: Proved | ProvedReceipt = (verify_receipt_proof if is_receipt else verify_proof)(document, genesis)
     return {
         "ok": True,
         "height": proved.height,

@@ -10,6 +10,7 @@ from cli.context import Context, with_context
 from cli.grammar import Noun
 from cli.text import licences as text
 from cli.text.proofs import receipt_verified
+from concento.errors import Rejected
 
 
 @click.group(cls=Noun)
@@ -61,11 +62,13 @@ def show(context: Context, identity: str) -> None:
 @click.option("--genesis", type=click.Path(path_type=Path), help="The network's genesis file [this home's].")
 @with_context
 def verify(context: Context, identity: str, genesis: Path | None) -> None:
-    """Prove with the genesis file alone that a RECEIPT is anchored. Exit 0 or 8."""
+    """Prove with the genesis file alone that a RECEIPT is anchored and signed by both sides. Exit 0 or 8."""
     from cli.proving import verify_document
 
     trusted = context.genesis(genesis)
-    found = context.client.receipt(context.id(identity))
-    document = context.client.proof(f"receipt/{found['id']}")
-    verdict = verify_document(document, trusted)
-    context.printer.result({**verdict, "receipt": found["id"]}, receipt_verified)
+    wanted = context.id(identity)
+    verdict = verify_document(context.client.proof(f"receipt/{wanted}"), trusted)
+    proved = str(verdict["key"]).removeprefix("receipt/")
+    if not proved.startswith(wanted):
+        raise Rejected("proof.invalid", reason=f"it is of receipt {proved}")
+    context.printer.result({**verdict, "receipt": proved}, receipt_verified)

@@ -33,6 +33,9 @@ def _about(document: dict[str, Any]) -> Iterator[Piece]:
 def verified(document: dict[str, Any]) -> Iterator[Piece]:
     """A proof that holds."""
     yield f"The proof holds at height {document['height']}: {_signed(document)}."
+    if document["key"].startswith("receipt/"):
+        yield f"The {document['key'].replace('/', ' ')} is anchored and signed by gateway and licensee."
+        return
     if document["value"] is None:
         yield f"There is no record {document['key']}."
         return
@@ -41,7 +44,8 @@ def verified(document: dict[str, Any]) -> Iterator[Piece]:
 
 def receipt_verified(document: dict[str, Any]) -> Iterator[Piece]:
     """A receipt that is in its batch."""
-    yield f"Receipt {short(document['receipt'])} is anchored: {_signed(document)} at height {document['height']}."
+    yield f"Receipt {short(document['receipt'])} is anchored and signed by gateway and licensee."
+    yield f"The state says so at height {document['height']}: {_signed(document)}."
 
 
 def _signed(document: dict[str, Any]) -> str:

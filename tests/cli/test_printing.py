@@ -23,10 +23,23 @@ def test_every_kind_of_error_has_an_exit_code_of_the_table():
     assert exits.exit_of(Broken("x")) == exits.BUG
 
 
-def test_every_kind_of_error_finds_its_code_by_a_rule_and_not_by_default():
-    prefixes = {kind.partition(".")[0] for kind in KINDS}
-    known = set(exits._BY_PREFIX) | {kind.partition(".")[0] for kind in exits._BY_KIND}
-    assert prefixes - known == set()
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("amount.decimals", exits.USAGE),
+        ("store.corrupt", exits.LOCAL),
+        ("port.in_use", exits.LOCAL),
+        ("offer.closed", exits.REJECTED),
+        ("receipt.replayed", exits.REJECTED),
+        ("asset.not_found", exits.NOT_FOUND),
+        ("tx.pruned", exits.NOT_FOUND),
+        ("identity.role_required", exits.REFUSED),
+        ("wallet.password_wrong", exits.REFUSED),
+        ("proof.invalid", exits.REFUSED),
+    ],
+)
+def test_kind_tells_the_exit_code(kind, code):
+    assert exits.exit_of(Rejected(kind)) == code
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,15 @@ def test_music_goes_from_registration_to_proved_payment(road: Road, album: Path,
     receipts = road.json("receipt", "list", "--licence", bought["licence"])["items"]
     assert sorted(item["id"] for item in receipts) == sorted(entry["receipt"] for entry in fetched["files"])
 
+    assert road.json("receipt", "verify", receipts[0]["id"][:12])["receipt"] == receipts[0]["id"]
+    proof = tmp_path / "receipt.json"
+    assert road("proof", "get", f"receipt/{receipts[1]['id']}", "--out", str(proof)).code == 0
+    assert road.json("proof", "verify", str(proof))["ok"] is True
+    document = json.loads(proof.read_text())
+    proof.write_text(json.dumps({**document, "key": f"receipt/{receipts[0]['id']}"}))
+    assert road("proof", "verify", str(proof)).code == 8
+    assert road.json("tx", "show", bought["tx"][:10])["tx"] == bought["tx"]
+
     out = tmp_path / "statement.json"
     statement = road.json("earnings", "alice", "--out", str(out))
     # 70 % of 40 BEAT and of 3 times 0.05 BEAT, each less one per cent.
