@@ -149,14 +149,15 @@ def account_of(chain: Chain, who: str) -> bytes:
 
 def _account_beginning(chain: Chain, text: str, beginning: str) -> bytes:
     """The known account whose address begins so."""
-    bits = "".join(f"{_BECH32.index(character):05b}" for character in beginning)[8:]
-    whole = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits) - 7, 8))
     if len(beginning) < ID_DIGITS_MIN:
         raise Rejected("account.not_found", text=text)
+    # Behind the version byte stand the account's 32 bytes, then padding and checksum.
+    bits = "".join(f"{_BECH32.index(character):05b}" for character in beginning)[8:264]
+    whole = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits) - 7, 8))
     found: set[bytes] = set()
     for prefix in (ACCOUNTS.prefix, PARTIES.prefix):
         for key in chain.keys(prefix, whole):
-            if "".join(f"{byte:08b}" for byte in key).startswith(bits):
+            if chain.address(key).startswith(text):
                 found.add(key)
             if len(found) >= CANDIDATES_MAX:
                 break
