@@ -10,7 +10,7 @@ from concento.encoding import BasisPoints, Bytes32, Natural, Record
 from concento.limits import TIERS_MAX
 from concento.messages.assets import AssetId
 from concento.terms import Layer, Purpose, Terms
-from concento.units import Amount
+from concento.units import AMOUNT_UBEAT_MAX, Amount
 
 OfferId = Bytes32
 LicenceId = Bytes32
@@ -53,7 +53,7 @@ class Rate(Record):
 
     rel_bps: BasisPoints
     abs_bps: BasisPoints
-    ceiling_ubeat: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None
+    ceiling_ubeat: Annotated[int, Meta(ge=1, le=AMOUNT_UBEAT_MAX)] | None
 
 
 class CreateOffer(Record, tag="licences.create_offer"):

@@ -16,6 +16,7 @@ from concento.limits import PARENTS_MAX, PARTS_MAX, SPLIT_ROWS_MAX
 from concento.messages.assets import AssetId, AudioFacts, Description, Identifier, Part, Split, Splits
 from concento.messages.licences import Rate
 from concento.terms import Terms
+from concento.units import AMOUNT_UBEAT_MAX
 
 RightId = Bytes32
 """A licence, or an offer of the sender's own."""
@@ -95,5 +96,5 @@ class AmendProvenance(Record, tag="lineage.amend"):
     child: AssetId
     parent: AssetId
     rel_bps: BasisPoints
-    ceiling_ubeat: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None
+    ceiling_ubeat: Annotated[int, Meta(ge=1, le=AMOUNT_UBEAT_MAX)] | None
     ancestors: Natural

@@ -13,6 +13,7 @@ from concento.identifiers import check_isrc
 from concento.messages.licences import Rate
 from concento.messages.lineage import AmendProvenance, RegisterDerivative
 from concento.terms import check_terms
+from concento.units import Amount
 from state.calls import Call, Event
 from state.modules import royalties
 from state.modules.assets import (
@@ -54,7 +55,7 @@ class Amendment(Record):
 
     account: AccountId
     rel_bps: BasisPoints
-    ceiling_ubeat: Natural | None
+    ceiling_ubeat: Amount | None
     until_ms: Natural
 
 

@@ -19,6 +19,7 @@ from concento.limits import ANCESTORS_MAX, CLAIMS_MAX, DEPTH_MAX, PARENTS_MAX
 from concento.messages.assets import AssetId
 from concento.messages.licences import Rate
 from concento.terms import LAYERS, Terms, combine, inherited, permits, permits_nothing
+from concento.units import Amount
 from state.calls import Call, Event
 from state.modules import royalties
 from state.modules.assets import (
@@ -59,7 +60,7 @@ class AbsoluteClaim(Record):
 
     rank: Natural
     bps: BasisPoints
-    ceiling_ubeat: Natural | None
+    ceiling_ubeat: Amount | None
     route: Natural
 
 

@@ -26,6 +26,7 @@ from concento.transactions import Transaction
 from state.router import ROUTES
 from state.supply import audit
 from support.ledger import BEAT, Ledger, account_of, key_of
+from support.lineage import good_messages
 from support.nonsense import Nonsense
 from support.rights import (
     Reader,
@@ -70,6 +71,7 @@ def make_world() -> World:
     reader.read(members[0], "track0")
     reader.anchor()
     reader.read(members[1], "track1")
+    lineage, linked = good_messages(ledger)
     good: list[tuple[str, Action]] = [
         ("alice", Transfer(account_of("carol"), 5)),
         ("issuer", Admit(account_of("zoe"), "zoe", "person", ("creator",))),
@@ -99,9 +101,12 @@ def make_world() -> World:
         ("bea", OpenVault("another vault", (Split(account_of("carol"), 3),))),
         ("bea", AddVaultRows(vault, 1, (Split(account_of("carol"), 3),))),
         ("bea", SealVault(vault)),
+        *lineage,
     ]
     people = [account_of(name) for name in (*SENDERS, "carol", "zoe")]
-    return World(ledger, good, [*people, *members, sealed, other, opened, offer_id, second, licence, vault, GHOST])
+    return World(
+        ledger, good, [*people, *members, sealed, other, opened, offer_id, second, licence, vault, GHOST, *linked]
+    )
 
 
 def try_tx(ledger: Ledger, sender: str, actions: Sequence[Action], wait_ms: int = 1_000) -> Transaction | None:

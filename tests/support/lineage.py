@@ -9,10 +9,18 @@ from msgspec.structs import replace
 
 from concento.encoding import decode
 from concento.genesis import Params
+from concento.messages import Action
 from concento.messages.assets import AudioFacts
 from concento.messages.identity import Admit
-from concento.messages.licences import Price, Rate
-from concento.messages.lineage import Parent, RegisterDerivative, RegisterModel, RegisterOutput, Training
+from concento.messages.licences import Price, Rate, RenewLicence, ReportRevenue, Tier
+from concento.messages.lineage import (
+    AmendProvenance,
+    Parent,
+    RegisterDerivative,
+    RegisterModel,
+    RegisterOutput,
+    Training,
+)
 from concento.messages.tokens import Transfer
 from concento.terms import LAYERS, make_terms, permits, terms_hash
 from state.modules.assets import RIGHTS
@@ -20,7 +28,7 @@ from state.modules.cascade import find_payee
 from state.modules.revenue import FinalisationRow, NodeRow
 from state.transition import BlockOutcome
 from support.ledger import BEAT, Ledger, account_of
-from support.rights import buy, description, offer, part, register, splits
+from support.rights import album, buy, description, offer, part, recording, register, splits, tracks
 
 OPEN = make_terms(
     allow=("analysis", "train-generative", "fine-tune", "inference-service", "derive-remix", "sync-display")
@@ -129,3 +137,30 @@ def own_right(ledger: Ledger, asset: bytes, owner: str, rate: Rate | None, **cha
 def without_market_fee(ledger: Ledger) -> Params:
     """The parameters of a ledger, but what is paid arrives whole."""
     return replace(ledger.params, fees=replace(ledger.params.fees, market_bps=0))
+
+
+def good_messages(ledger: Ledger) -> tuple[list[tuple[str, Action]], list[bytes]]:
+    """One message of each kind about lineage and what comes after a purchase, and the ids that they name."""
+    song = register(ledger, "bea", recording("a song", terms=OPEN))
+    track = tracks(ledger, 1, prefix="open", terms=OPEN)[0]
+    trained = album(ledger, [track])
+    pricing = (
+        Price("subscription", BEAT),
+        Price("guarantee", BEAT),
+        Price("per-access", 1_000, (Tier(100, 500),)),
+        Price("revenue-share", 0, (), 500),
+    )
+    timed = replace(OPEN, duration_ms=86_400_000)
+    right = licence(ledger, trained, "alice", "bob", rel(3_000), terms=timed, pricing=pricing, price_max_ubeat=2 * BEAT)
+    model = register(ledger, "bob", model_action((trained, right)))
+    own = own_right(ledger, track, "alice", rel(2_500))
+    remix = remix_of(ledger, "alice", (track, own), name="a remix")
+    good: list[tuple[str, Action]] = [
+        ("bob", model_action((trained, right), weights=sha256(b"other weights").digest())),
+        ("dana", output_action(model, "an output")),
+        ("alice", remix_action((track, own), name="another remix")),
+        ("bea", AmendProvenance(remix, song, 500, 1_000, 2)),
+        ("bob", RenewLicence(right, 2 * BEAT)),
+        ("bob", ReportRevenue(trained, right, 0, ledger.time_ms, 10**9, b"")),
+    ]
+    return good, [song, track, trained, right, model, own, remix]
