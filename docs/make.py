@@ -9,6 +9,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import msgspec
 
@@ -97,7 +98,7 @@ def peers() -> str:
 
 
 def rpc() -> str:
-    """Every method with its parameters; the full description, with schemas and examples, is /openrpc.json."""
+    """Every method with its parameters and the keys of its answer; with schemas and examples it is /openrpc.json."""
     lines = [
         "# JSON-RPC",
         "",
@@ -106,22 +107,85 @@ def rpc() -> str:
         "",
         "Amounts are strings of integer ubeat in keys that end in `_ubeat`; ids, hashes and keys are lower-case hex; times are",
         "unix milliseconds. Keys are snake_case and never left out: what does not apply is null. Lists are",
-        "`{items, next, height}`; `next` is the cursor of the next page or null. Errors: -32001 not found, -32002 unavailable",
-        "(try again), -32003 refused by the ledger, -32005 over a limit; `data.kind` is one of [these](errors.md).",
+        "`{items, next, height}`; `next` is the cursor of the next page or null. An id may be shortened to its first 8 digits",
+        "or more, an account to the beginning of its address or to the party's name (`@alice`).",
         "",
         f"Limits: {limits.RPC_BATCH_ITEMS_MAX} calls in a batch, {limits.RPC_BODY_BYTES_MAX:,} bytes in, "
         f"{limits.RPC_ANSWER_BYTES_MAX:,} bytes out, {limits.PAGE_ITEMS} items a page unless asked for up to "
         f"{limits.PAGE_ITEMS_MAX}.",
         "",
-        "| method | parameters | what it answers |",
-        "|---|---|---|",
+        "| method | parameters | what it answers | keys of the answer |",
+        "|---|---|---|---|",
     ]
     for method in sorted(METHODS, key=lambda method: method.name):
         names = [
             f"`{field.encode_name}{'' if field.required else '?'}`" for field in msgspec.structs.fields(method.params)
         ]
-        lines.append(f"| `{method.name}` | {', '.join(names)} | {_cell(method.summary)} |")
-    return "\n".join([*lines, ""])
+        lines.append(f"| `{method.name}` | {', '.join(names)} | {_cell(method.summary)} | {_keys(method.result)} |")
+    return "\n".join([*lines, "", *_RPC_RULES, ""])
+
+
+_RPC_RULES = """## Errors
+
+`{code, message, data: {kind, hint, retryable, field, tx, height, numbers}}`. Branch on `data.kind`, one of
+[these](errors.md); `field` names a wrong parameter, `tx` a refused transaction. The three errors of requests that reach no
+method (-32700, -32600, -32601) are word for word those of the specification and carry no `data`.
+
+| code | meaning |
+|---|---|
+| -32602 | parameters that the method does not take |
+| -32603 | a defect of the node; the log has more |
+| -32001 | not found, or no longer kept (`*.pruned`) |
+| -32002 | unavailable: the same request may succeed later |
+| -32003 | the ledger refuses the transaction |
+| -32005 | a limit; over one you get an error object, not a closed socket |
+
+## HTTP
+
+200 for every JSON-RPC answer, errors included; 204 where there is nothing to answer (notifications); 413 with an error
+object for a body above the limit; 403 for a foreign `Host` or `Origin`. A request that is not complete 10 s after it began
+is closed, and so is an idle connection. The body of `tx_submitBatch` may be MessagePack (`application/msgpack`): the same
+request, transactions as binary. `tx_get` with `wait_ms` is answered as soon as the fate of the transaction is known.
+
+`/livez` answers 200 while the event loop runs; `/readyz` only while the node is useful, `?verbose` says why not;
+`/metrics` is Prometheus' text format; `/` is a page for people.
+
+## Events
+
+Every block has the same events on every node, in one order: first `block.committed`, then those of each transaction, then
+those of finalisation. An event is `{cursor: "height.index", height, index, time_ms, topic, event: {kind, ...}, text}`; the
+topic is the kind up to its dot. `topics` may name topics, ids, addresses, tags: an event is sent if it is about one of them;
+no topics means everything.
+
+`chain_subscribe {topics, from}` on `/ws` answers `{subscription}`, then come notifications `chain_subscription` with
+`{subscription, result: EVENT}`. `GET /events?topics=a,b&from=CURSOR` is the same as an event stream, and resumes by
+`Last-Event-ID`. `from` is the last cursor that you have: the very next event comes first, or `{lagged: true, resume_from}`
+where events are no longer kept, or where a live reader fell 1,000 heights behind; it goes on from there.
+
+## Proofs
+
+`state_getProof {key}` answers `{format: "concento-proof-1", engine, chain_id, genesis_hash, height, key, value, nodes, header,
+commit, handovers, receipt}`. With the genesis file alone (`concento/light.py`):
+
+1. The validators of genesis sign the first handover, each handover names the next set, the last set signs `header`: more
+   than two thirds, every signature valid.
+2. `height` is the header's height - 1. `nodes` lead from the header's app hash to SHA-256(state key); `value` is the record
+   there, null proves that there is none. The state key is the `key` with its name as bytes.
+3. Of a receipt, `value` is the record of the batch that it was anchored with; `receipt.path` leads from the encoded receipt
+   (its hash is the id) to the batch's head, and the voucher in the batch signs that head.""".splitlines()
+
+
+def _keys(result: object) -> str:
+    """The keys of an answer; of a list, those of its items."""
+    names = getattr(result, "__struct_encode_fields__", None)
+    if names is None:
+        return "see /openrpc.json"
+    items = get_type_hints(result).get("items")
+    inner = getattr(get_args(items)[0], "__struct_encode_fields__", ()) if items is not None else ()
+    if not inner:
+        return ", ".join(f"`{name}`" for name in names)
+    others = [f"`{name}`" for name in names if name not in ("items", "next", "height")]
+    return ", ".join(["items of " + ", ".join(f"`{name}`" for name in inner), *others])
 
 
 PAGES_MADE: dict[str, Callable[[], str]] = {

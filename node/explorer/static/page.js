@@ -2,6 +2,7 @@
 // text nodes, so that a title with markup in it stays a title.
 
 const EVENTS_SHOWN = 60;
+const HEIGHTS_SHOWN = 200;
 const REFRESH_MS = 5000;
 
 const byId = (id) => document.getElementById(id);
@@ -73,7 +74,8 @@ async function refresh() {
 }
 
 function addEvent(event) {
-  if (event.lagged) return;
+  // Fees are shared out in every block with a transaction: true, and not news.
+  if (event.lagged || event.topic === "fees") return;
   const row = element("li");
   const height = element("span", `#${event.height}`);
   height.title = new Date(event.time_ms).toLocaleString();
@@ -93,7 +95,7 @@ function refreshSoon() {
 
 async function follow() {
   const status = await call("node_getStatus").catch(() => null);
-  const start = Math.max(0, (status ? status.height : 0) - 50);
+  const start = Math.max(0, (status ? status.height : 0) - HEIGHTS_SHOWN);
   const stream = new EventSource(`events?from=${start}`);
   stream.onmessage = (message) => {
     const event = JSON.parse(message.data);
