@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from concento.genesis import Params
+
 Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})+$", description="lower-case hex")]
 Id = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="32 bytes as lower-case hex")]
 Address = Annotated[str, Meta(pattern="^t?conc1[02-9ac-hj-np-z]+$", description="bech32m account address")]
@@ -175,13 +177,13 @@ class Handovers(Page):
     items: list[HandoverInfo]
 
 
-class Parameters(Shape):
-    consensus: dict[str, int]
-    fees: dict[str, int]
-    revenue: dict[str, int]
-    access: dict[str, int]
-    limits: dict[str, int]
-    height: Height
+Parameters = msgspec.defstruct(
+    "Parameters",
+    [*((name, dict[str, Any]) for name in Params.__struct_fields__), ("height", Height)],
+    bases=(Shape,),
+    kw_only=True,
+)
+"""The parts of the parameters as genesis has them."""
 
 
 class GenesisText(Shape):
