@@ -74,6 +74,15 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "block.not_found": ("there is no block {text}; the newest is {height}", None),
     "block.pruned": ("block {text} is no longer kept; the oldest is {oldest_height}", "ask an archive node"),
     "cid.malformed": ("{text} is not a CID of this network (CIDv1, raw, sha2-256)", "a CID looks like bafkrei..."),
+    "comet.binary_missing": ("there is no program {name} on this machine", "get one with: {install}"),
+    "comet.binary_version": (
+        "{path} is of version {version}, the 0.38 line is needed",
+        "get one with: {install}",
+    ),
+    "comet.home_incomplete": (
+        "{path} is missing, and a key that may have signed gets no new signing state",
+        "begin with a new key, or start the local network over: concento testnet up --reset --engine comet",
+    ),
     "commit.invalid": ("the commit of block {height} does not prove finality: {reason}", None),
     "dataset.curator_splits": (
         "with {member_bps} bps for the members the curator's splits must take the rest, and only the rest",
@@ -520,6 +529,7 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "gateway.unreachable": ("no gateway answers at {url}: {reason}", "see: concento gateway status"),
     "node.unreachable": ("no node answers at {url}: {reason}", "start one with: concento testnet up"),
+    "comet.silent": ("CometBFT does not answer ({method})", "try again in a moment; its log is logs/cometbft.log"),
     "node.observer": ("this node does not validate and takes no transactions", "submit to a validator"),
     "node.syncing": (
         "the node is behind and catching up (at height {height})",

@@ -25,6 +25,8 @@ NameOf: TypeAlias = Callable[[bytes], str | None]
 ACCOUNT_FIELDS: Final = frozenset(
     {
         "account",
+        "arbiter",
+        "claimant",
         "from",
         "gateway",
         "holder",
@@ -36,6 +38,7 @@ ACCOUNT_FIELDS: Final = frozenset(
         "payee",
         "payer",
         "placeholder",
+        "respondent",
         "seller",
         "sender",
         "to",
@@ -85,6 +88,14 @@ _SENTENCES: Final[dict[str, str]] = {
     "royalties.vault_sealed": "{owner} sealed the vault {title} with {rows} rows",
     "royalties.paid": "{party} was paid {amount_ubeat} of royalties",
     "royalties.paid_more": "{accounts} more accounts were paid {amount_ubeat} of royalties",
+    "dispute.opened": "{claimant} disputes asset {asset} with {respondent} ({reason}) as {dispute}, "
+    "with a bond of {bond_ubeat}",
+    "dispute.answered": "{respondent} answers {claimant} in dispute {dispute}",
+    "dispute.bond_raised": "{claimant} raised the bond of dispute {dispute} to {bond_ubeat}",
+    "dispute.voted": "{arbiter} ruled in dispute {dispute}: {agreed} of {needed} agree",
+    "dispute.ended": "dispute {dispute} between {claimant} and {respondent} is {state}: {awarded_ubeat} to the "
+    "claimant, {returned_ubeat} back",
+    "dispute.asset_changed": "dispute {dispute} changed asset {asset}",
     "fees.distributed": "{validators} validators earned {share_ubeat} each from {collected_ubeat} of fees, "
     "{burnt_ubeat} was burnt",
     "validators.removed": "{validator} signed twice at height {height} and leaves the validators at {from_height}",

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from concento.encoding import Record, decode
 from concento.errors import Broken, Rejected
+from concento.hashing import NO_HASH
 from state.modules.cascade import PAYEES
 from state.modules.revenue import (
     FROM_EDGE,
@@ -213,8 +214,8 @@ class Tracer:
                 index=0 if place is None else place.index,
                 time_ms=source.time_ms,
                 cause=source.cause,
-                tx=source.tx,
-                payer=source.payer,
+                tx=None if source.tx == NO_HASH else source.tx,
+                payer=None if source.payer == NO_HASH else source.payer,
                 gross_ubeat=source.gross_ubeat,
                 fee_ubeat=source.fee_ubeat,
             )

@@ -6,6 +6,7 @@ from typing import Final
 
 from concento.messages import Action
 from concento.messages import assets as assets_messages
+from concento.messages import disputes as disputes_messages
 from concento.messages import identity as identity_messages
 from concento.messages import licences as licences_messages
 from concento.messages import lineage as lineage_messages
@@ -19,6 +20,7 @@ from state.modules import (
     charges,
     datasets,
     derivatives,
+    disputes,
     identity,
     lanes,
     licences,
@@ -26,10 +28,17 @@ from state.modules import (
     offers,
     receipts,
     royalties,
+    rulings,
     tokens,
     vaults,
 )
 from state.view import View
+
+
+def _check_bind_placeholder(view: View, call: Call, message: identity_messages.BindPlaceholder) -> None:
+    """An account that stands for a dispute is nobody's until a ruling says whose."""
+    identity.check_bind_placeholder(view, call, message)
+    disputes.check_not_held(view, message.placeholder)
 
 
 def _apply_bind_placeholder(view: View, call: Call, message: identity_messages.BindPlaceholder) -> list[Event]:
@@ -50,7 +59,7 @@ ROUTES: Final[dict[type, Route]] = {
     identity_messages.Admit: Route(identity.check_admit, identity.apply_admit, identity.weigh_admit),
     identity_messages.RevokeRoles: Route(identity.check_revoke_roles, identity.apply_revoke_roles, identity.weigh_one),
     identity_messages.BindPlaceholder: Route(
-        identity.check_bind_placeholder, _apply_bind_placeholder, identity.weigh_income_change
+        _check_bind_placeholder, _apply_bind_placeholder, identity.weigh_income_change
     ),
     identity_messages.RotateKeys: Route(identity.check_rotate_keys, identity.apply_rotate_keys, identity.weigh_one),
     identity_messages.SetPayoutPolicy: Route(
@@ -119,12 +128,23 @@ ROUTES: Final[dict[type, Route]] = {
         vaults.check_add_vault_rows, vaults.apply_add_vault_rows, vaults.weigh_add_vault_rows
     ),
     royalties_messages.SealVault: Route(vaults.check_seal_vault, vaults.apply_seal_vault, vaults.weigh_seal_vault),
+    disputes_messages.OpenDispute: Route(
+        disputes.check_open_dispute, disputes.apply_open_dispute, disputes.weigh_open_dispute
+    ),
+    disputes_messages.AnswerDispute: Route(
+        disputes.check_answer_dispute, rulings.apply_answer_dispute, rulings.weigh_answer_dispute
+    ),
+    disputes_messages.RaiseBond: Route(disputes.check_raise_bond, disputes.apply_raise_bond, disputes.weigh_raise_bond),
+    disputes_messages.RuleDispute: Route(
+        rulings.check_rule_dispute, rulings.apply_rule_dispute, rulings.weigh_rule_dispute
+    ),
 }
 
 STAGES: Final[tuple[tuple[str, Finalise], ...]] = (
     ("royalties", royalties.finalise),
     ("lanes", lanes.finalise),
     ("licences", licences.finalise),
+    ("disputes", rulings.finalise),
 )
 """The end of a block, in this order; then misbehaviour is punished and fees are shared out."""
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from concento.hashing import Network
 from concento.keys import Check
-from concento.messages import assets, identity, licences, lineage, receipts, royalties, tokens
+from concento.messages import assets, disputes, identity, licences, lineage, receipts, royalties, tokens
 
 Action: TypeAlias = (
     identity.Admit
@@ -43,6 +43,10 @@ Action: TypeAlias = (
     | royalties.OpenVault
     | royalties.AddVaultRows
     | royalties.SealVault
+    | disputes.OpenDispute
+    | disputes.AnswerDispute
+    | disputes.RaiseBond
+    | disputes.RuleDispute
 )
 
 

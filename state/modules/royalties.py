@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from concento.encoding import Record, encode
 from concento.errors import Broken, Rejected
 from concento.genesis import Params
+from concento.hashing import NO_HASH
 from concento.limits import LEGS_MAX
 from concento.messages.royalties import Claim, Sweep
 from state.calls import Call, Event, Finalised, Value
@@ -50,6 +51,7 @@ from state.modules.revenue import (
     Source,
     Tally,
     holder_key,
+    leg_route,
     source_key,
     source_origin,
 )
@@ -214,10 +216,11 @@ def transfer_shares(
     source: tuple[int, bytes],
     target: tuple[int, bytes],
     count: int,
-) -> None:
+) -> int:
     """Shares change hands: income up to now stays the seller's, what comes later in this block is the buyer's.
 
-    Seller and buyer are holders named with the page of their row. Raises Rejected, see `shares.move`.
+    Seller and buyer are holders named with the page of their row. Returns the buyer's page. Raises Rejected, see
+    `shares.move`.
     """
     tally = Tally(row_threshold)
     record = shares.find_table(view, table)
@@ -230,6 +233,53 @@ def transfer_shares(
     if account is not None:
         _index_holder(view, account, table, page, row)
     _leave(view, tally)
+    return page
+
+
+def replace_table(view: View, row_threshold: int, asset_id: bytes, leg: int, rows: Sequence[tuple[bytes, int]]) -> int:
+    """Another split takes the place of the one behind an asset's leg; what came before this block is the old one's."""
+    old, rank = require_table(view, asset_id, leg), _require_rank(view, asset_id)
+    tally = Tally(row_threshold)
+    settlement.settle_page(view, tally, old, 0, inbox.flow(view).generation + 1)
+    _leave(view, tally)
+    table = new_table(view, rows)
+    shares.seal_table(view, table, rank)
+    payee = find_payee(view, rank)
+    legs = (*payee.legs[:leg], replace(payee.legs[leg], target=table_holder(table)), *payee.legs[leg + 1 :])
+    view.put(PAYEES, number_key(rank), replace(payee, legs=legs))
+    return table
+
+
+def return_to_leg(view: View, asset_id: bytes, leg: int, amount_ubeat: int, cause_id: bytes) -> None:
+    """What was held back from a leg goes into it after all; the caller takes it from another bucket."""
+    rank = _require_rank(view, asset_id)
+    tokens.bucket_add(view, "royalties", amount_ubeat)
+    _hand_source(view, rank, asset_id, leg_route(leg), "dispute", cause_id, amount_ubeat)
+
+
+def pay_reward(view: View, asset_id: bytes, amount_ubeat: int, cause_id: bytes) -> None:
+    """Money made for an asset's use, without fee; the caller mints it."""
+    rank = _require_rank(view, asset_id)
+    tokens.bucket_add(view, "royalties", amount_ubeat)
+    _hand_source(view, rank, asset_id, ALL, "reward", cause_id, amount_ubeat)
+
+
+def _hand_source(
+    view: View, rank: int, asset_id: bytes, route: int, cause: str, cause_id: bytes, amount_ubeat: int
+) -> None:
+    """A payment that nobody makes: it has no payer, and outside of transactions no transaction."""
+    origin = source_origin(view.height, view.history_count)
+    tx = view.tx or NO_HASH
+    source = Source(view.time_ms, tx, 0, cause, cause_id, NO_HASH, asset_id, rank, route, amount_ubeat, 0, amount_ubeat)
+    view.put_history(source_key(origin), encode(source))
+    inflow = Inflow(amount_ubeat, 0, 0, 0)
+    inbox.hand(view, inbox.flow(view).generation + 1, rank, FROM_SOURCE, origin, inflow, route)
+
+
+def require_leg(view: View, asset_id: bytes, leg: int) -> None:
+    """Raises Rejected("royalties.no_leg") unless the asset has such a leg."""
+    if leg >= len(find_payee(view, _require_rank(view, asset_id)).legs):
+        raise Rejected("royalties.no_leg", asset=asset_id, leg=leg)
 
 
 def require_table(view: View, asset_id: bytes, leg: int) -> int:

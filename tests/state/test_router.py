@@ -13,11 +13,13 @@ from random import Random
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from concento.accounts import Policy, placeholder_id
 from concento.errors import ConcentoError
 from concento.messages import Action
 from concento.messages.assets import AddMembers, RetireAsset, SealDataset, Split, UpdateMetadata
+from concento.messages.disputes import DISMISSED, AnswerDispute, OpenDispute, RaiseBond, RuleDispute
 from concento.messages.identity import Admit, BindPlaceholder, RevokeRoles, RotateKeys, SetPayoutPolicy
 from concento.messages.licences import CloseOffer, RevokeLicence, TopUpLicence, WithdrawDeposit
 from concento.messages.royalties import AddVaultRows, Claim, OpenVault, SealVault, Sweep, TransferShares
@@ -43,7 +45,7 @@ from support.rights import (
 )
 
 ROOT = Path(__file__).parents[2]
-SENDERS = ("alice", "bea", "bob", "gateway1", "issuer", "dana")
+SENDERS = ("alice", "bea", "bob", "gateway1", "issuer", "dana", "arbiter1")
 GHOST = placeholder_id(b"drummer")
 
 
@@ -72,6 +74,11 @@ def make_world() -> World:
     reader.anchor()
     reader.read(members[1], "track1")
     lineage, linked = good_messages(ledger)
+    claim = OpenDispute(members[0], "ownership", 1, 5_000, b"", 0, 0, 10 * BEAT, bytes(32))
+    disputed = [
+        ledger.run("dana", replace(claim, evidence=bytes([number]) * 32))[0].fields["dispute"] for number in (1, 2)
+    ]
+    ledger.run("alice", AnswerDispute(disputed[1], False, b""))
     good: list[tuple[str, Action]] = [
         ("alice", Transfer(account_of("carol"), 5)),
         ("issuer", Admit(account_of("zoe"), "zoe", "person", ("creator",))),
@@ -101,11 +108,17 @@ def make_world() -> World:
         ("bea", OpenVault("another vault", (Split(account_of("carol"), 3),))),
         ("bea", AddVaultRows(vault, 1, (Split(account_of("carol"), 3),))),
         ("bea", SealVault(vault)),
+        ("dana", replace(claim, evidence=bytes(32))),
+        ("alice", AnswerDispute(disputed[0], False, b"")),
+        ("dana", RaiseBond(disputed[0], BEAT)),
+        ("arbiter1", RuleDispute(disputed[1], DISMISSED)),
         *lineage,
     ]
     people = [account_of(name) for name in (*SENDERS, "carol", "zoe")]
     return World(
-        ledger, good, [*people, *members, sealed, other, opened, offer_id, second, licence, vault, GHOST, *linked]
+        ledger,
+        good,
+        [*people, *members, sealed, other, opened, offer_id, second, licence, vault, *disputed, GHOST, *linked],
     )
 
 
