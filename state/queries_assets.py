@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from concento.cids import cid, parse_cid
+from concento.cids import cid
 from concento.errors import Rejected
 from concento.messages.assets import Part
 from concento.terms import PURPOSES, Permission, Terms, permits
-from state.modules.assets import ASSETS, CONTENTS, IDENTIFIERS, Asset, identifier_key, state_of
+from state.modules.assets import ASSETS, IDENTIFIERS, Asset, identifier_key, state_of
 from state.modules.cascade import PAYEES, RANKS, Payee
 from state.modules.datasets import DATASETS, MEMBERS, MEMBERS_AT, Dataset, member_at_key, member_key, members_root
-from state.modules.offers import OFFERS, OFFERS_OF, Offer, offer_state, one_off_ubeat
+from state.modules.offers import METERS, OFFERS, OFFERS_OF, Offer, offer_state, one_off_ubeat
 from state.modules.shares import (
     PAGES,
     TABLES,
@@ -30,6 +30,7 @@ from state.modules.shares import (
     page_key,
 )
 from state.queries import Chain, account_of, cursor_key, id_of, page_size
+from state.queries_lineage import asset_of, model_json, output_json, parents_json, rate_json
 
 SCANNED_MAX: Final = 1_000
 """Assets that one search looks at: some 20 ms of the event loop."""
@@ -53,16 +54,6 @@ class Wanted:
     kind: str | None = None
 
 
-def asset_of(chain: Chain, text: str) -> bytes:
-    """The asset of an id, of a unique beginning of one, or of a CID. Raises Rejected."""
-    if text.startswith("bafkrei") and len(text) == 59:
-        found = chain.find(CONTENTS, parse_cid(text))
-        if found is None:
-            raise Rejected("asset.not_found", text=text)
-        return found.asset
-    return id_of(chain, ASSETS.prefix, text, "asset.not_found")
-
-
 def asset_get(chain: Chain, text: str) -> dict[str, Any]:
     """Everything about one asset; its holders are those of the first page of its own table."""
     asset_id = asset_of(chain, text)
@@ -70,7 +61,7 @@ def asset_get(chain: Chain, text: str) -> dict[str, Any]:
     dataset = chain.find(DATASETS, asset_id)
     payee = _payee(chain, asset_id)
     shares_total, holders = _holders(chain, dataset, payee)
-    isrc = asset.identifier or None if asset.kind == "recording" else None
+    isrc = asset.identifier or None if asset.kind != "work" else None
     iswc = asset.identifier or None if asset.kind == "work" else None
     return {
         "id": asset_id.hex(),
@@ -92,7 +83,9 @@ def asset_get(chain: Chain, text: str) -> dict[str, Any]:
         "shares_total": str(shares_total),
         "holders": holders,
         "members": None if dataset is None else _members(asset, dataset),
-        "parents": [],
+        "parents": parents_json(chain, asset_id),
+        "model": model_json(chain, asset_id),
+        "output": output_json(chain, asset_id),
         "offers": [offer_json(chain, offer_id, offer) for offer_id, offer in offers_of(chain, asset_id)],
         "height": chain.height,
     }
@@ -172,7 +165,9 @@ def offer_json(chain: Chain, offer_id: bytes, offer: Offer) -> dict[str, Any]:
             {
                 "model": price.model,
                 "price_ubeat": str(price.amount_ubeat),
-                "units": 1_000 if price.model.startswith("per-") else 1,
+                "units": 1_000 if price.model in METERS else 1,
+                "tiers": [{"units": tier.units, "price_ubeat": str(tier.amount_ubeat)} for tier in price.tiers],
+                "bps": price.bps,
             }
             for price in offer.pricing
         ],
@@ -181,6 +176,7 @@ def offer_json(chain: Chain, offer_id: bytes, offer: Offer) -> dict[str, Any]:
         "expires_ms": offer.expires_ms,
         "supply": offer.supply,
         "sold": offer.sold,
+        "upstream": None if offer.upstream is None else rate_json(offer.upstream),
         "state": offer_state(offer, chain.time_ms),
     }
 

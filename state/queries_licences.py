@@ -15,7 +15,8 @@ from state.modules.licences import HOLDINGS, LICENCES, Licence, state_of
 from state.modules.offers import OFFERS, Offer, offer_state, one_off_ubeat
 from state.modules.tokens import DEPOSITS
 from state.queries import Chain, account_of, cursor_key, id_of, page_size
-from state.queries_assets import asset_of, offers_of
+from state.queries_assets import offers_of
+from state.queries_lineage import asset_of
 
 SCANNED_MAX: Final = 1_000
 """Licences that one request looks at."""

@@ -24,7 +24,7 @@ from state.modules.receipts import (
     log_key,
 )
 from state.queries import Chain, account_of, cursor_key, find_id, id_of, page_size
-from state.queries_assets import asset_of
+from state.queries_lineage import asset_of
 from state.store.blockstore import Place, find_transaction
 from state.store.kv import HISTORY
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from concento.messages.assets import Split
 
 
+KINDS = ("work", "recording", "dataset", "model", "output", "remix")
+
+
 @click.group(cls=Noun)
 def asset() -> None:
     """Works, recordings and datasets: register, show, find."""
@@ -85,9 +88,28 @@ def show(context: Context, identity: str) -> None:
     context.printer.result(document, lambda found: text.show(found, context.book))
 
 
+@asset.command()
+@click.argument("identity", metavar="ASSET")
+@click.option("--descendants", is_flag=True, help="What was made from it, instead of what it was made from.")
+@click.option("--depth", type=click.IntRange(1, 256), help="Generations [all].")
+@click.option("--cursor", help="Where the page before ended.")
+@click.option("--limit", type=click.IntRange(1, 200), help="Entries of a page [50].")
+@with_context
+def lineage(
+    context: Context, identity: str, descendants: bool, depth: int | None, cursor: str | None, limit: int | None
+) -> None:
+    """What an ASSET was made from, and what it owes for it."""
+    direction = "descendants" if descendants else "ancestors"
+    asset_id = context.id(identity)
+    document = context.client.call(
+        "asset_getLineage", id=asset_id, direction=direction, depth=depth, cursor=cursor, limit=limit
+    )
+    context.printer.result(document, text.lineage)
+
+
 @asset.command("list")
 @click.option("--owner", metavar="WHO", help="Only what WHO has registered [--from, where given].")
-@click.option("--kind", type=click.Choice(["work", "recording", "dataset"]), help="Only one kind.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only one kind.")
 @click.option("--cursor", help="Where the page before ended.")
 @click.option("--limit", type=click.IntRange(1, 200), help="Entries of a page [50].")
 @with_context

@@ -12,7 +12,14 @@ from cli.text.tx import finality
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
-_PRICES = {"one-off": "once", "per-access": "per file", "per-second": "per second of audio", "free": "free"}
+_PRICES = {
+    "one-off": "once",
+    "subscription": "per period",
+    "guarantee": "in advance",
+    "per-access": "per file",
+    "per-second": "per second of audio",
+    "per-output": "per output",
+}
 
 
 def added(document: dict[str, Any], title: str, name: str | None) -> Iterator[Piece]:
@@ -130,8 +137,12 @@ def prices(pricing: list[dict[str, Any]]) -> str:
         if line["model"] == "free":
             written.append("free")
             continue
-        unit_ubeat = amount_ubeat if line["model"] == "one-off" else amount_ubeat // 1_000
-        written.append(f"{beat(unit_ubeat)} {_PRICES[line['model']]}")
+        if line["model"] == "revenue-share":
+            written.append(f"{percent(line['bps'])} of revenue")
+            continue
+        unit_ubeat = amount_ubeat // 1_000 if line["model"] in ("per-access", "per-second") else amount_ubeat
+        tiers = ", less or more by volume" if line.get("tiers") else ""
+        written.append(f"{beat(unit_ubeat)} {_PRICES[line['model']]}{tiers}")
     return " + ".join(written)
 
 
@@ -139,6 +150,38 @@ def _permitted(purposes: dict[str, str]) -> str:
     return words(
         [name + ("*" if value == "constrained" else "") for name, value in purposes.items() if value != "deny"]
     )
+
+
+def lineage(document: dict[str, Any]) -> Iterator[Piece]:
+    """The links above or below an asset, and who takes a part of every sale."""
+    below = document["direction"] == "descendants"
+    if not document["items"]:
+        yield "Nothing was made from it yet." if below else "It was made from nothing else on this chain."
+        return
+    yield Table(
+        ("GEN", "ASSET", "KIND", "TITLE", "OWNER", "OF CHILD", "OWED", "OF ALL SALES", "AT MOST"),
+        [
+            (
+                str(item["depth"]),
+                short(item["asset"]),
+                item["kind"],
+                item["title"],
+                who(item["owner"], item["owner_name"]) if item["owner"] else "-",
+                short(item["child"]),
+                percent(item["rel_bps"]),
+                percent(item["abs_bps"]) if item["abs_bps"] else "-",
+                beat(item["ceiling_ubeat"]) if item["ceiling_ubeat"] else "-",
+            )
+            for item in document["items"]
+        ],
+        frozenset({"GEN", "OWED", "OF ALL SALES", "AT MOST"}),
+    )
+    if not below and document["claims"]:
+        taken = ", ".join(f"{short(claim['asset'])} {percent(claim['bps'])}" for claim in document["claims"])
+        yield f"Of every sale of this asset first: {taken}."
+    if not document["complete"]:
+        yield "There are more links than one walk follows; ask for an asset further on."
+    yield from more(document)
 
 
 def listed(document: dict[str, Any]) -> Iterator[Piece]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from concento.limits import DEPTH_MAX
 from concento.messages.identity import Role
 from concento.terms import Purpose
 from node.rpc import ledger_shapes, shapes
@@ -13,14 +14,13 @@ from node.rpc.calls import Call
 from node.rpc.dispatch import Method, Params
 from node.rpc.params import Cursor, HeightNumber, IdText, Limit, Who
 from node.rpc.tx_methods import body_reader
-from state import queries_accounts, queries_assets, queries_licences, queries_receipts
+from state import queries_accounts, queries_assets, queries_licences, queries_lineage, queries_receipts
 from state.queries import account_of
 from state.queries_assets import Wanted
 from state.statements import statement
 
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 UbeatText = Annotated[str, Meta(pattern="^[0-9]{1,19}$", description="integer ubeat")]
-AssetKind = Literal["work", "recording", "dataset"]
 LicenceState = Literal["active", "expired", "revoked", "exhausted"]
 
 
@@ -50,6 +50,14 @@ class ObjectPage(Params):
     limit: Limit | None = None
 
 
+class LineageParams(Params):
+    id: IdText
+    direction: Literal["ancestors", "descendants"] = "ancestors"
+    depth: Annotated[int, Meta(ge=1, le=DEPTH_MAX)] | None = None
+    cursor: Cursor | None = None
+    limit: Limit | None = None
+
+
 class Member(Params):
     id: IdText
     asset: IdText
@@ -62,14 +70,14 @@ class Search(Params):
     isrc: Word | None = None
     max_price_ubeat: UbeatText | None = None
     text: Word | None = None
-    kind: AssetKind | None = None
+    kind: ledger_shapes.AssetKind | None = None
     cursor: Cursor | None = None
     limit: Limit | None = None
 
 
 class AssetPage(Params):
     owner: Who | None = None
-    kind: AssetKind | None = None
+    kind: ledger_shapes.AssetKind | None = None
     cursor: Cursor | None = None
     limit: Limit | None = None
 
@@ -132,7 +140,7 @@ def get_asset(call: Call, params: OneObject) -> dict[str, Any]:
     return queries_assets.asset_get(call.desk.chain, params.id)
 
 
-def search_assets(call: Call, params: Search) -> dict[str, Any]:
+async def search_assets(call: Call, params: Search) -> dict[str, Any]:
     chain = call.desk.chain
     wanted = Wanted(
         tag=params.tag,
@@ -143,17 +151,22 @@ def search_assets(call: Call, params: Search) -> dict[str, Any]:
         text=params.text,
         kind=params.kind,
     )
-    return queries_assets.asset_search(chain, wanted, params.cursor, params.limit)
+    return await call.desk.aside(lambda then: queries_assets.asset_search(then, wanted, params.cursor, params.limit))
 
 
-def list_assets(call: Call, params: AssetPage) -> dict[str, Any]:
+async def list_assets(call: Call, params: AssetPage) -> dict[str, Any]:
     chain = call.desk.chain
     wanted = Wanted(owner=None if params.owner is None else account_of(chain, params.owner), kind=params.kind)
-    return queries_assets.asset_search(chain, wanted, params.cursor, params.limit)
+    return await call.desk.aside(lambda then: queries_assets.asset_search(then, wanted, params.cursor, params.limit))
 
 
 def list_members(call: Call, params: ObjectPage) -> dict[str, Any]:
     return queries_assets.member_list(call.desk.chain, params.id, params.cursor, params.limit)
+
+
+def get_lineage(call: Call, params: LineageParams) -> dict[str, Any]:
+    chain = call.desk.chain
+    return queries_lineage.lineage_get(chain, params.id, params.direction, params.depth, params.cursor, params.limit)
 
 
 def get_member(call: Call, params: Member) -> dict[str, Any]:
@@ -164,18 +177,21 @@ def get_offer(call: Call, params: OneObject) -> dict[str, Any]:
     return queries_assets.offer_get(call.desk.chain, params.id)
 
 
-def list_offers(call: Call, params: OfferPage) -> dict[str, Any]:
-    return queries_assets.offer_list(call.desk.chain, params.asset, params.owner, params.cursor, params.limit)
+async def list_offers(call: Call, params: OfferPage) -> dict[str, Any]:
+    return await call.desk.aside(
+        lambda chain: queries_assets.offer_list(chain, params.asset, params.owner, params.cursor, params.limit)
+    )
 
 
 def get_licence(call: Call, params: OneObject) -> dict[str, Any]:
     return queries_licences.licence_get(call.desk.chain, params.id)
 
 
-def list_licences(call: Call, params: LicencePage) -> dict[str, Any]:
-    chain = call.desk.chain
-    return queries_licences.licence_list(
-        chain, params.licensee, params.asset, params.state, params.cursor, params.limit
+async def list_licences(call: Call, params: LicencePage) -> dict[str, Any]:
+    return await call.desk.aside(
+        lambda chain: queries_licences.licence_list(
+            chain, params.licensee, params.asset, params.state, params.cursor, params.limit
+        )
     )
 
 
@@ -187,20 +203,24 @@ def get_receipt(call: Call, params: OneObject) -> dict[str, Any]:
     return queries_receipts.receipt_get(call.desk.chain, params.id, body_reader(call))
 
 
-def list_receipts(call: Call, params: ReceiptPage) -> dict[str, Any]:
-    return queries_receipts.receipt_list(
-        call.desk.chain,
-        params.licence,
-        params.licensee,
-        params.gateway,
-        params.asset,
-        params.cursor,
-        params.limit,
+async def list_receipts(call: Call, params: ReceiptPage) -> dict[str, Any]:
+    return await call.desk.aside(
+        lambda chain: queries_receipts.receipt_list(
+            chain,
+            params.licence,
+            params.licensee,
+            params.gateway,
+            params.asset,
+            params.cursor,
+            params.limit,
+        )
     )
 
 
-def get_statement(call: Call, params: Period) -> dict[str, Any]:
-    return statement(call.desk.chain, params.who, params.from_height, params.to_height, params.cursor, params.limit)
+async def get_statement(call: Call, params: Period) -> dict[str, Any]:
+    return await call.desk.aside(
+        lambda chain: statement(chain, params.who, params.from_height, params.to_height, params.cursor, params.limit)
+    )
 
 
 _WHO_ERRORS = ("account.not_found", "id.ambiguous", "address.checksum", "address.malformed", "address.network")
@@ -292,6 +312,15 @@ ASSET_METHODS = (
         get_member,
         _ASSET_ERRORS,
         {"id": "<dataset>", "asset": "<recording>"},
+    ),
+    Method(
+        "asset_getLineage",
+        "What an asset was made from, or what was made from it, link by link with the rates owed",
+        LineageParams,
+        ledger_shapes.Lineage,
+        get_lineage,
+        (*_ASSET_ERRORS, *_PAGE_ERRORS),
+        {"id": "<dataset>", "direction": "descendants"},
     ),
 )
 

@@ -10,6 +10,7 @@ from node.rpc.shapes import Address, Cid, Count, Height, Hex, Id, Page, Shape, S
 
 State = Literal["open", "sealed", "retired"]
 Permission = Literal["allow", "deny", "constrained"]
+AssetKind = Literal["work", "recording", "dataset", "model", "output", "remix"]
 
 
 # Assets
@@ -59,16 +60,32 @@ class DatasetMembers(Shape):
     bytes: Count
 
 
-class Parent(Shape):
+class Rate(Shape):
+    rel_bps: Annotated[int, Meta(description="of everything that the child earns")]
+    abs_bps: Annotated[int, Meta(description="of the sales of the child and of all that is made from it")]
+    ceiling_ubeat: Ubeat | None
+
+
+class Parent(Rate):
     asset: Id
-    rel_bps: Count
-    abs_bps: Count
+    right: Annotated[str | None, Meta(description="the licence or own offer; null where both owners agreed later")]
+    purpose: str | None
+    from_height: Height
+
+
+class Tier(Shape):
+    units: Annotated[int, Meta(description="beyond so many units this price counts")]
+    price_ubeat: Ubeat
 
 
 class Price(Shape):
-    model: Literal["free", "one-off", "per-access", "per-second"]
+    model: Literal[
+        "free", "one-off", "subscription", "guarantee", "per-access", "per-second", "per-output", "revenue-share"
+    ]
     price_ubeat: Ubeat
     units: Annotated[int, Meta(description="what the price is for: 1, or 1,000 accesses or seconds")]
+    tiers: list[Tier]
+    bps: Annotated[int, Meta(description="part of reported revenue")]
 
 
 class Offer(Shape):
@@ -83,6 +100,7 @@ class Offer(Shape):
     expires_ms: TimeMs | None
     supply: Count | None
     sold: Count
+    upstream: Annotated[Rate | None, Meta(description="owed by what a licensee makes of the asset")]
     state: Literal["open", "closed", "expired", "sold-out"]
 
 
@@ -94,9 +112,28 @@ class Offers(Page):
     items: list[Offer]
 
 
+class Training(Shape):
+    asset: Id
+    right: Id
+    purpose: str
+
+
+class Model(Shape):
+    service: Address
+    weights: Id
+    outputs: Rate
+    manifest: list[Training]
+
+
+class Output(Shape):
+    model: Id
+    licence: Id | None
+    parameters: Id
+
+
 class Asset(Shape):
     id: Id
-    kind: Literal["work", "recording", "dataset"]
+    kind: AssetKind
     title: str
     owner: Address
     owner_name: str | None
@@ -115,13 +152,41 @@ class Asset(Shape):
     holders: list[Holder]
     members: DatasetMembers | None
     parents: list[Parent]
+    model: Model | None
+    output: Output | None
     offers: list[Offer]
     height: Height
 
 
+class AbsoluteClaim(Shape):
+    asset: Id
+    bps: Count
+    left_ubeat: Annotated[str | None, Meta(description="what is left of its ceiling, where it has one")]
+
+
+class LineageStep(Parent):
+    child: Id
+    parent: Id
+    depth: Count
+    kind: AssetKind
+    title: str
+    owner: Address | None
+    owner_name: str | None
+
+
+class Lineage(Page):
+    items: list[LineageStep]
+    asset: Id
+    direction: Literal["ancestors", "descendants"]
+    ancestors: Annotated[int, Meta(description="distinct ancestors of the asset")]
+    generations: Count
+    claims: list[AbsoluteClaim]
+    complete: Annotated[bool, Meta(description="whether the walk reached every link")]
+
+
 class FoundAsset(Shape):
     id: Id
-    kind: Literal["work", "recording", "dataset"]
+    kind: AssetKind
     title: str
     owner: Address
     owner_name: str | None
@@ -287,7 +352,7 @@ class StatementLine(Shape):
     height: Height
     index: Count
     time_ms: TimeMs
-    cause: Literal["sale", "usage", "royalty", "reward"]
+    cause: Literal["sale", "usage", "declared", "royalty", "reward"]
     cause_tx: Id | None
     payer: Address | None
     asset: Id | None

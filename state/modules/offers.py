@@ -26,9 +26,10 @@ from state.view import Kind, View
 
 Unit: TypeAlias = Literal["access", "second"]
 
-_METERS: Final[dict[str, Unit]] = {"per-access": "access", "per-second": "second"}
+METERS: Final[dict[str, Unit]] = {"per-access": "access", "per-second": "second"}
+"""Prices for use, and what they count."""
 _PURCHASES: Final = ("one-off", "subscription")
-_LATER: Final = (*_METERS, "per-output", "revenue-share")
+_LATER: Final = (*METERS, "per-output", "revenue-share")
 """What a guarantee can be an advance on."""
 
 
@@ -126,17 +127,17 @@ def share_bps(pricing: tuple[Price, ...]) -> int:
 
 def volume_tiers(pricing: tuple[Price, ...]) -> tuple[Tier, ...]:
     """How the metered price changes with volume."""
-    return next((price.tiers for price in pricing if price.model in _METERS), ())
+    return next((price.tiers for price in pricing if price.model in METERS), ())
 
 
 def metered_ubeat(pricing: tuple[Price, ...]) -> int:
     """What a thousand units cost."""
-    return sum(price.amount_ubeat for price in pricing if price.model in _METERS)
+    return sum(price.amount_ubeat for price in pricing if price.model in METERS)
 
 
 def meter(pricing: tuple[Price, ...]) -> Literal["access", "second"] | None:
     """What is counted for money, if anything."""
-    return next((_METERS[price.model] for price in pricing if price.model in _METERS), None)
+    return next((METERS[price.model] for price in pricing if price.model in METERS), None)
 
 
 def quota_unit(pricing: tuple[Price, ...], terms: Terms) -> Literal["access", "second"] | None:
@@ -257,7 +258,7 @@ def _check_pricing(message: CreateOffer) -> None:
     else:
         fits = all(map(_is_priced, message.pricing)) and not any(
             sum(model in group for model in models) > 1
-            for group in (_PURCHASES, tuple(_METERS), ("guarantee",), ("per-output",), ("revenue-share",))
+            for group in (_PURCHASES, tuple(METERS), ("guarantee",), ("per-output",), ("revenue-share",))
         )
     if "guarantee" in models and not any(model in _LATER for model in models):
         fits = False
@@ -279,7 +280,7 @@ def _is_priced(price: Price) -> bool:
         return price.bps > 0 and price.amount_ubeat == 0 and not price.tiers
     steps = [tier.units for tier in price.tiers]
     ascending = all(left < right for left, right in pairwise(steps))
-    return price.amount_ubeat > 0 and price.bps == 0 and (not steps or (price.model in _METERS and ascending))
+    return price.amount_ubeat > 0 and price.bps == 0 and (not steps or (price.model in METERS and ascending))
 
 
 def _check_offer_terms(view: View, message: CreateOffer) -> None:

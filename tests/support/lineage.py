@@ -22,7 +22,7 @@ from concento.messages.lineage import (
     Training,
 )
 from concento.messages.tokens import Transfer
-from concento.terms import LAYERS, make_terms, permits, terms_hash
+from concento.terms import LAYERS, PURPOSES, make_terms, permits, terms_hash
 from state.modules.assets import RIGHTS
 from state.modules.cascade import find_payee
 from state.modules.revenue import FinalisationRow, NodeRow
@@ -58,7 +58,7 @@ def licence(ledger: Ledger, asset: bytes, owner: str, buyer: str, rate: Rate | N
     terms = changes.pop("terms", OPEN)
     bought = {key: changes.pop(key) for key in ("purpose", "deposit_ubeat", "price_max_ubeat") if key in changes}
     offer_id = own_right(ledger, asset, owner, rate, terms=terms, **changes)
-    purpose = next(name for name in ("derive-remix", "train-generative") if permits(terms, name))
+    purpose = next(name for name in ("derive-remix", *PURPOSES) if permits(terms, name))
     return buy(ledger, offer_id, buyer, **{"terms_hash": terms_hash(terms), "purpose": purpose, **bought})
 
 
