@@ -6,13 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from concento.errors import Unavailable
 from node.backend import Backend
 from node.rpc.feed import Feed
 from state.queries import Chain
 from state.queries_chain import stream_events
+
+T = TypeVar("T")
 
 WAITS_MAX: Final = 1_000
 """Requests that may wait at the same time for a transaction or a block; each is a timer and a small record."""
@@ -23,6 +25,10 @@ WAIT_S_MAX: Final = 30.0
 
 BLOCK_WAIT_S_MAX: Final = 10.0
 """How long to wait for the block that carries the newest root: due at once, so this is a network without a quorum."""
+
+
+ASIDE_MAX: Final = 2
+"""Long reads at the same time: they share the interpreter with the event loop, the others wait."""
 
 
 def wall_ms() -> int:
@@ -38,11 +44,27 @@ class Desk:
         self.now_ms = now_ms
         self.feed = Feed(_Source(backend))
         self.waits = 0
+        self._aside = asyncio.Semaphore(ASIDE_MAX)
 
     @property
     def chain(self) -> Chain:
         """The chain at this moment, as queries read it."""
         return _chain(self.backend)
+
+    async def aside(self, query: Callable[[Chain], T]) -> T:
+        """What a query that may read a lot finds in the store of this moment; off the event loop, a few at a time."""
+        async with self._aside:
+            backend = self.backend
+            snapshot = backend.store.snapshot()
+
+            def run() -> T:
+                # Closed by whoever reads it: a caller who goes away must not pull it from under the query.
+                try:
+                    return query(Chain(snapshot, backend.tree, backend.genesis))
+                finally:
+                    snapshot.close()
+
+            return await asyncio.to_thread(run)
 
 
 class _Source:

@@ -92,14 +92,14 @@ def get_handovers(call: Call, params: From) -> dict[str, Any]:
     return queries_chain.handover_list(call.desk.chain, params.from_height, params.cursor, params.limit)
 
 
-def get_supply(call: Call, _params: Nothing) -> dict[str, Any]:
-    return queries_chain.supply_get(call.desk.chain)
+async def get_supply(call: Call, _params: Nothing) -> dict[str, Any]:
+    return await call.desk.aside(queries_chain.supply_get)
 
 
 async def get_rows(call: Call, params: AtHeight) -> dict[str, Any]:
     queries_chain.block_at(call.desk.chain, params.height)
     await wait_for_height(call, params.height + 1)
-    return queries_chain.rows_get(call.desk.chain, params.height)
+    return await call.desk.aside(lambda chain: queries_chain.rows_get(chain, params.height))
 
 
 def get_params(call: Call, _params: Nothing) -> dict[str, Any]:
