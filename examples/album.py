@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -31,6 +32,14 @@ def make_album(number: int, folder: Path) -> Path:
         path = target / f"{position:02d} {title}.{kind}"
         soundfile.write(path, _piece(Random(f"{number}/{position}")), SAMPLE_RATE_HZ)
     return target
+
+
+def make_pieces(seed: str, titles: Sequence[str], folder: Path) -> Path:
+    """Write one short piece for each title, in this order; the same seed gives the same music."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for position, title in enumerate(titles, 1):
+        soundfile.write(folder / f"{position:02d} {title}.flac", _piece(Random(f"{seed}/{position}")), SAMPLE_RATE_HZ)
+    return folder
 
 
 def _piece(random: Random) -> numpy.ndarray:

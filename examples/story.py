@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lineage
 from album import make_album
 
 from concento.accounts import account_of_key
@@ -84,6 +85,7 @@ def play(ready: dict[str, Any], genesis_file: Path, work: Path) -> int:
     transfer(story)
     death_of_a_node(story)
     conservation(story)
+    story.failures += lineage.play(story.urls, work, say, brief=True)
     return story.failures
 
 
@@ -365,6 +367,7 @@ def _short(amount_ubeat: int) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=4)
+    parser.add_argument("--base-port", type=int, default=None, help="RPC port of node1")
     parser.add_argument("--for", dest="seconds", type=float, default=None, help="stop this long after the story")
     parser.add_argument("--reset", action="store_true", help="delete the network first and start a new chain")
     options = parser.parse_args()
@@ -376,6 +379,8 @@ def main() -> int:
             f"{options.nodes * 2 // 3 + 1} of {options.nodes} must sign)."
         )
         up = ["testnet", "up", "--detach", "--nodes", str(options.nodes), "--ready-file", str(ready_file)]
+        if options.base_port is not None:
+            up += ["--base-port", str(options.base_port)]
         if options.reset:
             up += ["--reset", "--yes"]
         try:
