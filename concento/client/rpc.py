@@ -10,6 +10,13 @@ from concento.errors import ConcentoError, Unavailable
 CODE_NOT_FOUND: Final = -32001
 CODE_UNAVAILABLE: Final = -32002
 
+_PROTOCOL_KINDS: Final = {
+    -32700: "rpc.parse_error",
+    -32600: "rpc.invalid_request",
+    -32601: "rpc.method_not_found",
+}
+"""Kinds of the errors that come without `data`: the request reached no method."""
+
 
 class RpcError(ConcentoError):
     """A node's or gateway's refusal, word for word. Branch on `kind`, never on the sentence."""
@@ -18,7 +25,7 @@ class RpcError(ConcentoError):
         Exception.__init__(self, message)
         self.code = code
         self.data = data
-        self.kind = data.get("kind") or "rpc.error"
+        self.kind = data.get("kind") or _PROTOCOL_KINDS.get(code, "rpc.error")
         self.hint = data.get("hint")
         self.numbers = data.get("numbers") or {}
         self.retryable = bool(data.get("retryable"))
