@@ -83,6 +83,8 @@ VAULT_ROWS_PER_ACTION_MAX: Final = 1_000
 """Rows that one OpenVault or AddVaultRows names: 42 bytes each fit a transaction."""
 BODIES_PER_ANCHOR_MAX: Final = 64
 """Receipts whose bodies ride inline in the anchoring transaction."""
+USAGE_ROWS_MAX: Final = 4_096
+"""Rows of one PostUsage: some 10 bytes each fit a transaction."""
 LANES_MAX: Final = 64
 """Open lanes of one licence: parallel readers, each with its own key."""
 

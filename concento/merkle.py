@@ -100,6 +100,52 @@ def verify_consistency(old_root: bytes, old_size: int, new_root: bytes, new_size
         raise Rejected("proof.invalid", reason="it leads to another root")
 
 
+def range_proof(leaves: Sequence[bytes], start: int, count: int) -> list[bytes]:
+    """The roots of the largest subtrees outside of [start, start + count), left to right; count >= 1."""
+    if not 0 <= start < start + count <= len(leaves):
+        raise IndexError(f"range {start} + {count} in a list of {len(leaves)}")
+    hashes = [_leaf_hash(leaf) for leaf in leaves]
+    proof: list[bytes] = []
+
+    def walk(low: int, high: int) -> None:
+        if high <= start or low >= start + count:
+            proof.append(_subtree_root(hashes[low:high]))
+        elif high - low > 1:
+            split = low + _split_of(high - low)
+            walk(low, split)
+            walk(split, high)
+
+    walk(0, len(leaves))
+    return proof
+
+
+def range_root(rows: Sequence[bytes], start: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """The root of the list of this size that has these leaves from `start` on. Refuses a proof of another form."""
+    stop = start + len(rows)
+    if not rows or not 0 <= start < stop <= size:
+        raise Rejected("proof.invalid", reason="the range is outside the list")
+    if any(len(item) != _HASH_BYTES for item in proof):
+        raise Rejected("proof.invalid", reason="the path has a wrong length")
+    rest = iter(proof)
+
+    def walk(low: int, high: int) -> bytes:
+        if high <= start or low >= stop:
+            found = next(rest, None)
+            if found is None:
+                raise Rejected("proof.invalid", reason="the path has a wrong length")
+            return found
+        if high - low == 1:
+            return _leaf_hash(rows[low - start])
+        split = low + _split_of(high - low)
+        left = walk(low, split)
+        return _node_hash(left, walk(split, high))
+
+    root = walk(0, size)
+    if next(rest, None) is not None:
+        raise Rejected("proof.invalid", reason="the path has a wrong length")
+    return root
+
+
 def old_peaks(old_root: bytes, old_size: int, new_size: int, proof: Sequence[bytes]) -> tuple[bytes, ...]:
     """The peaks of the old list, which every consistency proof of it contains; only for a proof that verifies."""
     if old_size & (old_size - 1) == 0:
@@ -127,6 +173,11 @@ def _node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def _split_of(size: int) -> int:
+    """The largest power of two below a size of at least two."""
+    return 1 << (size - 1).bit_length() - 1
+
+
 def _parents(level: Sequence[bytes]) -> list[bytes]:
     """The level above. Pairing neighbours and passing an odd last one up is the split at powers of two."""
     above = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
@@ -147,7 +198,7 @@ def _subproof(hashes: Sequence[bytes], old_size: int, known: bool) -> list[bytes
     """SUBPROOF of RFC 6962 section 2.1.2; `known` while the subtree is the whole old tree."""
     if old_size == len(hashes):
         return [] if known else [_subtree_root(hashes)]
-    split = 1 << (len(hashes) - 1).bit_length() - 1
+    split = _split_of(len(hashes))
     if old_size <= split:
         return [*_subproof(hashes[:split], old_size, known), _subtree_root(hashes[split:])]
     return [*_subproof(hashes[split:], old_size - split, known=False), _subtree_root(hashes[:split])]

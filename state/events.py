@@ -77,6 +77,8 @@ _SENTENCES: Final[dict[str, str]] = {
     "lineage.amendment_withdrawn": "{sender} no longer says that asset {asset} was made from {parent}",
     "lineage.amended": "asset {asset} was made from {parent} and owes it {rel_bps} of 10,000 from block {from_height}",
     "revenue.reported": "{payer} reported {gross_ubeat} made with asset {asset} and paid {paid_ubeat}",
+    "usage.opened": "the use of {units} units of {asset} is paid from pot {pot} until {deadline_ms}",
+    "usage.posted": "{units} units in {rows} rows were posted for pot {pot}: {amount_ubeat} for their members",
     "royalties.accrued": "{payer} paid {gross_ubeat} to asset {asset}, {fee_ubeat} of it as market fee",
     "royalties.claimed": "page {page} behind leg {leg} of asset {asset} was settled for {settled_ubeat}",
     "royalties.sweep_queued": "the {rows} rows behind leg {leg} of asset {asset} are queued to be settled",

@@ -30,6 +30,7 @@ from state.modules import (
     royalties,
     rulings,
     tokens,
+    usage,
     vaults,
 )
 from state.view import View
@@ -118,6 +119,7 @@ ROUTES: Final[dict[type, Route]] = {
         receipts.check_anchor_receipts, receipts.apply_anchor_receipts, receipts.weigh_anchor_receipts
     ),
     receipts_messages.CloseAccess: Route(lanes.check_close_access, lanes.apply_close_access, lanes.weigh_close_access),
+    receipts_messages.PostUsage: Route(usage.check_post_usage, usage.apply_post_usage, usage.weigh_post_usage),
     royalties_messages.Claim: Route(royalties.check_claim, royalties.apply_claim, royalties.weigh_claim),
     royalties_messages.Sweep: Route(royalties.check_sweep, royalties.apply_sweep, royalties.weigh_sweep),
     royalties_messages.TransferShares: Route(

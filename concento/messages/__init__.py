@@ -37,6 +37,7 @@ Action: TypeAlias = (
     | receipts.OpenAccess
     | receipts.AnchorReceipts
     | receipts.CloseAccess
+    | receipts.PostUsage
     | royalties.Claim
     | royalties.Sweep
     | royalties.TransferShares

@@ -22,6 +22,7 @@ from concento.limits import (
 from concento.terms import Terms
 
 AssetId = Bytes32
+WeightRule = Literal["equal", "seconds", "bytes", "usage"]
 Title = Annotated[str, Meta(min_length=1, max_length=TITLE_BYTES_MAX)]
 Tag = Annotated[str, Meta(min_length=1, max_length=TAG_BYTES_MAX)]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=TAGS_MAX)]
@@ -107,10 +108,11 @@ class RegisterDataset(Record, tag="assets.register_dataset"):
     """A dataset version, still open: members are added in chunks until it is sealed.
 
     `member_bps` of what it keeps goes to the member table, the rest to the curator's splits (empty where 10,000).
+    Weight "usage" is "equal" for one-off prices, and divides metered money by what readers say that they used.
     """
 
     description: Description
-    weight_rule: Literal["equal", "seconds", "bytes"]
+    weight_rule: WeightRule
     member_bps: BasisPoints
     curator_splits: Annotated[tuple[Split, ...], Meta(max_length=SPLIT_ROWS_MAX)]
     previous: Annotated[bytes, Meta(max_length=32)]

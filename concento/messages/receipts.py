@@ -16,7 +16,7 @@ from concento.cids import ContentHash
 from concento.encoding import Bytes32, Natural, Record, encode
 from concento.hashing import Network, signing_bytes, tagged_hash
 from concento.keys import Check, PublicKey, Signature
-from concento.limits import BODIES_PER_ANCHOR_MAX
+from concento.limits import BODIES_PER_ANCHOR_MAX, USAGE_ROWS_MAX
 from concento.messages.assets import AssetId
 from concento.messages.licences import LicenceId
 from concento.terms import Purpose
@@ -49,7 +49,10 @@ class ReceiptBody(Record):
 
 
 class Voucher(Record):
-    """The licensee's word on a lane so far: `size` receipts under `head` (RFC 6962), `units` in all."""
+    """The licensee's word on a lane so far: `size` receipts under `head` (RFC 6962), `units` in all.
+
+    `usage_root` is empty, or divides the next batch's money among the members of a usage-weighted dataset.
+    """
 
     licence: LicenceId
     epoch: Natural
@@ -110,6 +113,39 @@ class CloseAccess(Record, tag="receipts.close_access"):
     gateway: AccountId
     lane: LaneNumber
     voucher: SignedVoucher | None
+
+
+class UsageRow(Record):
+    """How many units of a batch were spent on the member at this place of the dataset."""
+
+    member: Natural
+    units: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+
+
+class PostUsage(Record, tag="receipts.post_usage"):
+    """Rows [start, start + len(rows)) of the use that the reader signed, in order, by anybody; each member is paid.
+
+    `size` is how many rows there are in all, `proof` the RFC 6962 range proof of these.
+    """
+
+    pot: Natural
+    start: Natural
+    size: Natural
+    rows: Annotated[tuple[UsageRow, ...], Meta(min_length=1, max_length=USAGE_ROWS_MAX)]
+    proof: Annotated[tuple[Bytes32, ...], Meta(max_length=128)]
+
+
+def usage_leaf(row: UsageRow) -> bytes:
+    """One row in the list under a usage root."""
+    return row.member.to_bytes(8, "big") + row.units.to_bytes(8, "big")
+
+
+def usage_root(first: int, size: int, root: bytes) -> bytes:
+    """What a voucher signs of the use of the batch that begins at receipt `first`: `size` rows under an RFC 6962 root.
+
+    The size is bound because a range proof does not show it, the beginning because the units are those of one batch.
+    """
+    return tagged_hash("usage", first.to_bytes(8, "big"), size.to_bytes(8, "big"), root)
 
 
 def receipt_id(body: bytes) -> bytes:

@@ -7,14 +7,14 @@ Who owns a member may pool it; anybody else may where the member's terms let oth
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from msgspec.structs import replace
 
 from concento.encoding import NUMBER_MAX, BasisPoints, Integer63, Natural, Record
 from concento.errors import Rejected
 from concento.merkle import Frontier
-from concento.messages.assets import AddMembers, AssetId, RegisterDataset, SealDataset
+from concento.messages.assets import AddMembers, AssetId, RegisterDataset, SealDataset, WeightRule
 from state.calls import Call, Event
 from state.modules import royalties
 from state.modules.assets import (
@@ -47,7 +47,7 @@ class Dataset(Record):
     list of members. `rights` are those of all members together.
     """
 
-    weight_rule: Literal["equal", "seconds", "bytes"]
+    weight_rule: WeightRule
     member_bps: BasisPoints
     table: Natural
     curator_table: Natural | None
@@ -305,7 +305,7 @@ def _weight(view: View, rule: str, member_id: bytes, member: Asset) -> int:
     """What a member counts: each recording 1, or its milliseconds, or its bytes; never nothing."""
     recordings, duration_ms, size = _measures(view, member_id, member)
     match rule:
-        case "equal":
+        case "equal" | "usage":
             return recordings
         case "seconds":
             if duration_ms == 0:

@@ -27,12 +27,13 @@ from concento.messages.receipts import (
 from concento.terms import permits
 from concento.units import Amount
 from state.calls import Call, Event
-from state.modules import royalties, tokens
+from state.modules import royalties, tokens, usage
 from state.modules.assets import ASSETS
+from state.modules.cascade import WHOLE_BPS
 from state.modules.datasets import covers
 from state.modules.identity import require_role
 from state.modules.lanes import LANES, Lane, check_voucher, close_lane, lane_key, require_lane
-from state.modules.licences import LICENCES, Licence, charge_ubeat, due_ubeat, ended_ms, require_licence
+from state.modules.licences import LICENCES, TIMER_WEIGHT, Licence, charge_ubeat, due_ubeat, ended_ms, require_licence
 from state.modules.offers import OFFERS, route_of
 from state.view import Kind, View
 
@@ -136,7 +137,7 @@ def apply_anchor_receipts(view: View, call: Call, message: AnchorReceipts) -> li
     view.put(LANES, key, lane)
     events = [_anchored(call, message, licence, batch)]
     if amount:
-        events.append(_pay(view, call, message.licence, licence, amount))
+        events += _pay(view, call, message, licence, amount)
     if lane.size == lane.closing_size:
         events.append(close_lane(view, message.licence, call.sender, message.lane))
     return events
@@ -144,7 +145,8 @@ def apply_anchor_receipts(view: View, call: Call, message: AnchorReceipts) -> li
 
 def weigh_anchor_receipts(message: AnchorReceipts) -> int:
     """Licence, lane, batch, deposit, bucket, the payment, and two history records a body."""
-    return 6 + royalties.PAY_WEIGHT + 2 * len(message.bodies)
+    opens_pot = 2 + TIMER_WEIGHT if message.voucher.voucher.usage_root else 0
+    return 6 + royalties.PAY_WEIGHT + 2 * len(message.bodies) + opens_pot
 
 
 def _check_range(message: AnchorReceipts, lane: Lane) -> None:
@@ -223,18 +225,26 @@ def _put_bodies(view: View, call: Call, message: AnchorReceipts) -> None:
         view.put_history(log_key(message.licence, call.sender, message.lane, seq), raw)
 
 
-def _pay(view: View, call: Call, licence_id: bytes, licence: Licence, amount_ubeat: int) -> Event:
-    tokens.escrow_take(view, licence_id, amount_ubeat)
-    return royalties.pay_asset(
+def _pay(view: View, call: Call, message: AnchorReceipts, licence: Licence, amount_ubeat: int) -> list[Event]:
+    """What the deposit pays for the batch. Metered money of a dataset may go by use."""
+    tokens.escrow_take(view, message.licence, amount_ubeat)
+    units = view.get(BATCHES, batch_key(message.licence, call.sender, message.lane, message.first)).units
+    route = route_of(view, view.get(OFFERS, licence.offer))
+    opened = None
+    if route == royalties.ALL and amount_ubeat > amount_ubeat * call.params.fees.market_bps // WHOLE_BPS:
+        root = message.voucher.voucher.usage_root
+        route, opened = usage.route_by_use(view, call, licence.asset, message.first, units, root)
+    paid = royalties.pay_asset(
         view,
         call,
         licence.asset,
         amount_ubeat,
         cause="usage",
-        cause_id=licence_id,
+        cause_id=message.licence,
         payer=licence.licensee,
-        route=route_of(view, view.get(OFFERS, licence.offer)),
+        route=route,
     )
+    return [paid] if opened is None else [paid, opened]
 
 
 def _anchored(call: Call, message: AnchorReceipts, licence: Licence, batch: Batch) -> Event:

@@ -19,7 +19,7 @@ from concento.hashing import NO_HASH
 from concento.limits import LEGS_MAX
 from concento.messages.royalties import Claim, Sweep
 from state.calls import Call, Event, Finalised, Value
-from state.modules import inbox, payout, settlement, shares, tokens
+from state.modules import inbox, payout, pots, settlement, shares, tokens
 from state.modules.cascade import (
     CEILINGS,
     PAYEES,
@@ -359,6 +359,7 @@ def finalise(view: View, params: Params, weight: int) -> Finalised:
     tally = _collect(view, revenue.row_threshold)
     spare = max(revenue.v_min, params.limits.block_weight - weight)
     generation = inbox.flow(view).generation
+    pots.close_due(view, tally, generation + 1)
     swept = inbox.highest(view, generation) is None
     if swept:
         sweep(view, tally, generation + 1, spare)

@@ -17,11 +17,13 @@ from msgspec.structs import replace
 
 from concento.accounts import Policy, placeholder_id
 from concento.errors import ConcentoError
+from concento.merkle import merkle_root
 from concento.messages import Action
 from concento.messages.assets import AddMembers, RetireAsset, SealDataset, Split, UpdateMetadata
 from concento.messages.disputes import DISMISSED, AnswerDispute, OpenDispute, RaiseBond, RuleDispute
 from concento.messages.identity import Admit, BindPlaceholder, RevokeRoles, RotateKeys, SetPayoutPolicy
 from concento.messages.licences import CloseOffer, RevokeLicence, TopUpLicence, WithdrawDeposit
+from concento.messages.receipts import PostUsage, UsageRow, usage_leaf, usage_root
 from concento.messages.royalties import AddVaultRows, Claim, OpenVault, SealVault, Sweep, TransferShares
 from concento.messages.tokens import Transfer
 from concento.transactions import Transaction
@@ -79,6 +81,14 @@ def make_world() -> World:
         ledger.run("dana", replace(claim, evidence=bytes([number]) * 32))[0].fields["dispute"] for number in (1, 2)
     ]
     ledger.run("alice", AnswerDispute(disputed[1], False, b""))
+    by_use = album(ledger, members, rule="usage")
+    user = Reader(ledger, buy(ledger, offer(ledger, by_use), deposit_ubeat=BEAT), by_use)
+    ledger.run("bob", user.open_action(4))
+    user.read(members[0], "track0")
+    usage = (UsageRow(0, 1),)
+    signed = usage_root(0, 1, merkle_root([usage_leaf(usage[0])]))
+    pot = ledger.run("gateway1", user.anchor_action(user.voucher(usage_root=signed)))[-1].fields["pot"]
+    assert isinstance(pot, int)
     good: list[tuple[str, Action]] = [
         ("alice", Transfer(account_of("carol"), 5)),
         ("issuer", Admit(account_of("zoe"), "zoe", "person", ("creator",))),
@@ -102,6 +112,7 @@ def make_world() -> World:
         ("bob", fresh.open_action(2)),
         ("gateway1", reader.anchor_action()),
         ("bob", reader.close_action()),
+        ("bea", PostUsage(pot, 0, 1, usage, ())),
         ("bea", Claim(sealed, 0, 0)),
         ("bea", Sweep(sealed, 0, 3)),
         ("alice", TransferShares(members[0], 1, 0, "account", account_of("carol"), 0, 5)),
