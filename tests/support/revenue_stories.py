@@ -40,6 +40,8 @@ class Story:
             choices += [self.register] * 5
         if len(self.vaults) < 2:
             choices.append(self.make_vault)
+        if len(self.ranks) > 2:
+            choices.append(self.amend)
         self.random.choice(choices)()
 
     def end_block(self) -> None:
@@ -175,6 +177,22 @@ class Story:
         owner = next(rank for rank, asset in self.model.assets.items() if (("table", table)) in dict(asset.legs))
         holders: list[Holder] = [("account", name) for name in PEOPLE]
         return holders + [("asset", rank) for rank in range(1, owner)] + [("vault", vault) for vault in self.vaults]
+
+    def amend(self) -> None:
+        """A parent is found later: it takes a part of what the child still keeps, from the next block on."""
+        child = self.random.choice(self.ranks[1:])
+        parent = self.random.randrange(1, child)
+        left = royalties.rate_left_bps(self.chain.view, asset_id(child))
+        if left == 0:
+            return
+        bps, limited = self.random.choice([1, min(left, 900), left]), self.random.random() < 0.3
+        height = self.chain.view.height + 1
+        royalties.add_edge(self.chain.view, asset_id(child), Edge(parent, bps, ALL, limited, height))
+        if limited:
+            ceiling = self.random.choice([1, 1_000, 10**7])
+            royalties.set_ceiling(self.chain.view, child, parent, ceiling)
+            self.model.ceilings[child, parent] = max(ceiling, self.model.ceilings.get((child, parent), 0))
+        self.model.amend(child, parent, bps, limited)
 
     def _some_leg(self) -> tuple[int, int, int] | None:
         if not self.ranks:

@@ -66,8 +66,13 @@ class SlowModel:
         self.minimum: dict[object, int] = defaultdict(int)
         self.released: set[object] = set()
         self.spent = 0
+        self.found: list[tuple[int, tuple[int, int, bool]]] = []
 
     # What transactions do
+
+    def amend(self, child: int, parent: int, bps: int, limited: bool) -> None:
+        """An edge that was found now and counts from the next block on."""
+        self.found.append((child, (parent, bps, limited)))
 
     def sell(self, rank: int, gross: int, route: str) -> None:
         self._hand(self.following, rank, route, 0, gross - gross * self.market_bps // 10_000)
@@ -120,6 +125,9 @@ class SlowModel:
             self.spent = spent
             self._pass()
         self._pay()
+        for child, edge in self.found:
+            self.assets[child].edges.append(edge)
+        self.found = []
 
     def _advance(self) -> None:
         self.current, self.following = self.following, {}
