@@ -15,10 +15,10 @@ from typing import Any, Final, NoReturn
 
 from concento.accounts import Policy
 from concento.blocks import Header, block_id
-from concento.encoding import Natural, Record, decode, encode
+from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Rejected
 from concento.genesis import Genesis
-from concento.hashing import Network
+from concento.hashing import NO_HASH, Network
 from concento.keys import verify
 from concento.merkle import verify_inclusion
 from concento.messages.receipts import ReceiptBody, SignedVoucher, receipt_id, voucher_bytes
@@ -107,10 +107,11 @@ class BatchValue(Record):
 
 
 class AccountValue(Record):
-    """The record of an account: `policy` is None until its keys are first replaced."""
+    """The record of an account: `policy` is None until its keys are first replaced; `head` commits to its movements."""
 
     balance_ubeat: Amount
     policy: Policy | None
+    head: Bytes32 = NO_HASH
 
 
 def proof_document(

@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from concento.accounts import is_placeholder
-from concento.encoding import Natural, Record, encode
+from concento.encoding import Bytes32, Natural, Record, encode
+from concento.hashing import NO_HASH
 from concento.units import Amount
 from state import wheel
 from state.modules import identity, tokens
@@ -23,11 +26,15 @@ WHEEL: Final = b"payout"
 
 
 class Due(Record):
-    """Earned, not yet paid, by lines from height `since` on; `timer_ms` is when the wheel looks at it (0: never)."""
+    """Earned, not yet paid, by lines from height `since` on; `timer_ms` is when the wheel looks at it (0: never).
+
+    `head` commits to those lines.
+    """
 
     amount_ubeat: Amount
     since: Natural
     timer_ms: Natural
+    head: Bytes32 = NO_HASH
 
 
 DUES = Kind(b"due/", Due)
@@ -73,14 +80,14 @@ def _pay_holder(view: View, holder: bytes, lines: Sequence[Line], fired: bool, c
     amount = before.amount_ubeat + sum(line.amount_ubeat for line in lines)
     since = before.since if before.amount_ubeat else view.height
     timer_ms = 0 if fired else before.timer_ms
-    write_lines(view, holder, list(lines))
+    head = write_lines(view, holder, list(lines), before.head if before.amount_ubeat else NO_HASH)
     account = identity.bound_account(view, holder)
     if amount and _may_pay(view, account, amount, fired, claimed):
-        tokens.credit(view, account, amount, "royalty")
+        tokens.credit(view, account, amount, "royalty", b"" if holder == account else holder, head)
         view.put_history(paid_key(account, view.height, holder), encode(Paid(since, amount)))
         _keep(view, holder, Due(0, 0, timer_ms))
         return Payout(account, holder, amount)
-    _keep(view, holder, _with_timer(view, holder, Due(amount, since, timer_ms)))
+    _keep(view, holder, _with_timer(view, holder, Due(amount, since, timer_ms, head)))
     return None
 
 
@@ -104,7 +111,7 @@ def _with_timer(view: View, holder: bytes, due: Due) -> Due:
         return due
     timer_ms = (view.time_ms // policy.period_ms + 1) * policy.period_ms
     wheel.put(view, WHEEL, timer_ms, holder)
-    return Due(due.amount_ubeat, due.since, timer_ms)
+    return replace(due, timer_ms=timer_ms)
 
 
 def _keep(view: View, holder: bytes, due: Due) -> None:

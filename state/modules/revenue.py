@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 
 from concento.accounts import AccountId
 from concento.encoding import Bytes32, Integer63, Natural, Record, encode
+from concento.hashing import tagged_hash
 from concento.units import Amount
 from state.modules.shares import Settlement, number_key
 from state.view import View
@@ -275,7 +276,15 @@ def write_inflow(view: View, rank: int, route: int, generation: int, kind: int, 
     view.put_history(inflow_prefix(rank, route, generation) + bytes((kind,)) + origin, encode(inflow))
 
 
-def write_lines(view: View, account: bytes, lines: list[Line]) -> None:
-    """Remembers what the settlements of this height owed an account."""
+def next_lines_head(head: bytes, height: int, lines: bytes) -> bytes:
+    """The head of what an account is owed after one more record of lines, encoded, of this height."""
+    return tagged_hash("lines", head, height.to_bytes(8, "big"), lines)
+
+
+def write_lines(view: View, account: bytes, lines: list[Line], head: bytes) -> bytes:
+    """Remembers what the settlements of this height owed an account; returns the head of its lines so far."""
     for chunk, start in enumerate(range(0, len(lines), LINES_PER_RECORD)):
-        view.put_history(lines_key(account, view.height, chunk), encode(tuple(lines[start : start + LINES_PER_RECORD])))
+        raw = encode(tuple(lines[start : start + LINES_PER_RECORD]))
+        view.put_history(lines_key(account, view.height, chunk), raw)
+        head = next_lines_head(head, view.height, raw)
+    return head

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from concento.encoding import Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
+from concento.hashing import tagged_hash
 from concento.messages.tokens import Transfer
 from concento.units import AMOUNT_UBEAT_MAX, Amount
 from state.calls import Call, Event
@@ -38,7 +39,8 @@ class Deposit(Record):
 class Entry(Record):
     """A history record: one movement of one balance. `amount_ubeat` is negative where money left.
 
-    `counterparty` is an account or empty; `tx` is empty for movements of finalisation and genesis.
+    `counterparty` is an account or empty; `tx` is empty for movements of finalisation and genesis. `detail` is the head
+    of the lines that an income consists of (`revenue.next_lines_head`), else empty.
     """
 
     time_ms: Natural
@@ -47,6 +49,7 @@ class Entry(Record):
     counterparty: bytes
     amount_ubeat: int
     balance_ubeat: Amount
+    detail: bytes = b""
 
 
 class Supply(Record):
@@ -57,6 +60,7 @@ class Supply(Record):
 
 SUPPLY = Kind(b"supply/", Supply)
 BUCKETS = Kind(b"bucket/", Bucket)
+_EMPTY: Final = Account(0, None)
 DEPOSITS = Kind(b"deposit/", Deposit)
 
 
@@ -68,11 +72,13 @@ def balance(view: View, account: bytes) -> int:
     return 0 if found is None else found.balance_ubeat
 
 
-def credit(view: View, account: bytes, amount_ubeat: int, cause: str, counterparty: bytes = b"") -> None:
+def credit(
+    view: View, account: bytes, amount_ubeat: int, cause: str, counterparty: bytes = b"", detail: bytes = b""
+) -> None:
     """Adds to a balance; an account that was not there is made. The caller takes the same amount elsewhere."""
     _check_amount(amount_ubeat)
     if amount_ubeat:
-        _move(view, account, view.find(ACCOUNTS, account), amount_ubeat, cause, counterparty)
+        _move(view, account, view.find(ACCOUNTS, account), amount_ubeat, cause, counterparty, detail)
 
 
 def debit(view: View, account: bytes, amount_ubeat: int, cause: str, counterparty: bytes = b"") -> None:
@@ -83,7 +89,7 @@ def debit(view: View, account: bytes, amount_ubeat: int, cause: str, counterpart
     if held < amount_ubeat:
         raise Rejected("tokens.balance_low", account=account, balance=held, needed=amount_ubeat)
     if amount_ubeat:
-        _move(view, account, found, -amount_ubeat, cause, counterparty)
+        _move(view, account, found, -amount_ubeat, cause, counterparty, b"")
 
 
 def require_balance(view: View, account: bytes, amount_ubeat: int) -> None:
@@ -91,6 +97,14 @@ def require_balance(view: View, account: bytes, amount_ubeat: int) -> None:
     held = balance(view, account)
     if held < amount_ubeat:
         raise Rejected("tokens.balance_low", account=account, balance=held, needed=amount_ubeat)
+
+
+def next_head(head: bytes, height: int, entry: bytes) -> bytes:
+    """The head of an account's movements after one more, its encoded record of this height.
+
+    Whoever knows the head of a state can be shown any tail of the account's history, and nothing can be left out of it.
+    """
+    return tagged_hash("movement", head, height.to_bytes(8, "big"), entry)
 
 
 def history_key(account: bytes, height: int, index: int) -> bytes:
@@ -180,12 +194,20 @@ def weigh_transfer(_message: Transfer) -> int:
     return 2
 
 
-def _move(view: View, account: bytes, found: Account | None, delta_ubeat: int, cause: str, counterparty: bytes) -> None:
-    before, policy = (0, None) if found is None else (found.balance_ubeat, found.policy)
-    left = before + delta_ubeat
-    view.put(ACCOUNTS, account, Account(left, policy))
-    entry = Entry(view.time_ms, view.tx, cause, counterparty, delta_ubeat, left)
-    view.put_history(history_key(account, view.height, view.history_count), encode(entry))
+def _move(
+    view: View,
+    account: bytes,
+    found: Account | None,
+    delta_ubeat: int,
+    cause: str,
+    counterparty: bytes,
+    detail: bytes,
+) -> None:
+    before = found or _EMPTY
+    left = before.balance_ubeat + delta_ubeat
+    entry = encode(Entry(view.time_ms, view.tx, cause, counterparty, delta_ubeat, left, detail))
+    view.put(ACCOUNTS, account, Account(left, before.policy, next_head(before.head, view.height, entry)))
+    view.put_history(history_key(account, view.height, view.history_count), entry)
 
 
 def _set_deposit(view: View, deposit_id: bytes, amount_ubeat: int) -> None:
