@@ -66,6 +66,7 @@ class SlowModel:
         self.minimum: dict[object, int] = defaultdict(int)
         self.released: set[object] = set()
         self.spent = 0
+        self.routes: dict[tuple[int, int, str], str] = {}
         self.found: list[tuple[int, tuple[int, int, bool]]] = []
 
     # What transactions do
@@ -155,10 +156,10 @@ class SlowModel:
         self.spent += 1 + len(asset.claims) + len(asset.edges)
         base = src
         for parent, bps, limited in asset.claims:
-            src -= self._pay_parent(rank, parent, base, bps, limited)
+            src -= self._pay_parent(rank, parent, base, bps, limited, "abs")
         income = keep = src + rel
         for parent, bps, limited in asset.edges:
-            keep -= self._pay_parent(rank, parent, income, bps, limited)
+            keep -= self._pay_parent(rank, parent, income, bps, limited, "rel")
         legs = asset.legs if route == "all" else asset.legs[-1:]
         weights = sum(weight for _, weight in legs)
         amounts = [keep * weight // weights for _, weight in legs[:-1]]
@@ -171,13 +172,13 @@ class SlowModel:
             elif amount:
                 self._credit(number, amount, self.current)
 
-    def _pay_parent(self, child: int, parent: int, base: int, bps: int, limited: bool) -> int:
+    def _pay_parent(self, child: int, parent: int, base: int, bps: int, limited: bool, kind: str) -> int:
         amount = base * bps // 10_000
         if limited:
             amount = min(amount, self.ceilings[child, parent])
             self.ceilings[child, parent] -= amount
         self.spent += 1 if amount else 0
-        self._hand(self.current, parent, "all", 1, amount)
+        self._hand(self.current, parent, self.routes.get((child, parent, kind), "all"), 1, amount)
         return amount
 
     def _sweep(self) -> None:
