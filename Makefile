@@ -8,10 +8,10 @@ NODES ?= 4
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup testnet test check sim bench fuzz docs clean
+.PHONY: help setup testnet test check sim sim-long bench fuzz docs clean
 
 help: ## print this
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## create .venv with everything that a node and its tests need
 
@@ -36,6 +36,12 @@ check: setup ## format, lint, types, architecture, unit tests: under a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q -n auto -m 'not e2e' tests/test_architecture.py tests/concento tests/consensus
+
+sim: setup ## one run of four replicas under faults and liars, always the same for SEED=n; prints what a red one needs
+	@$(BIN)/python -m sim --seed $(SEED)
+
+sim-long: setup ## 20,000 of them; goes on where it was stopped (.sim-state.json)
+	@$(BIN)/python -m sim --long
 
 bench: setup ## speed as a ratio to the signature limit, and finality
 	@$(BIN)/python -m bench

@@ -150,7 +150,7 @@ class Network:
         reopen: Callable[[KeyValue], KeyValue] = lambda kv: kv,
         watcher: Watcher | None = None,
     ) -> None:
-        """`new_store` makes the empty store of the node of this name; `reopen` is what its process does after a crash."""
+        """`new_store` makes the empty store of the node of this name; `reopen`: what its process does after a crash."""
         self.genesis = genesis or genesis_of(size)
         self.signing = signing
         self.mono_ms = 0

@@ -21,7 +21,7 @@ from state.store.tree import Tree
 
 STORE_FORMAT: Final = 1
 """Grows when a record of the store changes its form; a store of another format is resynced, not guessed at."""
-_COMMIT_KEY: Final = META + b"commit"
+COMMIT_KEY: Final = META + b"commit"
 
 
 class CommitRecord(Record):
@@ -56,7 +56,7 @@ def create_store(
     commit = CommitRecord(STORE_FORMAT, network, 0, NO_HASH, tree.root, tree.count, 1, 0)
     batch = {STATE + key: value for key, value in state.items()}
     batch.update((HISTORY + key, value) for key, value in (history or {}).items())
-    kv.write({**batch, _COMMIT_KEY: encode(commit)})
+    kv.write({**batch, COMMIT_KEY: encode(commit)})
     return OpenStore(kv, tree, commit)
 
 
@@ -80,7 +80,7 @@ def is_empty(kv: KeyValueView) -> bool:
 
 def committed(view: KeyValueView) -> CommitRecord | None:
     """The commit record as it stands, or None in a store that was never made."""
-    raw = view.get(_COMMIT_KEY)
+    raw = view.get(COMMIT_KEY)
     return None if raw is None else decode(CommitRecord, raw, "commit record")
 
 
@@ -111,12 +111,12 @@ def advance(
     batch = block_changes(stored)
     batch.update((STATE + key, value) for key, value in state.items())
     batch.update((HISTORY + key, value) for key, value in history.items())
-    batch[_COMMIT_KEY] = encode(store.commit)
+    batch[COMMIT_KEY] = encode(store.commit)
     return batch
 
 
 def _find_commit(kv: KeyValue) -> CommitRecord:
-    raw = kv.get(_COMMIT_KEY)
+    raw = kv.get(COMMIT_KEY)
     if raw is None and is_empty(kv):
         raise Rejected("store.missing", path=kv.name)
     if raw is None:

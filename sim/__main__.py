@@ -1,0 +1,155 @@
+"""`python -m sim --seed 7` replays one run; `--seeds 1-200` makes many; `--long` goes on where it stopped; `--bugs`
+tests the tester. See docs/simulator.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from sim.bugs import BUGS
+from sim.judge import BUG_SEEDS, catch, judge
+from sim.reach import missing
+from sim.run import Result
+from sim.shrink import shrink
+from sim.swarm import draw_schedule, draw_swarm
+
+LONG_SEEDS: Final = 20_000
+LONG_CHUNK: Final = 200
+REACH_SEEDS_MIN: Final = 1_000
+"""From so many seeds on, something that was never reached makes the whole run red."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if options.bugs:
+        return _bug_table(options.bugs_from, options.jobs)
+    if options.long:
+        return _long(Path(options.state), options.jobs)
+    if options.seeds:
+        first, _, last = options.seeds.partition("-")
+        return _many(range(int(first), int(last or first) + 1), options.bug, options.jobs)
+    return _one(options.seed, options.only, options.bug, options.trace)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sim", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="replay this run")
+    parser.add_argument("--only", help="keep only these faults of its schedule, as 0,3,4 (or none)")
+    parser.add_argument("--trace", action="store_true", help="print every event and effect of it")
+    parser.add_argument("--seeds", help="make these runs, as 1-200")
+    parser.add_argument("--bug", choices=sorted(BUGS), help="plant this bug first")
+    parser.add_argument("--bugs", action="store_true", help="plant each bug in turn; print which are caught")
+    parser.add_argument("--bugs-from", type=int, default=1, help="the first seed of --bugs")
+    parser.add_argument("--long", action="store_true", help=f"go on up to seed {LONG_SEEDS}")
+    parser.add_argument("--state", default=".sim-state.json", help="where --long keeps how far it is")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    return parser
+
+
+# One seed
+
+
+def _one(seed: int, only: str | None, bug: str | None, trace: bool) -> int:
+    kept = None if only is None else [int(part) for part in only.split(",") if part.strip().isdigit()]
+    result = judge(seed, bug, kept, trace)
+    if result.violation is None:
+        print(f"seed {seed} ok heights {result.heights} trace {result.trace}")
+        return 0
+    _explain(result, bug, kept)
+    return 1
+
+
+def _explain(result: Result, bug: str | None, kept: Sequence[int] | None) -> None:
+    """What is wrong, and the least schedule under which it is."""
+    seed = result.seed
+    swarm = draw_swarm(seed)
+    schedule = draw_schedule(swarm)
+    print(f"seed {seed} FAILS at {result.virtual_ms} ms: {result.violation}")
+    print(f"  {swarm}")
+
+    def fails(part: Sequence[int]) -> bool:
+        return judge(seed, bug, part).invariant == result.invariant
+
+    small = shrink(range(len(schedule)) if kept is None else kept, fails)
+    for index in small:
+        print(f"  {index:>3}  {schedule[index]}")
+    planted_bug = f" --bug '{bug}'" if bug else ""
+    print(f"replay: python -m sim --seed {seed}{planted_bug} --only {','.join(map(str, small)) or 'none'}")
+
+
+# Many seeds
+
+
+def _results(seeds: Iterable[int], bug: str | None, jobs: int) -> Iterator[Result]:
+    work = partial(judge, bug=bug)
+    if jobs <= 1:
+        yield from map(work, seeds)
+        return
+    with get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap(work, seeds, chunksize=4)
+
+
+def _many(seeds: range, bug: str | None, jobs: int) -> int:
+    started, red, reached, heights = time.monotonic(), [], Counter[str](), 0
+    for result in _results(seeds, bug, jobs):
+        heights += result.heights
+        reached += result.reached
+        if result.violation is not None:
+            red.append(result.seed)
+            print(f"seed {result.seed} FAILS: {result.violation}", flush=True)
+            print(f"replay: make sim SEED={result.seed}", flush=True)
+    seconds = time.monotonic() - started
+    unreached = missing(reached)
+    print(f"{len(seeds)} seeds, {len(red)} red, {heights} heights, {seconds:.0f} s, {len(seeds) / seconds:.1f} seeds/s")
+    if unreached:
+        print("never reached: " + ", ".join(unreached))
+    return 1 if red or (unreached and len(seeds) >= REACH_SEEDS_MIN) else 0
+
+
+def _long(state: Path, jobs: int) -> int:
+    """Up to the last seed, in chunks; a stopped run goes on with the chunk that it was in."""
+    kept: dict[str, Any] = json.loads(state.read_text()) if state.exists() else {}
+    following: int = kept.get("next", 1)
+    red: list[int] = kept.get("red", [])
+    reached = Counter[str](kept.get("reached", {}))
+    while following <= LONG_SEEDS:
+        chunk = range(following, min(following + LONG_CHUNK, LONG_SEEDS + 1))
+        for result in _results(chunk, None, jobs):
+            reached += result.reached
+            if result.violation is not None:
+                red.append(result.seed)
+                print(f"seed {result.seed} FAILS: {result.violation}; replay: make sim SEED={result.seed}", flush=True)
+        following = chunk.stop
+        state.write_text(json.dumps({"next": following, "red": red, "reached": dict(reached)}))
+        print(f"seeds up to {following - 1}: {len(red)} red", flush=True)
+    unreached = missing(reached)
+    print(f"red: {red or 'none'}; never reached: {', '.join(unreached) or 'nothing'}")
+    return 1 if red or unreached else 0
+
+
+# The tester tested
+
+
+def _bug_table(first: int, jobs: int) -> int:
+    print("| planted bug | what it does | caught after seeds | as |")
+    print("|---|---|---|---|")
+    caught = 0
+    with get_context("spawn").Pool(jobs) as pool:
+        for name, seeds, invariant in pool.imap(partial(catch, first=first), list(BUGS)):
+            caught += seeds is not None
+            shown = "not caught" if seeds is None else str(seeds)
+            print(f"| {name} | {BUGS[name].sentence} | {shown} | {invariant} |", flush=True)
+    print(f"\n{caught} of {len(BUGS)} caught within {BUG_SEEDS} seeds each.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
