@@ -27,6 +27,8 @@ from concento.devnet import development_genesis
 from concento.errors import ConcentoError, Rejected, Unavailable
 from concento.genesis import Genesis, genesis_json, parse_genesis
 from concento.keys import public_key
+from node.comet.home import find_binary
+from node.comet.home import prepare as prepare_comet
 from node.config import NodeConfig, write_config
 from node.maintain import init
 from node.ports import check_port_free
@@ -48,6 +50,7 @@ class Layout:
     home: Path
     nodes: int
     base_port: int
+    engine: str = "own"
 
     @property
     def folder(self) -> Path:
@@ -99,7 +102,7 @@ def find(home: Path) -> Layout | None:
     ready = home / "testnet" / "layout.json"
     try:
         document = json.loads(ready.read_text())
-        return Layout(home, int(document["nodes"]), int(document["base_port"]))
+        return Layout(home, int(document["nodes"]), int(document["base_port"]), document.get("engine", "own"))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -129,14 +132,24 @@ def prepare(layout: Layout, genesis: Genesis | None = None) -> Genesis:
     wanted = genesis or development_genesis(layout.nodes)
     if not wanted.dev:
         raise Rejected("testnet.not_dev", chain_id=wanted.chain_id)
+    if layout.engine == "comet":
+        check_comet(layout)
     layout.folder.mkdir(parents=True, exist_ok=True)
     for name in layout.names:
         _prepare_node(layout, wanted, name)
     for part in ("content", "logs"):
         (layout.gateway / part).mkdir(parents=True, exist_ok=True)
-    _write(layout.folder / "layout.json", json.dumps({"nodes": layout.nodes, "base_port": layout.base_port}))
+    _write(
+        layout.folder / "layout.json",
+        json.dumps({"nodes": layout.nodes, "base_port": layout.base_port, "engine": layout.engine}),
+    )
     _write(layout.genesis, genesis_json(wanted))
     return wanted
+
+
+def check_comet(layout: Layout) -> None:
+    """Raises Rejected comet.* where no usable CometBFT is on this machine, before anything is written or deleted."""
+    find_binary(NodeConfig(home=layout.folder))
 
 
 def reset(layout: Layout) -> list[str]:
@@ -386,9 +399,12 @@ def _prepare_node(layout: Layout, genesis: Genesis, name: str) -> None:
         p2p_listen=f"{HOST}:{layout.p2p_port(name)}",
         peers=peers,
         log_file=True,
+        engine=layout.engine,
     )
     write_config(config)
     init(config, genesis)
+    if layout.engine == "comet":
+        prepare_comet(config, genesis)
 
 
 def _spawn(layout: Layout, name: str) -> None:

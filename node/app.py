@@ -25,6 +25,7 @@ from concento.development import development_keys
 from concento.errors import Broken, ConcentoError, Rejected
 from concento.genesis import Genesis
 from consensus.guard import newest_slot
+from node.comet.process import CometNode
 from node.config import NodeConfig, load_genesis, observer_keys, parse_address, peer_targets, read_config
 from node.health import LoopLag
 from node.lock import lock_home
@@ -77,6 +78,8 @@ def run_node(config: NodeConfig, core_factory: CoreFactory | None = None, sign_f
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(*GC_THRESHOLDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if config.engine == "comet":
+                return runner.run(CometNode(config, genesis, key).run())
             return runner.run(_Node(config, genesis, key, core_factory, sign_from).run())
 
 

@@ -22,6 +22,8 @@ CONFIG_FILE: Final = "node.toml"
 ENVIRONMENT_PREFIX: Final = "CONCENTO_NODE_"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("auto", "json", "text")
+ENGINES: Final = ("own", "comet")
+COMET_PROFILES: Final = ("default", "tuned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,12 @@ class NodeConfig:
     """Whom to dial: name@host:port with a name of genesis, or key@host:port with 64 hex digits."""
     observers: tuple[str, ...] = ()
     """Keys (64 hex digits) that may connect though they do not vote."""
+    engine: str = "own"
+    """own, or comet: the same ledger behind a CometBFT of the 0.38 line."""
+    cometbft: str = "cometbft"
+    """The program, by name or path, where engine is comet."""
+    comet_profile: str = "default"
+    """default: CometBFT's own timeouts; tuned: what its operators turn for throughput."""
     log_level: str = "info"
     log_format: str = "auto"
     """json, text, or auto: text on a terminal, JSON lines elsewhere."""
@@ -119,10 +127,14 @@ def check_config(config: NodeConfig) -> None:
     parse_address(config.p2p_listen, "p2p_listen")
     if config.rpc_listen == config.p2p_listen and not config.rpc_listen.endswith(":0"):
         _refuse("p2p_listen", f"{config.p2p_listen} is rpc_listen, too")
-    if config.log_level not in LOG_LEVELS:
-        _refuse("log_level", f"{config.log_level} is none of {', '.join(LOG_LEVELS)}")
-    if config.log_format not in LOG_FORMATS:
-        _refuse("log_format", f"{config.log_format} is none of {', '.join(LOG_FORMATS)}")
+    for setting, value, known in (
+        ("log_level", config.log_level, LOG_LEVELS),
+        ("log_format", config.log_format, LOG_FORMATS),
+        ("engine", config.engine, ENGINES),
+        ("comet_profile", config.comet_profile, COMET_PROFILES),
+    ):
+        if value not in known:
+            _refuse(setting, f"{value} is none of {', '.join(known)}")
     if config.tip_age_ready_ms < 1:
         _refuse("tip_age_ready_ms", "must be above 0")
     if not 0 <= config.disk_free_ready_bps <= 10_000:

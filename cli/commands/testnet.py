@@ -40,6 +40,7 @@ def testnet() -> None:
 @click.option("--nodes", type=click.IntRange(1, 16), default=None, help="How many validators [4].")
 @click.option("--base-port", type=click.IntRange(1024, 65_000), default=None, help="RPC port of node1 [26600].")
 @click.option("--genesis", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Start from this file.")
+@click.option("--engine", type=click.Choice(["own", "comet"]), help="What decides blocks: own, or CometBFT [own].")
 @click.option("--reset", is_flag=True, help="Delete the network first; the new chain is another one.")
 @click.option("--detach", is_flag=True, help="Return when every node is ready.")
 @click.option("--ready-file", type=click.Path(path_type=Path, dir_okay=False), help="Write ready.json here too.")
@@ -49,16 +50,20 @@ def up(
     nodes: int | None,
     base_port: int | None,
     genesis: Path | None,
+    engine: str | None,
     reset: bool,
     detach: bool,
     ready_file: Path | None,
 ) -> int | None:
     """Start the network, or attach to the one that runs. Ctrl-C stops it and keeps its state."""
-    layout = _layout(context, nodes, base_port)
+    layout = _layout(context, nodes, base_port, None if reset else engine)
     chosen = parse_genesis(genesis.read_bytes()) if genesis else None
     if reset:
+        if (engine or layout.engine) == "comet":
+            localnet.check_comet(layout)
         _reset(context, layout)
-        layout = Layout(context.home.absolute(), nodes or layout.nodes, base_port or layout.base_port)
+        engine = engine or layout.engine
+        layout = Layout(context.home.absolute(), nodes or layout.nodes, base_port or layout.base_port, engine)
         chosen = chosen or localnet.fresh_genesis(layout.nodes)
     running = [name for name in layout.names if localnet.pid_of(layout, name) is not None]
     localnet.prepare(layout, chosen)
@@ -171,15 +176,16 @@ def env(context: Context) -> None:
     context.printer.result(variables, lambda document: [f"export {key}={value}" for key, value in document.items()])
 
 
-def _layout(context: Context, nodes: int | None, base_port: int | None) -> Layout:
+def _layout(context: Context, nodes: int | None, base_port: int | None, engine: str | None = None) -> Layout:
     """The network that exists here, unless the command line asks for another shape of it."""
     found = localnet.find(context.home.absolute())
     if found is None:
-        return Layout(context.home.absolute(), nodes or 4, base_port or localnet.BASE_PORT)
-    if (nodes or found.nodes, base_port or found.base_port) != (found.nodes, found.base_port):
+        return Layout(context.home.absolute(), nodes or 4, base_port or localnet.BASE_PORT, engine or "own")
+    asked = nodes or found.nodes, base_port or found.base_port, engine or found.engine
+    if asked != (found.nodes, found.base_port, found.engine):
         raise click.UsageError(
-            f"The network in {found.folder} has {found.nodes} nodes from port {found.base_port}. "
-            "Start over with --reset, or use another --home."
+            f"The network in {found.folder} has {found.nodes} nodes from port {found.base_port} "
+            f"and engine {found.engine}. Start over with --reset, or use another --home."
         )
     return found
 

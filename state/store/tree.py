@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final, TypeAlias
 
 from concento.errors import Broken
@@ -83,6 +83,20 @@ class Tree:
         self._top = _changed(self._top, hashed, 0, len(hashed), 0)
         self.root = _hash(self._top)
 
+    def fork(self, state_keys: Iterable[bytes]) -> Tree:
+        """A tree of the same state that may be changed at these keys, and at no others, while this one stays as it is.
+
+        Only the nodes on the way to the keys are copied; both trees share the rest.
+        """
+        tree = Tree()
+        tree.root = self.root
+        tree._top = _copied(self._top, sorted(sha256(key).digest() for key in state_keys), 0)
+        return tree
+
+    def become(self, fork: Tree) -> None:
+        """Take over the state of a fork, which must not be used afterwards."""
+        self._top, self.root = fork._top, fork.root
+
     def prove(self, state_key: bytes) -> list[bytes]:
         """The nodes from the root down to where the key is, or would be; none for an empty tree."""
         key_hash = sha256(state_key).digest()
@@ -94,6 +108,17 @@ class Tree:
         if node is not None:
             nodes.append(node)
         return nodes
+
+
+def _copied(node: _Node, key_hashes: Sequence[bytes], depth: int) -> _Node:
+    """The node with copies of all inner nodes on the way to the sorted key hashes; pages are never changed in place."""
+    if not isinstance(node, _Inner) or not key_hashes:
+        return node
+    copy = _Inner()
+    copy.body, copy.children, copy.count = bytearray(node.body), list(node.children), node.count
+    for nibble, group in groupby(key_hashes, lambda key_hash: _nibble(key_hash, depth)):
+        copy.children[nibble] = _copied(node.children[nibble], list(group), depth + 1)
+    return copy
 
 
 def _nibble(key_hash: bytes, depth: int) -> int:

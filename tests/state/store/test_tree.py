@@ -154,3 +154,21 @@ def test_a_proof_already_given_is_not_changed_by_later_blocks() -> None:
     root, nodes = tree.root, tree.prove(b"n3")
     tree.apply({b"n3": b"other"})
     verify_state(root, b"n3", b"v3", nodes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 400), st.dictionaries(st.integers(0, 450), st.one_of(st.none(), st.binary(max_size=8)), max_size=60)
+)
+def test_a_fork_changes_alone_until_the_tree_takes_it_over(count: int, edits: dict[int, bytes | None]) -> None:
+    records = numbered(count)
+    tree = Tree.build(records.items())
+    root, paths = tree.root, {key: tree.prove(key) for key in records}
+    changes = {b"n%d" % number: value for number, value in edits.items()}
+    fork = tree.fork(changes)
+    fork.apply(changes)
+    after = {key: value for key, value in {**records, **changes}.items() if value is not None}
+    assert (tree.root, {key: tree.prove(key) for key in records}) == (root, paths)
+    assert fork.root == Tree.build(after.items()).root
+    tree.become(fork)
+    assert (tree.root, tree.count) == (Tree.build(after.items()).root, len(after))
