@@ -98,6 +98,7 @@ _SENTENCES: Final[dict[str, str]] = {
     "dispute.ended": "dispute {dispute} between {claimant} and {respondent} is {state}: {awarded_ubeat} to the "
     "claimant, {returned_ubeat} back",
     "dispute.asset_changed": "dispute {dispute} changed asset {asset}",
+    "rewards.made": "{amount_ubeat} was made for the use of {assets} assets in epoch {epoch}",
     "fees.distributed": "{validators} validators earned {share_ubeat} each from {collected_ubeat} of fees, "
     "{burnt_ubeat} was burnt",
     "validators.removed": "{validator} signed twice at height {height} and leaves the validators at {from_height}",

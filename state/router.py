@@ -27,6 +27,7 @@ from state.modules import (
     models,
     offers,
     receipts,
+    rewards,
     royalties,
     rulings,
     tokens,
@@ -143,6 +144,7 @@ ROUTES: Final[dict[type, Route]] = {
 }
 
 STAGES: Final[tuple[tuple[str, Finalise], ...]] = (
+    ("rewards", rewards.finalise),
     ("royalties", royalties.finalise),
     ("lanes", lanes.finalise),
     ("licences", licences.finalise),

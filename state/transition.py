@@ -242,12 +242,14 @@ def _finalise(view: View, context: BlockContext, progress: Progress) -> list[byt
 
 
 def check_conservation(view: View) -> None:
-    """Broken unless what the block wrote moved money without making or losing any."""
+    """Broken unless what the block wrote moved money without losing any, or making any but what it minted."""
     delta = 0
     for _, account_before, account in view.written(identity.ACCOUNTS):
         delta += (account.balance_ubeat if account else 0) - (account_before.balance_ubeat if account_before else 0)
     for _, bucket_before, bucket in view.written(tokens.BUCKETS):
         delta += (bucket.total_ubeat if bucket else 0) - (bucket_before.total_ubeat if bucket_before else 0)
+    for _, supply_before, supply in view.written(tokens.SUPPLY):
+        delta -= (supply.minted_ubeat if supply else 0) - (supply_before.minted_ubeat if supply_before else 0)
     if delta:
         raise Broken("block {height} made {delta} ubeat out of nothing", height=view.height, delta=delta)
 

@@ -27,7 +27,7 @@ from concento.messages.receipts import (
 from concento.terms import permits
 from concento.units import Amount
 from state.calls import Call, Event
-from state.modules import royalties, tokens, usage
+from state.modules import rewards, royalties, tokens, usage
 from state.modules.assets import ASSETS
 from state.modules.cascade import WHOLE_BPS
 from state.modules.datasets import covers
@@ -146,7 +146,7 @@ def apply_anchor_receipts(view: View, call: Call, message: AnchorReceipts) -> li
 def weigh_anchor_receipts(message: AnchorReceipts) -> int:
     """Licence, lane, batch, deposit, bucket, the payment, and two history records a body."""
     opens_pot = 2 + TIMER_WEIGHT if message.voucher.voucher.usage_root else 0
-    return 6 + royalties.PAY_WEIGHT + 2 * len(message.bodies) + opens_pot
+    return 6 + royalties.PAY_WEIGHT + 2 * len(message.bodies) + opens_pot + rewards.COUNT_WEIGHT
 
 
 def _check_range(message: AnchorReceipts, lane: Lane) -> None:
@@ -244,6 +244,8 @@ def _pay(view: View, call: Call, message: AnchorReceipts, licence: Licence, amou
         payer=licence.licensee,
         route=route,
     )
+    fee = amount_ubeat * call.params.fees.market_bps // WHOLE_BPS
+    rewards.count_use(view, call, licence.asset, units, fee)
     return [paid] if opened is None else [paid, opened]
 
 

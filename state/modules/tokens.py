@@ -1,7 +1,8 @@
 """Money: balances, the buckets where money waits that is nobody's balance, and deposits in escrow.
 
-No unit is ever made or lost after genesis: every function here moves an amount between two places, and the transition
-compares the sum of all movements of a block with zero. Each movement of a balance leaves a history record.
+No unit is ever lost, and after genesis only `mint` makes any: every other function moves an amount between two places,
+and the transition compares the sum of all movements of a block with what it minted. Each movement of a balance leaves a
+history record.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Entry(Record):
 
 
 class Supply(Record):
-    """What genesis made: the sum of all balances and buckets for ever."""
+    """What genesis and rewards made: the sum of all balances and buckets."""
 
     minted_ubeat: Amount
 
@@ -118,6 +119,15 @@ def history_key(account: bytes, height: int, index: int) -> bytes:
 def write_supply(view: View, minted_ubeat: int) -> None:
     """Genesis says how much money there is."""
     view.put(SUPPLY, b"", Supply(minted_ubeat))
+
+
+def mint(view: View, amount_ubeat: int) -> bool:
+    """Makes money, which the caller puts somewhere; False, and none is made, where it could not be counted."""
+    minted = view.get(SUPPLY, b"").minted_ubeat + amount_ubeat
+    if minted > AMOUNT_UBEAT_MAX:
+        return False
+    write_supply(view, minted)
+    return True
 
 
 def bucket(view: View, name: BucketName) -> int:
