@@ -80,8 +80,8 @@ def report(result: dict[str, Any]) -> None:
     print(f"{result['machine']}; a synced write of 4 kB takes {result['disk_sync_ms']} ms")
     print(f"limit    {result['limit_tx_s']:>7,} tx/s: {result['validators']} processes checking signatures only")
     print(
-        f"network  {result['tx_s']:>7,} tx/s committed ({result['committed_tx']:,} transfers in {result['blocks']} blocks, "
-        f"{result['cpu_cores']} cores)"
+        f"network  {result['tx_s']:>7,} tx/s committed ({result['committed_tx']:,} transfers in "
+        f"{result['blocks']} blocks, {result['cpu_cores']} cores)"
     )
     print(f"ratio    {result['ratio']:>7.2f} of the limit")
     print(f"finality {idle['p50']:>7} ms median, {idle['p99']} ms p99, one transfer at a time")

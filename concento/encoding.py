@@ -6,9 +6,9 @@ is a hash of the value. There are no floats, maps or extension types.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NoReturn, TypeVar, dataclass_transform
+from functools import lru_cache
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
-import msgpack
 import msgspec
 from msgspec import Meta
 
@@ -47,42 +47,40 @@ class Record(
 
 def encode(value: object) -> bytes:
     """The canonical bytes of a record, or of nested tuples, lists, integers, bytes, text, booleans and None."""
-    packed: bytes = msgpack.packb(value, default=_plain, use_bin_type=True)
-    return packed
+    return _ENCODER.encode(value)
 
 
 def decode(kind: type[T], data: bytes, what: str = "record") -> T:
     """The value of type `kind` in these bytes. Raises Rejected where they are malformed or not canonical."""
     try:
-        plain = msgpack.unpackb(
-            data,
-            raw=False,
-            use_list=False,
-            max_array_len=ARRAY_LENGTH_MAX,
-            max_map_len=0,
-            max_ext_len=0,
-            ext_hook=_no_extension,
-        )
-        value = msgspec.convert(plain, kind)
-    except msgspec.ValidationError as error:
-        raise Rejected("encoding.invalid", what=what, reason=str(error)) from None
-    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        value: T = _decoder(kind).decode(data)  # type: ignore[arg-type]  # every type is hashable
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Rejected("encoding.invalid", what=what, reason=_reason(error)) from None
-    if encode(value) != data:
+    if kind is Any and not _is_plain(value):
+        raise Rejected("encoding.invalid", what=what, reason="maps, extensions and so long arrays have no form")
+    if _ENCODER.encode(value) != data:
         raise Rejected("encoding.not_canonical", what=what)
     return value
 
 
-def _plain(record: Any) -> tuple[Any, ...]:
-    if not isinstance(record, Record):
-        raise TypeError(f"{type(record).__name__} has no encoding")
-    fields = msgspec.structs.astuple(record)
-    tag = record.__struct_config__.tag
-    return fields if tag is None else (tag, *fields)
+_ENCODER: Final = msgspec.msgpack.Encoder()
 
 
-def _no_extension(code: int, data: bytes) -> NoReturn:
-    raise ValueError(f"extension type {code}")
+@lru_cache(maxsize=1_000)
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    """Of one type, made once: it is compiled from the type. There are fewer types than are kept."""
+    return msgspec.msgpack.Decoder(kind)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value without a type has neither maps nor extensions in it; of records their types say so."""
+    match value:
+        case list():
+            return len(value) <= ARRAY_LENGTH_MAX and all(_is_plain(item) for item in value)
+        case int() | float() | str() | bytes() | None:
+            return True
+        case _:
+            return False
 
 
 def _reason(error: Exception) -> str:
