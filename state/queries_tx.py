@@ -16,6 +16,7 @@ from concento.encoding import Record
 from concento.errors import KINDS, Rejected
 from concento.messages import Action, kind_of
 from concento.messages.assets import RegisterDataset, RegisterRecording, RegisterWork
+from concento.messages.disputes import OpenDispute
 from concento.messages.licences import BuyLicence, CreateOffer
 from concento.messages.lineage import RegisterDerivative, RegisterModel, RegisterOutput
 from concento.messages.receipts import AnchorReceipts, receipt_id
@@ -194,6 +195,8 @@ def _created(transaction: Transaction) -> list[dict[str, str]]:
                 kind = "licence"
             case OpenVault():
                 kind = "vault"
+            case OpenDispute():
+                kind = "dispute"
             case AnchorReceipts():
                 found += [{"kind": "receipt", "id": receipt_id(leaf).hex()} for leaf in action.bodies]
                 continue

@@ -6,6 +6,7 @@ from typing import Final
 
 from node.rpc.chain_methods import CHAIN_METHODS, DEVELOPMENT_METHODS, NODE_METHODS
 from node.rpc.dispatch import Method
+from node.rpc.dispute_methods import DISPUTE_METHODS
 from node.rpc.ledger_methods import (
     ACCOUNT_METHODS,
     ASSET_METHODS,
@@ -24,6 +25,7 @@ METHODS: Final[tuple[Method, ...]] = (
     *LICENCE_METHODS,
     *RECEIPT_METHODS,
     *EARNINGS_METHODS,
+    *DISPUTE_METHODS,
     *PROOF_METHODS,
     *TX_METHODS,
 )
