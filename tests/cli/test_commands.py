@@ -27,6 +27,7 @@ READS = {
     "identity list --role creator": ("creator", "identity_list"),
     f"asset show {ASSET}": ('"Night Bus" is a dataset of alice.', "asset_get"),
     f"asset show {MEMBER}": ("50 % asset a6a6a6a6a6a6, 50 % its own holders", "asset_get"),
+    f"asset lineage {ASSET} --descendants": ("Night Bus (Slow)", "asset_getLineage"),
     "asset list --owner alice": ("Night Bus", "asset_list"),
     "asset search --tag lofi --purpose train-generative --max-price 50": ("40.000000", "asset_search"),
     f"licence show {LICENCE}": ("94 of 100 files left", "licence_get"),
@@ -66,6 +67,17 @@ def test_search_passes_conditions_in_the_nodes_units(concento, node: FakeNode):
         "isrc": "DEA123456789",
         "owner": WHO["alice"],
     }
+
+
+def test_search_names_no_price_where_nothing_is_offered(concento, node: FakeNode):
+    page = node.answers["asset_search"]
+    items = page["items"] if isinstance(page, dict) else page({})["items"]
+    bare = [{**items[0], "price_ubeat": None, "offer": None}]
+    node.answers["asset_search"] = lambda params: {"items": bare, "next": None, "height": 9, "complete": True}
+    found = concento("asset", "search")
+    assert found.code == 0
+    assert "--max-price" not in found.out
+    assert "licensed through a dataset" in found.out
 
 
 def test_check_that_says_no_exits_8_and_prints_the_same_object(concento):

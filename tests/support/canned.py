@@ -327,6 +327,34 @@ ANSWERS: dict[str, Any] = {
     "identity_get": _party,
     "identity_list": page({"name": "alice", "address": WHO["alice"], "kind": "person", "roles": ["creator"]}),
     "asset_get": _asset,
+    "asset_getLineage": {
+        "asset": ASSET,
+        "direction": "descendants",
+        "ancestors": 0,
+        "generations": 0,
+        "claims": [],
+        "items": [
+            {
+                "asset": MEMBER,
+                "child": MEMBER,
+                "parent": ASSET,
+                "depth": 1,
+                "rel_bps": 2_500,
+                "abs_bps": 100,
+                "ceiling_ubeat": "7000000",
+                "right": LICENCE,
+                "purpose": "derive-remix",
+                "from_height": 0,
+                "kind": "remix",
+                "title": "Night Bus (Slow)",
+                "owner": WHO["bob"],
+                "owner_name": "bob",
+            }
+        ],
+        "next": None,
+        "complete": True,
+        "height": 118,
+    },
     "asset_list": page(
         {
             "id": ASSET,
