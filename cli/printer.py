@@ -121,6 +121,9 @@ class Printer:
     def usage(self, error: click.UsageError) -> int:
         """A command line that cannot be understood."""
         path = error.ctx.command_path if error.ctx else "concento"
+        if isinstance(error, click.exceptions.NoArgsIsHelpError) and not self._settings.json:
+            click.echo(error.format_message(), err=True)
+            return exits.USAGE
         return self._error(exits.USAGE, error.format_message(), "usage.invalid", {"hint": f"see: {path} --help"})
 
     def local(self, error: OSError) -> int:

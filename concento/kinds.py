@@ -94,7 +94,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "dataset.member_without_duration": ("asset {member} has no duration to weigh it by", "use rule equal or bytes"),
     "dataset.nested_many": ("{count} datasets would be inside this one, at most {count_max} are possible", None),
     "dataset.no_audio": (
-        "no file in {path} can be registered ({skipped} could not be read)",
+        "no file in {path} can be registered: {reason}",
         "WAV, FLAC, OGG, MP3 and AIFF files can be registered",
     ),
     "dataset.no_folder": ("{path} is not a folder", "name the folder that holds the audio files"),
@@ -166,7 +166,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "keep it: a second one could sign what the first one forbids",
     ),
     "id.ambiguous": ("{text} is the beginning of {count} ids", "type more of it"),
-    "id.malformed": ("{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them", None),
+    "id.malformed": (
+        "{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them",
+        "find it with: concento asset list, concento licence list or concento wallet history",
+    ),
     "identity.account_unknown": (
         "the chain knows no account {account}",
         "admit it first with: concento identity admit WHO --role ROLE",
@@ -438,7 +441,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "testnet.size": ("a local network has 1 to {nodes_max} nodes, not {nodes}", None),
     "text.invalid": ("{field} cannot be written so: {reason}", "remove what cannot be seen, and extra spaces"),
     "tokens.amount_zero": ("an amount of nothing cannot be sent", None),
-    "tokens.balance_low": ("balance {balance} is less than the {needed} ubeat needed", None),
+    "tokens.balance_low": (
+        "the balance is {balance_beat} BEAT, less than the {needed_beat} BEAT needed",
+        "see: concento wallet balance",
+    ),
     "tx.authority": (
         "the signatures do not meet the policy of {account}",
         "sign with exactly as many of the account's keys as its policy asks: concento wallet balance",
@@ -449,7 +455,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "tx.malformed": ("the transaction is malformed: {reason}", None),
     "tx.not_found": (
         "no transaction {text} was ever seen here",
-        "a transaction is pending until its block; see: concento tx show",
+        "copy its id again, or look for it in: concento wallet history",
     ),
     "tx.pruned": ("transaction {text} is older than the oldest block kept ({oldest_height})", "ask an archive node"),
     "tx.signature": ("signature {index} of the transaction does not verify", "sign it again for this network"),

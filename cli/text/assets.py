@@ -223,5 +223,9 @@ def found(document: dict[str, Any], purpose: str | None) -> Iterator[Piece]:
     if not document["complete"]:
         yield "The search looked at a part of the catalogue only; narrow it down to see the rest."
     yield from more(document)
-    example = f"concento licence buy {short(items[0]['id'])} --purpose {purpose or 'PURPOSE'}"
-    yield f"Next: {example} --max-price {number(items[0]['price_ubeat'])} --from WHO"
+    offered = next((item for item in items if item["price_ubeat"] is not None), None)
+    if offered is None:
+        yield "None of these has an offer of its own; they are licensed through a dataset that holds them."
+        return
+    example = f"concento licence buy {short(offered['id'])} --purpose {purpose or 'PURPOSE'}"
+    yield f"Next: {example} --max-price {number(offered['price_ubeat'])} --from WHO"

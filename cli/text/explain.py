@@ -97,8 +97,8 @@ def _method(document: dict[str, Any]) -> Iterator[Piece]:
 def block(document: dict[str, Any]) -> Iterator[Piece]:
     """One block."""
     commit = document["commit"]
-    signed = f"; signed by {_signers(commit['signers'])}" if commit else ""
-    proposer = _validator(str(document["proposer"]))
+    signed = f"; signed by {_signers(commit.get('signer_names') or commit['signers'])}" if commit else ""
+    proposer = document.get("proposer_name") or _validator(str(document["proposer"]))
     yield f"Block {document['height']} was proposed by {proposer}, {instant(document['time_ms'])}{signed}."
     batches = plural(len(document["batches"]), "batch", "batches")
     yield Facts(

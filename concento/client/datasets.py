@@ -98,8 +98,15 @@ def scan(folder: Path, progress: Progress = lambda _: None) -> tuple[list[AudioF
         except Rejected as error:
             skipped.append(Skipped(name, error.kind, error.message))
     if not found:
-        raise Rejected("dataset.no_audio", path=str(folder), skipped=len(skipped))
+        raise Rejected("dataset.no_audio", path=str(folder), reason=_why_nothing(skipped))
     return list(found.values()), skipped
+
+
+def _why_nothing(skipped: Sequence[Skipped]) -> str:
+    if not skipped:
+        return "there is no audio file in it"
+    more = f", and {len(skipped) - 1} more are no better" if len(skipped) > 1 else ""
+    return skipped[0].message + more
 
 
 def folder_bytes(folder: Path) -> int:
@@ -146,14 +153,16 @@ def register(
 def estimate(session: Session, album: Album, tracks: Sequence[AudioFile]) -> dict[str, Any]:
     """What `register` would do: the recordings with their state, the number of transactions, the fee of the first."""
     plan = _plan(session, album, tracks)
-    nonce, actions = plan.transactions[0]
-    preview = session.client.simulate(session.sign(session.body(actions, nonce)).raw)
+    fee_ubeat = "0"
+    if plan.transactions:
+        nonce, actions = plan.transactions[0]
+        fee_ubeat = session.client.simulate(session.sign(session.body(actions, nonce)).raw)["fee_ubeat"]
     return {
         "dataset": plan.dataset.hex(),
         "offer": plan.offer.hex() if plan.offer else None,
         "recordings": plan.recordings,
         "transactions": len(plan.transactions),
-        "fee_ubeat": preview["fee_ubeat"],
+        "fee_ubeat": fee_ubeat,
     }
 
 
@@ -299,8 +308,12 @@ def _known_asset(session: Session, track: AudioFile) -> dict[str, Any] | None:
     """The asset that has this content already, if it is ours. Raises Rejected where it is somebody else's."""
     asset = _found(session, cid(track.content))
     if asset is not None and asset["owner"] != session.address:
-        raise Rejected("asset.duplicate_content", asset=asset["id"], owner=asset["owner"])
+        raise Rejected("asset.duplicate_content", path=track.name, asset=asset["id"], owner=_owner(asset))
     return asset
+
+
+def _owner(asset: dict[str, Any]) -> str:
+    return str(asset.get("owner_name") or asset["owner"])
 
 
 def _found(session: Session, asset: str) -> dict[str, Any] | None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
-from concento.errors import Rejected, Unavailable
+from concento.errors import Unavailable
 from concento.limits import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MIB
 from concento.transactions import Transaction
+from state.modules.tokens import balance_low
 
 POOL_COUNT_MAX: Final = 40_000
 """Some seconds of the fastest network's work: beyond that a client should hear "busy" rather than wait."""
@@ -90,7 +91,7 @@ class Pool:
             raise Unavailable("node.busy", count=sender.count)
         if sender.reserved_ubeat + body.max_fee_ubeat > balance_ubeat:
             needed = sender.reserved_ubeat + body.max_fee_ubeat
-            raise Rejected("tokens.balance_low", balance=balance_ubeat, amount=needed)
+            raise balance_low(balance_ubeat, needed)
         self._keep(Held(transaction))
         self._queue(transaction)
 

@@ -13,7 +13,7 @@ from concento.encoding import Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
 from concento.hashing import tagged_hash
 from concento.messages.tokens import Transfer
-from concento.units import AMOUNT_UBEAT_MAX, Amount
+from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
 from state.calls import Call, Event
 from state.modules.identity import ACCOUNTS, Account, require_on_board
 from state.view import Kind, View
@@ -88,16 +88,21 @@ def debit(view: View, account: bytes, amount_ubeat: int, cause: str, counterpart
     found = view.find(ACCOUNTS, account)
     held = 0 if found is None else found.balance_ubeat
     if held < amount_ubeat:
-        raise Rejected("tokens.balance_low", account=account, balance=held, needed=amount_ubeat)
+        raise balance_low(held, amount_ubeat)
     if amount_ubeat:
         _move(view, account, found, -amount_ubeat, cause, counterparty, b"")
+
+
+def balance_low(held_ubeat: int, needed_ubeat: int) -> Rejected:
+    """The refusal of whoever has less than is needed."""
+    return Rejected("tokens.balance_low", balance_beat=format_beat(held_ubeat), needed_beat=format_beat(needed_ubeat))
 
 
 def require_balance(view: View, account: bytes, amount_ubeat: int) -> None:
     """Raises Rejected("tokens.balance_low") unless the account holds as much."""
     held = balance(view, account)
     if held < amount_ubeat:
-        raise Rejected("tokens.balance_low", account=account, balance=held, needed=amount_ubeat)
+        raise balance_low(held, amount_ubeat)
 
 
 def next_head(head: bytes, height: int, entry: bytes) -> bytes:

@@ -163,3 +163,25 @@ def test_failed_registration_exits_5_and_keeps_no_name(concento, album, home: Pa
     assert done.code == 5
     assert "Error: it exists (asset.exists)" in done.err
     assert not (home / "names.json").exists()
+
+
+def test_somebody_elses_file_is_named_with_its_owner(concento, album, node: FakeNode):
+    node.answers["asset_get"] = lambda params: _theirs(params["id"], album)
+    refused = add(concento, album)
+    assert "01 Song.wav is registered already, as asset 11111111" in refused.err
+    assert " of bob " in refused.err
+
+
+def _theirs(identity: str, album: Path):
+    if identity == cid(hash_file(album / "01 Song.wav")[0]):
+        return {"id": "11" * 32, "work": None, "owner": WHO["bob"], "owner_name": "bob"}
+    raise Refusal(-32001, "asset.not_found")
+
+
+def test_dry_run_of_what_is_registered_in_full_costs_nothing(concento, album, node: FakeNode):
+    ours = {"id": "11" * 32, "work": "22" * 32, "owner": WHO["alice"], "state": "sealed", "offers": []}
+    node.answers["asset_get"] = lambda params: {**ours, "members": {"count": 2, "root": "33" * 32}}
+    planned = concento("asset", "add", str(album), "--title", "T", *TERMS, "--from", "alice", "--dry-run", "--json")
+    assert planned.code == 0
+    assert (planned.document["transactions"], planned.document["fee_ubeat"]) == (0, "0")
+    assert {entry["state"] for entry in planned.document["recordings"]} == {"known"}

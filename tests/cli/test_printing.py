@@ -197,3 +197,10 @@ def test_texts_of_strangers_cannot_steer_the_terminal(concento, node: FakeNode):
 
 def _refuse(message: str) -> None:
     raise Refusal(-32003, "offer.closed", message, hint="\x1b[31m")
+
+
+def test_the_bare_command_shows_its_help_and_exits_2(capsys):
+    assert run([]) == exits.USAGE
+    shown = capsys.readouterr().err
+    assert shown.startswith("Usage: concento")
+    assert "Error" not in shown

@@ -2,7 +2,7 @@
 // text nodes, so that a title with markup in it stays a title.
 
 const EVENTS_SHOWN = 60;
-const HEIGHTS_SHOWN = 200;
+const HEIGHTS_SHOWN = 720;
 const REFRESH_MS = 5000;
 
 const byId = (id) => document.getElementById(id);
@@ -36,7 +36,8 @@ function state(text, className) {
 
 function showValidators(members, block) {
   const signers = new Set(block ? block.commit.signers : []);
-  const rows = members.map((member) => {
+  const sorted = [...members].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  const rows = sorted.map((member) => {
     const row = element("li");
     const proposed = block !== null && block.proposer === member.key;
     const signed = signers.has(member.key);
