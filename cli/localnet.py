@@ -7,6 +7,7 @@ process is ours if its pid file is locked by nobody else and names a living proc
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -485,7 +486,8 @@ def _is_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=1) as response:
             return bool(response.status == 200)
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
+        # The last: a connection to a free port of the range for outgoing ones may meet itself.
         return False
 
 

@@ -95,7 +95,7 @@ def test_a_number_comes_back(value: int) -> None:
 
 def test_requests_have_the_numbers_of_the_definition() -> None:
     assert abci.decode_request(bytes.fromhex("1200")) == abci.Flush()
-    assert abci.decode_request(bytes.fromhex("42050a036162631001")[:-2]) == abci.CheckTx(b"abc")
+    assert abci.decode_request(bytes.fromhex("42070a036162631001")) == abci.CheckTx(b"abc", abci.CheckType.RECHECK)
     finalize = bytes.fromhex("a201130a01610a002202beef2805320608a08d061005")
     assert abci.decode_request(finalize) == abci.FinalizeBlock(
         txs=(b"a", b""), hash=b"\xbe\xef", height=5, time=abci.Timestamp(100_000, 5)

@@ -1,0 +1,155 @@
+"""Four real CometBFT nodes with our ledger behind them: payments, one node killed, all killed, equal app hashes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concento.client import Client
+from concento.errors import ConcentoError, Rejected
+from node.comet.home import find_binary
+from node.config import NodeConfig
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 120.0
+NAMES = ("node1", "node2", "node3", "node4")
+
+
+class CometNetwork:
+    """One home, one network behind CometBFT, the command line."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.base_port = free_base_port()
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.base_port + int(name[-1]) - 1}"
+
+    def done(self, *words: str) -> Any:
+        """The JSON of a command that must succeed."""
+        found = self.command(*words)
+        assert found.returncode == 0, found.stdout + found.stderr
+        return json.loads(found.stdout)
+
+    def command(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CONCENTO_")}
+        own = {"CONCENTO_HOME": str(self.home), "CONCENTO_URL": ",".join(map(self.url, NAMES))}
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *words, "--json"],
+            cwd=ROOT,
+            env=inherited | own | environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def up(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        words = ("testnet", "up", "--detach", "--engine", "comet", "--base-port", str(self.base_port))
+        return self.command(*words, **environment)
+
+    def pay(self) -> int:
+        """The height at which a payment became final."""
+        return int(self.done("wallet", "send", "carol", "1", "--from", "bob")["height"])
+
+    def app_hashes(self, height: int) -> set[str]:
+        """What every node says that the state was before this height, once all have it."""
+        found = set()
+        for name in NAMES:
+            wait_for_height(self.url(name), height)
+            with Client(self.url(name)) as client:
+                found.add(client.block(height=height)["app_hash"])
+        return found
+
+
+def wait_for_height(url: str, height: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            with Client(url) as client:
+                if client.status()["height"] >= height:
+                    return
+        except ConcentoError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"{url} did not reach height {height}")
+
+
+def free_base_port() -> int:
+    """A port from which on the ports of a network are free; below those that outgoing connections take."""
+    for base in range(12_000 + os.getpid() % 8_000, 32_000, 50):
+        try:
+            for port in (*range(base, base + 4), *range(base + 20, base + 24), base + 40):
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return base
+    raise AssertionError("no free ports")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CometNetwork]:
+    found = CometNetwork(tmp_path_factory.mktemp("comet"))
+    try:
+        find_binary(NodeConfig(home=found.home))
+    except Rejected as error:
+        pytest.skip(f"LEFT OUT, the ledger behind a real CometBFT: {error}; {error.hint}")
+    up = found.up()
+    assert up.returncode == 0, up.stdout + up.stderr
+    yield found
+    found.command("testnet", "down")
+
+
+def test_payments_are_final_and_every_node_has_the_same_state(network: CometNetwork) -> None:
+    first = network.pay()
+    last = network.pay()
+    assert last > first
+    assert len(network.app_hashes(last)) == 1
+    assert len(network.app_hashes(last + 1)) == 1
+    assert network.app_hashes(last) != network.app_hashes(last + 1)
+
+
+def test_a_refused_payment_says_why(network: CometNetwork) -> None:
+    found = network.command("wallet", "send", "carol", "99999999", "--from", "bob")
+    assert json.loads(found.stdout)["error"]["data"]["kind"] == "tokens.balance_low"
+
+
+def test_three_go_on_when_one_is_killed_and_it_catches_up(network: CometNetwork) -> None:
+    network.done("testnet", "kill", "node4")
+    height = network.pay()
+    network.done("testnet", "start", "node4")
+    assert len(network.app_hashes(height + 1)) == 1
+
+
+def test_all_four_killed_at_once_go_on_from_where_they_were(network: CometNetwork) -> None:
+    before = network.pay()
+    for name in NAMES:
+        network.done("testnet", "kill", name)
+    up = network.up()
+    assert up.returncode == 0, up.stdout + up.stderr
+    after = network.pay()
+    assert after > before
+    assert len(network.app_hashes(before + 1)) == 1
+    assert len(network.app_hashes(after + 1)) == 1
+
+
+def test_where_there_is_no_cometbft_the_command_says_how_to_get_one(tmp_path: Path) -> None:
+    other = CometNetwork(tmp_path)
+    found = other.up(PATH="/nowhere", GOBIN=str(tmp_path), HOME=str(tmp_path))
+    error = json.loads(found.stdout)["error"]
+    assert found.returncode == 9
+    assert error["data"]["kind"] == "comet.binary_missing"
+    assert "go install github.com/cometbft/cometbft" in error["data"]["hint"]
+    assert not (tmp_path / "testnet").exists()
