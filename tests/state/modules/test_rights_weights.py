@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from concento.messages.assets import AddMembers, RetireAsset, SealDataset, UpdateMetadata
-from concento.messages.licences import CloseOffer, RevokeLicence, TopUpLicence, WithdrawDeposit
+from concento.messages.licences import CloseOffer, Rate, RevokeLicence, TopUpLicence, WithdrawDeposit
 from concento.terms import make_terms, terms_hash
 from state.calls import Call
 from state.router import ROUTES
 from support.ledger import BEAT, Ledger, account_of
+from support.lineage import OPEN, good_messages, own_right, remix_action, remix_of
 from support.rights import (
     Reader,
     buy,
@@ -85,3 +86,23 @@ def test_a_weight_covers_what_is_written() -> None:
         reader.read(members[index], f"track{index}")
     check("gateway1", reader.anchor_action())
     check("alice", RevokeLicence(licence, "why"))
+
+
+def test_a_weight_covers_what_lineage_writes() -> None:
+    ledger = Ledger()
+    good, _ = good_messages(ledger)
+    for sender, action in good:
+        count, weight = written(ledger, sender, action), ROUTES[type(action)].weight(action)
+        assert count <= weight, f"{type(action).__name__} writes {count} records for weight {weight}"
+        assert ledger.block(ledger.tx(sender, action)).results[0].status == "ok"
+
+
+def test_a_weight_covers_ceilings_and_claims_of_many_parents() -> None:
+    ledger = Ledger()
+    parents = [register(ledger, "alice", recording(f"p{number}", terms=OPEN)) for number in range(12)]
+    rated = [(one, own_right(ledger, one, "alice", Rate(100, 100, 1_000))) for one in parents]
+    action = remix_action(*rated, ancestors=12)
+    assert written(ledger, "alice", action) <= ROUTES[type(action)].weight(action)
+    younger = remix_of(ledger, "alice", *rated, name="first", ancestors=12)
+    heir = remix_action((younger, own_right(ledger, younger, "alice", Rate(1, 1, 5))), name="heir", ancestors=13)
+    assert written(ledger, "alice", heir) <= ROUTES[type(heir)].weight(heir)
