@@ -88,12 +88,15 @@ def add(view: View, generation: int, rank: int, entry: Entry, claimed: bool = Fa
     inbox = view.find(INBOXES, key)
     if inbox is None:
         ordered.add(view, _set_name(generation), rank.to_bytes(RANK_BYTES, "big"))
-        inbox = Inbox((), False)
+        view.put(INBOXES, key, Inbox((entry,), claimed))
+        return
+    first = inbox.entries[0]
+    if len(inbox.entries) == 1 and first.route == entry.route:
+        view.put(INBOXES, key, Inbox((_sum(first, entry),), inbox.claimed or claimed))
+        return
     entries = {item.route: item for item in inbox.entries}
     before = entries.get(entry.route)
-    if before is not None:
-        entry = Entry(entry.route, before.src + entry.src, before.rel + entry.rel, min(before.since, entry.since))
-    entries[entry.route] = entry
+    entries[entry.route] = entry if before is None else _sum(before, entry)
     view.put(INBOXES, key, Inbox(tuple(entries[route] for route in sorted(entries)), inbox.claimed or claimed))
 
 
@@ -131,6 +134,10 @@ def take_parked(view: View, rank: int) -> Parked | None:
     if parked is not None:
         view.delete(PARKED, number_key(rank))
     return parked
+
+
+def _sum(before: Entry, entry: Entry) -> Entry:
+    return Entry(entry.route, before.src + entry.src, before.rel + entry.rel, min(before.since, entry.since))
 
 
 def _key(generation: int, rank: int) -> bytes:
