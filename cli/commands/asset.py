@@ -169,12 +169,12 @@ def _album(context: Context, given: dict[str, Any]) -> Album:
     terms = parse_terms(given["allow"], given["deny"], given["constrained"], given["duration_days"])
     pricing = parse_pricing(given["price"], given["per_access"], given["per_second"])
     work_bps = parse_layers(given["layers"])
-    splits = _splits(context, given["split"])
-    work_splits = _splits(context, given["work_split"]) if given["work_split"] else splits
+    splits = splits_of(context, given["split"])
+    work_splits = splits_of(context, given["work_split"]) if given["work_split"] else splits
     return Album(given["title"], splits, work_splits, work_bps, terms, pricing, tuple(given["tags"]))
 
 
-def _splits(context: Context, text: str) -> tuple[Split, ...]:
+def splits_of(context: Context, text: str) -> tuple[Split, ...]:
     """Splits from "alice=70,bea=30"."""
     from concento.client.datasets import parse_splits
     from concento.errors import Rejected

@@ -9,7 +9,7 @@ from concento.cids import cid
 from concento.development import ACCOUNTS, development_seed
 from concento.devnet import development_genesis
 from concento.keys import public_key
-from concento.messages import assets, licences
+from concento.messages import assets, disputes, licences
 from concento.terms import PURPOSES
 from concento.transactions import Transaction, object_id
 
@@ -134,6 +134,35 @@ LICENCE_DOCUMENT = {
     "height": 118,
 }
 
+DISPUTE = "d5" * 32
+DISPUTE_DETAILS = ("answer_bond_ubeat", "answer_evidence", "votes", "ruling", "original", "tx", "height")
+DISPUTE_DOCUMENT = {
+    "id": DISPUTE,
+    "asset": ASSET,
+    "reason": "ownership",
+    "state": "answered",
+    "claimant": WHO["dana"],
+    "respondent": WHO["alice"],
+    "leg": 0,
+    "bps": 5_000,
+    "holder": None,
+    "shares": "0",
+    "bond_ubeat": "10000000",
+    "held_ubeat": "19800000",
+    "held_ubeat_max": "100000000",
+    "evidence": cid(bytes(32)),
+    "opened_ms": TIME_MS,
+    "deadline_ms": TIME_MS + 86_400_000,
+    "opened_height": 100,
+    "answer_bond_ubeat": "10000000",
+    "answer_evidence": None,
+    "votes": [{"arbiter": WHO["carol"], "ruling": "ab" * 32}],
+    "ruling": None,
+    "original": None,
+    "tx": TX,
+    "height": 118,
+}
+
 RECEIPT_DOCUMENT = {
     "id": RECEIPT,
     "licence": LICENCE,
@@ -225,6 +254,7 @@ def created_by(transaction: Transaction) -> list[dict[str, str]]:
         assets.RegisterWork: "asset",
         assets.RegisterRecording: "asset",
         assets.RegisterDataset: "asset",
+        disputes.OpenDispute: "dispute",
     }
     body = transaction.body
     return [
@@ -390,6 +420,10 @@ ANSWERS: dict[str, Any] = {
     "receipt_get": _by_id(RECEIPT_DOCUMENT, "receipt"),
     "receipt_list": page(RECEIPT_DOCUMENT),
     "earnings_getStatement": STATEMENT,
+    "dispute_get": _by_id(DISPUTE_DOCUMENT, "dispute"),
+    "dispute_list": page(
+        {name: DISPUTE_DOCUMENT[name] for name in DISPUTE_DOCUMENT if name not in DISPUTE_DETAILS},
+    ),
     "chain_getBlock": _by_id(BLOCK_DOCUMENT, "block"),
     "chain_getHandovers": page(),
     "chain_getSupply": {
