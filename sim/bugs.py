@@ -11,9 +11,10 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from concento.validators import ValidatorSet
-from consensus import engine, machine, signer, votekeeper
+from consensus import engine, machine, votekeeper
 from consensus.effects import Broadcast
 from consensus.engine import Engine
+from consensus.guard import FRESH, Slot
 from consensus.heard import HeightHeard
 from consensus.messages import Step
 from consensus.status import status
@@ -29,6 +30,7 @@ from node.replica.guardfile import Guard
 from node.replica.outbox import Outbox
 from node.replica.segments import Segments
 from node.replica.verified import Verifier
+from sim.swarm import Swarm
 from state import transition
 from state.modules import identity, tokens
 from state.view import View
@@ -159,10 +161,6 @@ def _arms_once(_original: Any) -> Any:
     return fired
 
 
-def _signs_any(_original: Any) -> Any:
-    return lambda record, at: True
-
-
 def _ignores_pol(original: Any) -> Any:
     """A proposal with a proof of lock is prevoted before the proof is here."""
 
@@ -238,12 +236,14 @@ _LIST: Final = (
     Bug("status not answered", "What a peer lacks is not sent to it.", ((engine, "answer", _always([])),)),
     Bug("guard not synced", "The guard is written, not synced.", ((MemoryFiles, "write_at", _unsynced),)),
     Bug(
-        "guard not asked",
-        "A restart may sign again where it has signed.",
-        ((signer, "may_sign", _signs_any), (signer, "stored", _nothing)),
+        "guard not read",
+        "A restart begins with an empty guard.",
+        ((core, "open_guard", lambda _: lambda _files, key, chain: Guard(key, chain, Slot(0, chain, key, FRESH))),),
     ),
     Bug(
-        "signs without a guard", "A validator that lost its disk signs at once.", ((Guard, "may_sign", _always(True)),)
+        "signs without a guard",
+        "A validator that lost its disk signs at once.",
+        ((Guard, "may_sign", _always(True)),),
     ),
     Bug(
         "observes too short",
@@ -301,3 +301,29 @@ _LIST: Final = (
 )
 
 BUGS: Final[dict[str, Bug]] = {bug.name: bug for bug in _LIST}
+
+
+_LIES: Final[dict[str, tuple[str, ...]]] = {
+    "votes not verified": ("forge", "mutate"),
+    "commit not checked": ("lie in sync",),
+    "parts not checked": ("lie in sync",),
+    "liar asked again": ("lie in sync", "withhold"),
+    "one holder asked": ("withhold",),
+    "batch not verified": ("junk batches",),
+    "signatures by id": ("junk batches",),
+    "vote counted twice": ("equivocate", "amnesia", "mutate"),
+    "evidence ignored": ("equivocate",),
+    "far votes unbounded": ("mutate",),
+}
+"""Bugs that only a liar can use, and the lies that do."""
+
+
+def can_show(name: str, swarm: Swarm) -> bool:
+    """Whether the bug can show itself in such a run; where it cannot, the run is as without it."""
+    if name in _LIES:
+        return swarm.liar is not None and swarm.lie_mode in _LIES[name]
+    if name in ("signs without a guard", "observes too short"):
+        return swarm.wiped is not None
+    if name in ("expiry not checked", "authority not checked", "failure not undone"):
+        return swarm.bad_share > 0
+    return True

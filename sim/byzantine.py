@@ -54,6 +54,7 @@ class Liar:
     network: ChainNetwork
     sent: deque[bytes] = field(default_factory=lambda: deque(maxlen=HEARD_MAX))
     blocks: dict[int, bytes] = field(default_factory=dict)
+    others: dict[bytes, None] = field(default_factory=dict)
     number: int = 0
 
     def twist(self, _node: Node, effect: Send) -> Twisted:
@@ -197,6 +198,18 @@ def _amnesia(liar: Liar, index: int, message: Message, payload: bytes) -> list[b
     return [payload]
 
 
+def _forge(liar: Liar, index: int, message: Message, payload: bytes) -> list[bytes]:
+    """With its votes, votes for another block in the names of others, with made-up signatures."""
+    if not isinstance(message, Vote):
+        return [payload]
+    liar.others[message.validator] = None
+    other = b"" if liar.pick(index, 2) else b"\x09" * 32
+    forged = (
+        msgspec.structs.replace(message, validator=key, block_id=other, signature=bytes(64)) for key in liar.others
+    )
+    return [payload, *(encode_message(vote) for vote in forged if vote.validator != liar.key.public)]
+
+
 MODES: Final[dict[str, Callable[[Liar, int, Message, bytes], list[bytes]]]] = {
     "equivocate": _equivocate,
     "mutate": _mutate,
@@ -205,4 +218,5 @@ MODES: Final[dict[str, Callable[[Liar, int, Message, bytes], list[bytes]]]] = {
     "lie in sync": _lie_in_sync,
     "junk batches": _junk_batches,
     "amnesia": _amnesia,
+    "forge": _forge,
 }

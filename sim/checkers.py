@@ -87,7 +87,7 @@ class Checker:
         self.opinion = SecondOpinion(self.genesis, verify)
         self.digest = sha256()
         self._sets = {1: self.opinion.members[1]}
-        self._app_hashes: dict[str, bytes] = {}
+        self._app_hashes: dict[tuple[str, int], bytes] = {}
         self._outcomes: dict[int, bytes] = {}
         self._last: tuple[bytes, str] | None = None
 
@@ -237,7 +237,7 @@ class Checker:
         """The batch of a block: which state it leads to, and who validates later."""
         record = decode(CommitRecord, changes[COMMIT_KEY] or b"", "commit record")
         self._trace(node, "write", record.app_hash)
-        self._app_hashes[node.name] = record.app_hash
+        self._app_hashes[node.name, record.height] = record.app_hash
         if node.key.public in self.dishonest:
             return
         for key, value in changes.items():
@@ -254,24 +254,27 @@ class Checker:
             raise Violation("heights and times grow", f"{node.name} from {told.height} to {height}")
         told.height, told.time_ms = height, header.time_ms
         self.reached["block synced" if committed.synced else "block decided"] += 1
+        app_hash = self._app_hashes.pop((node.name, height), None)
+        if app_hash is None:
+            raise Violation("what is final stays", f"{node.name} told of height {height} before it was on disk")
         outcome = packed((stored.results, stored.events, tuple(stored.record.transactions)))
-        whole = sha256(header_id(header) + self._app_hashes[node.name] + outcome).digest()
+        whole = sha256(header_id(header) + app_hash + outcome).digest()
         if self._outcomes.setdefault(height, whole) != whole:
             raise Violation("agreement", f"{node.name} has another block or result at height {height}")
         try:
             if height == len(self.opinion.headers) + 1:
-                self._news(node, committed)
+                self._news(committed, app_hash)
             else:
                 self.opinion.check_commit(stored.record.commit)
         except Invalid as error:
             raise Violation("a second checker agrees", f"{node.name}: {error}") from error
 
-    def _news(self, node: Node, committed: Committed) -> None:
+    def _news(self, committed: Committed, app_hash: bytes) -> None:
         """The first node that has this height."""
         stored = committed.stored
         self.blocks[stored.height] = header_id(stored.record.block.header)
         newest = max(first for first in self._sets if first <= stored.height + 2)
-        self.opinion.follow(committed, self._app_hashes[node.name], self._sets[newest])
+        self.opinion.follow(committed, app_hash, self._sets[newest])
         for outcome in stored.outcomes:
             self.reached[f"result {outcome.status}"] += 1
             if outcome.kind:

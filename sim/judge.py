@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from sim.bugs import planted
+from sim.bugs import can_show, planted
 from sim.reach import counting_rules
 from sim.run import Result, run
 from sim.swarm import draw_schedule, draw_swarm
 
-BUG_SEEDS: Final = 60
-"""Seeds that a planted bug has to show itself in: a twentieth of what every change is given."""
+BUG_RUNS: Final = 16
+"""Runs that a planted bug has to show itself in, of those that can touch it."""
+BUG_SEEDS: Final = 1_500
+"""Seeds that it has to show itself in: what every change is given."""
 
 
 def judge(seed: int, bug: str | None = None, only: Sequence[int] | None = None, trace: bool = False) -> Result:
@@ -30,14 +32,20 @@ def judge(seed: int, bug: str | None = None, only: Sequence[int] | None = None, 
     return result
 
 
-def catch(name: str, first: int = 1, count: int = BUG_SEEDS) -> tuple[str, int | None, str]:
-    """The seeds it took until the bug showed itself, and as what. None: it did not."""
+def catch(name: str, first: int = 1, runs: int = BUG_RUNS) -> tuple[str, int | None, str]:
+    """The seed at which the bug shows itself, and as what. None: it does not."""
     reached: Counter[str] = Counter()
-    for number, seed in enumerate(range(first, first + count), start=1):
+    made = seed = 0
+    for seed in range(first, first + BUG_SEEDS):
+        if not can_show(name, draw_swarm(seed)):
+            continue
         result = judge(seed, name)
+        made += 1
         reached += result.reached
         if result.violation is not None:
-            return name, number, result.invariant or ""
+            return name, seed, result.invariant or ""
+        if made == runs:
+            break
     if name == "evidence ignored" and not reached["block with evidence"]:
-        return name, count, "reach: no block carries evidence"
-    return name, None, ""
+        return name, seed, "reach: no block carries evidence"
+    return name, None, f"not in {made} runs, up to seed {seed}"

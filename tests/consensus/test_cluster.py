@@ -10,7 +10,7 @@ import pytest
 from concento.evidence import DoubleProposal, DoubleVote, offender
 from concento.votes import Commit, CommitSignature, Proposal, Vote, VoteType
 from consensus.messages import Polka, Status
-from support.cluster import PARAMS, Cluster, fake_key, signed_vote
+from sim.cluster import PARAMS, Cluster, fake_key, signed_vote
 
 VOTES_MS = PARAMS.vote_ms_max * 2
 RECOVERY_MS = 2 * (PARAMS.propose_ms_max + VOTES_MS)

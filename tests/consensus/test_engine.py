@@ -41,7 +41,7 @@ from consensus.effects import (
 from consensus.engine import Engine
 from consensus.guard import FRESH, GuardRecord
 from consensus.messages import Message, RoundVotes, Status, Step
-from support.cluster import (
+from sim.cluster import (
     NETWORK,
     PARAMS,
     FakeCrypto,

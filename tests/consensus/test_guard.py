@@ -25,7 +25,7 @@ from consensus.guard import (
     with_signed,
 )
 from consensus.messages import Polka, Step
-from support.cluster import block_named, fake_key, fake_validators, signed_proposal, signed_vote
+from sim.cluster import block_named, fake_key, fake_validators, signed_proposal, signed_vote
 
 KEY = fake_key(1)
 A, B = block_named("A"), block_named("B")

@@ -7,7 +7,7 @@ from consensus.heard import HeightHeard
 from consensus.machine import Changed, State, step
 from consensus.messages import Polka, Step
 from consensus.votekeeper import ROUNDS_KEPT
-from support.cluster import block_named, fake_key, fake_validators, signed_proposal, signed_vote
+from sim.cluster import block_named, fake_key, fake_validators, signed_proposal, signed_vote
 
 A = block_named("A")
 VALIDATORS = fake_validators(4)

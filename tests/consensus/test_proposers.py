@@ -15,7 +15,7 @@ from consensus.proposers import (
     penalty_ms,
     proposer,
 )
-from support.cluster import fake_key, fake_validators
+from sim.cluster import fake_key, fake_validators
 
 FOUR = fake_validators(4)
 KEYS = FOUR.keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.cluster import Cluster, fake_key
+from sim.cluster import Cluster, fake_key
 
 QUIET_MS = 30_000
 SPACING_MS = 150

@@ -7,7 +7,7 @@ from consensus.guard import FRESH, GuardRecord
 from consensus.heard import HeightHeard
 from consensus.machine import State
 from consensus.signer import Signer
-from support.cluster import NETWORK, FakeCrypto, block_named, fake_key, fake_validators, signed_vote
+from sim.cluster import NETWORK, FakeCrypto, block_named, fake_key, fake_validators, signed_vote
 
 A, B = block_named("A"), block_named("B")
 VALIDATORS = fake_validators(4)

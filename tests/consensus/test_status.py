@@ -11,7 +11,7 @@ from consensus.heard import HeightHeard
 from consensus.machine import State
 from consensus.messages import Polka, RoundVotes, Status, Step
 from consensus.status import answer, is_well_formed, status
-from support.cluster import block_named, fake_key, fake_validators, signed_proposal, signed_vote
+from sim.cluster import block_named, fake_key, fake_validators, signed_proposal, signed_vote
 
 A = block_named("A")
 PREVOTE, PRECOMMIT = VoteType.PREVOTE, VoteType.PRECOMMIT

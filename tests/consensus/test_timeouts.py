@@ -6,7 +6,7 @@ import pytest
 
 from consensus.effects import Timer
 from consensus.timeouts import timeout_ms
-from support.cluster import PARAMS
+from sim.cluster import PARAMS
 
 
 @pytest.mark.parametrize(

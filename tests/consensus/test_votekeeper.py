@@ -8,7 +8,7 @@ from concento.errors import Rejected
 from concento.evidence import check_evidence
 from concento.votes import NIL, VoteType
 from consensus.votekeeper import FAR_ROUNDS_MAX, NOTHING, ROUNDS_KEPT, Passed, Threshold, VoteKeeper
-from support.cluster import block_named, fake_key, fake_validators, signed_vote
+from sim.cluster import block_named, fake_key, fake_validators, signed_vote
 
 A, B = block_named("A"), block_named("B")
 PREVOTE, PRECOMMIT = VoteType.PREVOTE, VoteType.PRECOMMIT

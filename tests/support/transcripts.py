@@ -50,7 +50,7 @@ from consensus.effects import (
 from consensus.engine import Engine
 from consensus.guard import FRESH, GuardRecord
 from consensus.messages import Message, Polka, Status
-from support.cluster import (
+from sim.cluster import (
     NETWORK,
     PARAMS,
     FakeCrypto,

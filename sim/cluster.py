@@ -46,7 +46,7 @@ from consensus.effects import (
 )
 from consensus.engine import Engine
 from consensus.guard import FILE_BYTES, FRESH, Slot, encode_slot, newest_slot, place, slot_offset
-from consensus.messages import Message, Status
+from consensus.messages import Message, Polka, Status
 from consensus.proposers import FIRST_TURNS, Turns, after_block, order, proposer
 
 NETWORK = Network("test-net", bytes(32))
@@ -159,9 +159,11 @@ class Cluster:
         puppets: tuple[int, ...] = (),
         twins: tuple[int, ...] = (),
         spacing_ms: int = PARAMS.block_spacing_min_ms,
+        first_proposer: int = 0,
     ) -> None:
         self.params = msgspec.structs.replace(PARAMS, block_spacing_min_ms=spacing_ms)
         self.random = Random(seed)
+        self.first_proposer = first_proposer
         self.validators = fake_validators(size)
         self.nodes = [Node(number, fake_key(number)) for number in range(size)]
         self.nodes += [Node(size + number, fake_key(twin)) for number, twin in enumerate(twins)]
@@ -367,7 +369,8 @@ class Cluster:
     def _start_height(self, node: Node, resumed: bool) -> None:
         parent_time_ms = node.blocks[node.chain[-1].block_id].time_ms if node.chain else 0
         height = node.height + 1
-        node.order = order(self.validators, height, node.turns[-1], parent_time_ms)
+        turned = order(self.validators, height, node.turns[-1], parent_time_ms)
+        node.order = turned[self.first_proposer :] + turned[: self.first_proposer]
         due = resumed or not self.idle
         self.handle(node, StartHeight(height, self.validators, node.order, due, not node.rolled_back))
 
@@ -411,14 +414,15 @@ class Cluster:
             case (bytes() as block_id, FakeBlock() as fetched):
                 node.blocks.setdefault(block_id, fetched)
                 self._settle(node)
-            case Proposal() | Vote() | Status() | Commit() as consensus_message:
-                if block is not None:
-                    node.blocks.setdefault(consensus_message.block_id, block)
-                    self._settle(node)
-                self._answer_lower(node, source, consensus_message)
-                self.handle(node, Received(fake_key(source), consensus_message))
-            case _:
+            case Proposal(block_id=name) | Commit(block_id=name) if block is not None:
+                node.blocks.setdefault(name, block)
+                self._settle(node)
                 self.handle(node, Received(fake_key(source), message))
+            case Proposal() | Vote() | Polka() | Status() | Commit():
+                self._answer_lower(node, source, message)
+                self.handle(node, Received(fake_key(source), message))
+            case _:
+                raise AssertionError(f"nobody sends {message!r}")
 
     def _answer_lower(self, node: Node, source: int, message: Message) -> None:
         if isinstance(message, Status) and message.height <= node.height:

@@ -1,0 +1,90 @@
+"""Twins: two processes with one validator's key, in every partition of every round, and nobody may fork.
+
+The method of Bano et al. (arXiv 2004.10617): a scenario splits the endpoints anew for each of its rounds, says who
+proposes first, and then heals. What is sent in a round reaches the sender's side only. With one twin among four no
+split holds two quorums, so a fork is a bug; with two twins there is one that must fork, which shows that the checker
+would see it. Runs on the consensus engine with made-up blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final, TypeAlias
+
+from concento.votes import Proposal, Vote
+from consensus.messages import Step
+from sim.cluster import Cluster
+
+SIDES_MAX: Final = 3
+"""Splits into more sides leave no side that could decide, or even come near."""
+SPACING_MS: Final = 5_000
+"""Before height 1 and between heights: whoever has decided stands still while the others are still split."""
+ROUND_MS: Final = 3_000
+"""Longer than a round of nothing but timeouts: after one such time per round everything heals, whoever is where."""
+HEAL_MS: Final = 60_000
+"""Virtual time until every validator has decided after the last split."""
+
+Split: TypeAlias = tuple[int, ...]
+"""The side of each endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Splits by round, and the position of the validator that proposes first."""
+
+    splits: tuple[Split, ...]
+    first_proposer: int
+
+
+def splits(endpoints: int, sides_max: int = SIDES_MAX) -> list[Split]:
+    """Every set partition of the endpoints into at most so many sides: the sides are numbered as they appear."""
+    found: list[Split] = [()]
+    for _ in range(endpoints):
+        found = [(*split, side) for split in found for side in range(min(sides_max, max(split, default=-1) + 2))]
+    return found
+
+
+def scenarios(rounds: int, validators: int = 4, twins: int = 1) -> Iterator[Scenario]:
+    """All of them: 41 splits of five endpoints, in each round, by four first proposers."""
+    for chosen in product(splits(validators + twins), repeat=rounds):
+        for first in range(validators):
+            yield Scenario(chosen, first)
+
+
+def play(scenario: Scenario, twins: Sequence[int] = (0,)) -> int:
+    """Plays one; how many endpoints decide height 1. AssertionError: a fork, or a single validator does not."""
+    cluster = Cluster(twins=tuple(twins), spacing_ms=SPACING_MS, first_proposer=scenario.first_proposer)
+    doubled = [*twins, *range(4, 4 + len(twins))]
+    for number in doubled:
+        # A real one falls silent when it meets its own word from elsewhere; here it lies on.
+        engine = cluster.nodes[number].engine
+        if engine is not None:
+            setattr(engine, "_watch_own", lambda _message, _signer: None)  # noqa: B010
+
+    healed_ms = SPACING_MS + ROUND_MS * len(scenario.splits)
+
+    def is_apart(source: int, target: int, message: object) -> bool:
+        round_ = _round_of(cluster, source, message)
+        if round_ is None or round_ >= len(scenario.splits) or cluster.now_ms > healed_ms:
+            return False
+        split = scenario.splits[round_]
+        return split[source] != split[target]
+
+    cluster.drop = is_apart
+    single = tuple(number for number in range(4) if number not in twins)
+    cluster.run_until_height(1, healed_ms + HEAL_MS, of=single)
+    return sum(height > 0 for height in cluster.heights())
+
+
+def _round_of(cluster: Cluster, source: int, message: object) -> int | None:
+    """The round that a message belongs to: its own, or the sender's; None once the sender has decided height 1."""
+    match message:
+        case Proposal(height=1, round=round_) | Vote(height=1, round=round_):
+            return round_
+        case _:
+            engine = cluster.nodes[source].engine
+            if engine is None or engine.state.height > 1 or engine.state.step is Step.DECIDED:
+                return None
+            return engine.state.round
