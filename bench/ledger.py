@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -19,10 +19,12 @@ from concento.transactions import Body, Transaction, sign_transaction
 from concento.validators import ValidatorSet
 from concento.votes import EMPTY_COMMIT
 from state.modules.identity import ACCOUNTS, Account
+from state.store.blockstore import find_transaction
+from state.store.kv import STATE
 from state.store.leveldb import LevelDb
 from state.store.opening import OpenStore, create_store
 from state.transition import BlockContext, BlockOutcome, write_genesis
-from state.view import View, open_view
+from state.view import Known, View
 
 SENDERS: Final = 2_000
 """Accounts that pay; they are among the others and pay whom they please."""
@@ -39,6 +41,7 @@ class Bench:
     accounts: list[bytes]
     seeds: list[bytes]
     time_ms: int
+    known: Known = field(default_factory=dict)
     number: int = 0
 
     @property
@@ -47,7 +50,11 @@ class Bench:
         return self.store.commit.height + 1
 
     def view(self) -> View:
-        return open_view(self.store.kv)
+        """As a node makes it: records read or written before are still decoded."""
+        kv = self.store.kv
+        return View(
+            lambda key: kv.get(STATE + key), lambda identity: find_transaction(kv, identity) is not None, self.known
+        )
 
     def transfers(self, count: int) -> list[bytes]:
         """Signed transfers for the next block, each of another sender as long as there are any."""
@@ -102,11 +109,12 @@ class Bench:
         )
         return Block(header, (), EMPTY_COMMIT, ())
 
-    def moved_on(self, outcome: BlockOutcome) -> None:
-        """The block was written. Raises where anything in it went wrong: such a block measures nothing."""
+    def moved_on(self, outcome: BlockOutcome, view: View) -> None:
+        """The block of this view was written. Raises where anything in it went wrong: such a block measures nothing."""
         failed = [result.kind for result in outcome.results if result.status != "ok"]
         if failed:
             raise RuntimeError(f"{len(failed)} transfers of the benchmark did not succeed: {failed[0]}")
+        self.known.update(view.records())
         self.time_ms += 100
 
 

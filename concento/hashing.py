@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 from concento.encoding import Bytes32, Record
@@ -20,11 +21,14 @@ class Network(Record):
 
 def tagged_hash(tag: str, *parts: bytes) -> bytes:
     """SHA-256 over a length-delimited domain tag and the parts in order; parts must have fixed lengths but the last."""
+    return sha256(_domain(tag) + b"".join(parts)).digest()
+
+
+@lru_cache(maxsize=1_000)
+def _domain(tag: str) -> bytes:
+    """The tag and its length; there are a few dozen of them."""
     name = tag.encode("ascii")
-    digest = sha256(bytes((len(name),)) + name)
-    for part in parts:
-        digest.update(part)
-    return digest.digest()
+    return bytes((len(name),)) + name
 
 
 def signing_bytes(network: Network, tag: str, payload: bytes) -> bytes:

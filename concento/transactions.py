@@ -7,11 +7,10 @@ are no sequence numbers, a transaction is valid while block time lies in the win
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from concento.accounts import AccountId
 from concento.encoding import Bytes8, Bytes16, Natural, Record, decode, encode
@@ -50,8 +49,7 @@ class Signed(Record):
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(Struct, frozen=True, gc=False):
     """A decoded transaction and the bytes that it came from.
 
     `id` names it for ever; `digest` is the hash of the full bytes, signatures included, and keys the cache of checked
@@ -64,10 +62,7 @@ class Transaction:
     body: Body
     body_bytes: bytes
     signatures: tuple[tuple[bytes, bytes], ...]
-
-    @property
-    def signers(self) -> tuple[bytes, ...]:
-        return tuple(key for key, _ in self.signatures)
+    signers: tuple[bytes, ...]
 
 
 def transaction_id(body: bytes) -> bytes:
@@ -88,8 +83,8 @@ def decode_transaction(raw: bytes) -> Transaction:
         raise Rejected("encoding.too_large", what="transaction", bytes=len(raw), bytes_max=TRANSACTION_BYTES_MAX)
     signed = decode(Signed, raw, "transaction")
     body = decode(Body, signed.body, "transaction")
-    keys = [key for key, _ in signed.signatures]
-    if any(left >= right for left, right in pairwise(keys)):
+    signers = tuple([key for key, _ in signed.signatures])
+    if len(signers) > 1 and any(left >= right for left, right in pairwise(signers)):
         raise Rejected("tx.malformed", reason="signatures unsorted or repeated")
     if len(body.memo.encode()) > MEMO_BYTES_MAX:
         raise Rejected("tx.malformed", reason="the memo is too long")
@@ -100,6 +95,7 @@ def decode_transaction(raw: bytes) -> Transaction:
         body=body,
         body_bytes=signed.body,
         signatures=signed.signatures,
+        signers=signers,
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from msgspec import Struct
+
 from concento.genesis import Params
 from concento.hashing import Network
 from state.view import View
@@ -14,8 +16,7 @@ Value: TypeAlias = int | str | bytes | tuple["Value", ...] | None
 """What an event may say: numbers, text, ids as bytes, and tuples of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True, gc=False):
     """One action of one transaction at its place in the chain: `time_ms` is block time, `tx` the transaction id."""
 
     sender: bytes
@@ -29,8 +30,7 @@ class Call:
     network: Network
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, gc=False):
     """A fact for subscribers and indexes. Fields keep their order; `state/events.py` gives JSON and a sentence."""
 
     kind: str

@@ -13,6 +13,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct
+
 from concento.accounts import account_of_key
 from concento.blocks import TransactionResult, results_root
 from concento.encoding import encode
@@ -71,8 +73,7 @@ class BlockOutcome:
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(Struct, frozen=True, gc=False):
     """What a transaction weighs and costs: known from its bytes alone."""
 
     weight: int

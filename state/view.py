@@ -6,7 +6,7 @@ rolled back to its mark. Nothing is written to a store: the block's changes are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from concento.encoding import Record, decode, encode
@@ -18,6 +18,9 @@ R = TypeVar("R", bound=Record)
 
 Read: TypeAlias = Callable[[bytes], bytes | None]
 """The committed value under a state key (without the store's space prefix)."""
+
+Known: TypeAlias = dict[bytes, Record | None]
+"""State key -> committed record, or None where there is none."""
 
 Included: TypeAlias = Callable[[bytes], bool]
 """Whether a transaction id is in the chain below this block; asked only about ids that have not expired."""
@@ -44,11 +47,8 @@ class Kind(Generic[R]):
             raise Broken("a record of the state cannot be read: {reason}", reason=str(error)) from error
 
 
-class _Absent:
-    """Marks in the journal that a key was not in the overlay."""
-
-
-_ABSENT: Final = _Absent()
+_ABSENT: Final = object()
+"""Stands for a name that a dictionary of records, some of them None, does not hold."""
 
 
 class View:
@@ -58,24 +58,24 @@ class View:
     records are keyed by them. The transition sets them; modules only read.
     """
 
-    def __init__(self, read: Read, included: Included | None = None) -> None:
+    def __init__(self, read: Read, included: Included | None = None, known: Known | None = None) -> None:
+        """`known` are records of the same committed state, read before; what this view reads is added to them."""
         self.height = 0
         self.time_ms = 0
         self.tx = b""
         self._read = read
         self._included = included or _never
-        self._committed: dict[bytes, Record | None] = {}
+        self._known: Known = {} if known is None else known
         self._overlay: dict[bytes, Record | None] = {}
+        self._before: dict[bytes, Record | None] = {}
         self._history: dict[bytes, bytes] = {}
-        self._journal: list[tuple[bytes, Record | _Absent | None] | bytes] = []
+        self._journal: list[tuple[bytes, Record | None] | bytes] = []
 
     def find(self, kind: Kind[R], key: bytes) -> R | None:
         """The record as this block has it so far, or None."""
         name = kind.prefix + key
-        record: Record | None
-        if name in self._overlay:
-            record = self._overlay[name]
-        else:
+        record = self._overlay.get(name, _ABSENT)
+        if record is _ABSENT:
             record = self._find_committed(kind, name)
         return record  # type: ignore[return-value]  # a name holds records of its kind only: `put` takes no other
 
@@ -88,16 +88,11 @@ class View:
 
     def put(self, kind: Kind[R], key: bytes, record: R) -> None:
         """Writes a record."""
-        name = kind.prefix + key
-        if name not in self._committed:
-            self._find_committed(kind, name)
-        self._write(name, record)
+        self._write(kind, kind.prefix + key, record)
 
     def delete(self, kind: Kind[R], key: bytes) -> None:
         """Removes a record; one that is not there stays so."""
-        name = kind.prefix + key
-        self._find_committed(kind, name)
-        self._write(name, None)
+        self._write(kind, kind.prefix + key, None)
 
     def put_history(self, key: bytes, value: bytes) -> None:
         """Adds a record for people who ask about old heights: not in the tree, never read by execution."""
@@ -127,40 +122,43 @@ class View:
                 del self._history[entry]
                 continue
             name, before = entry
-            if isinstance(before, _Absent):
-                del self._overlay[name]
-            else:
-                self._overlay[name] = before
+            self._overlay[name] = before
 
     def written(self, kind: Kind[R]) -> Iterator[tuple[bytes, R | None, R | None]]:
         """(key, committed record, record now) of every record of this kind that the block wrote."""
         start = len(kind.prefix)
-        for name, record in self._overlay.items():
+        for name, before in self._before.items():
             if name.startswith(kind.prefix):
-                yield name[start:], self._committed[name], record  # type: ignore[misc]  # as in `find`
+                yield name[start:], before, self._overlay[name]  # type: ignore[misc]  # as in `find`
 
     def changes(self) -> dict[bytes, bytes | None]:
         """State key -> new bytes, or None where it goes; a record put back as it was is no change."""
         return {
             name: None if record is None else encode(record)
             for name, record in self._overlay.items()
-            if record != self._committed[name]
+            if record != self._before[name]
         }
+
+    def records(self) -> Mapping[bytes, Record | None]:
+        """State key -> record of everything written: what `known` must learn when the block is committed."""
+        return self._overlay
 
     def history(self) -> dict[bytes, bytes]:
         """History key (without the store's space prefix) -> value."""
         return dict(self._history)
 
     def _find_committed(self, kind: Kind[R], name: bytes) -> Record | None:
-        if name in self._committed:
-            return self._committed[name]
-        data = self._read(name)
-        record = None if data is None else kind.decode(data)
-        self._committed[name] = record
-        return record
+        record = self._known.get(name, _ABSENT)
+        if record is _ABSENT:
+            data = self._read(name)
+            record = self._known[name] = None if data is None else kind.decode(data)
+        return record  # type: ignore[return-value]  # what stands for absence was replaced
 
-    def _write(self, name: bytes, record: Record | None) -> None:
-        self._journal.append((name, self._overlay.get(name, _ABSENT)))
+    def _write(self, kind: Kind[R], name: bytes, record: Record | None) -> None:
+        before = self._overlay.get(name, _ABSENT)
+        if before is _ABSENT:
+            before = self._before[name] = self._find_committed(kind, name)
+        self._journal.append((name, before))  # type: ignore[arg-type]  # as in `_find_committed`
         self._overlay[name] = record
 
 

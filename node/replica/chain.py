@@ -35,10 +35,12 @@ from state.store.kv import REPLICA, STATE, KeyValue, KeyValueView
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
 from state.transition import BlockContext, BlockOutcome, apply_block, write_genesis
 from state.validators import PUNISHMENTS, SETS, SetRecord, height_key
-from state.view import View
+from state.view import Known, View
 
 TURNS_KEY: Final = REPLICA + b"turns"
 MARKS_KEY: Final = REPLICA + b"segments"
+KNOWN_MAX: Final = 1 << 16
+"""Decoded records of the state kept from block to block, some 30 MB: the same accounts pay again and again."""
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ class Chain:
         self.network = genesis.network
         self.store = store
         self.records = Pending(store.kv)
+        self._known: Known = {}
         self._crypto = crypto
         height = store.commit.height
         record = find_block(store.kv, height) if height else None
@@ -147,7 +150,7 @@ class Chain:
 
     def view(self) -> View:
         """A fresh view of the state after the newest block."""
-        return View(lambda key: self.records.get(STATE + key), self.is_included)
+        return View(lambda key: self.records.get(STATE + key), self.is_included, self._known)
 
     def is_included(self, transaction_id: bytes) -> bool:
         return find_transaction(self.records, transaction_id) is not None
@@ -188,18 +191,18 @@ class Chain:
         """Raises Rejected unless the commit proves a block of the current height final."""
         self._check_signatures(commit, self.validators, self.height, identity)
 
-    def is_good_evidence(self, evidence: Evidence) -> bool:
-        """Whether the next block may carry it."""
+    def is_good_evidence(self, evidence: Evidence, wall_ms: int) -> bool:
+        """Whether a block that is built at this time may carry it."""
         try:
-            self._check_piece(evidence, self.tip_time_ms + 1)
+            self._check_piece(evidence, self.block_time(wall_ms))
         except Rejected:
             return False
         return True
 
-    def is_news(self, evidence: Evidence) -> bool:
+    def is_news(self, evidence: Evidence, wall_ms: int) -> bool:
         """Whether the next block may carry it, or the one after: equivocation at the height that is being decided."""
         if evidence_height(evidence) != self.height:
-            return self.is_good_evidence(evidence)
+            return self.is_good_evidence(evidence, wall_ms)
         try:
             check_evidence(evidence)
         except Rejected:
@@ -291,7 +294,8 @@ class Chain:
             params=self.genesis.params,
             network=self.network,
         )
-        outcome = apply_block(self.view(), context)
+        view = self.view()
+        outcome = apply_block(view, context)
         ids = tuple(transaction.id for transaction in transactions)
         stored = StoredBlock(
             BlockRecord(block, commit, places, ids),
@@ -314,6 +318,7 @@ class Chain:
         batch[MARKS_KEY] = encode(marks)
         self.records.add(batch)
         self._move_on(stored, outcome, turns, marks)
+        self._remember(view)
         return Applied(stored, outcome, batch)
 
     def _move_on(self, stored: StoredBlock, outcome: BlockOutcome, turns: Turns, marks: Marks) -> None:
@@ -324,6 +329,12 @@ class Chain:
         self._order = None
         self._previous, self.validators = self.validators, self.next_validators
         self.next_validators = outcome.validators
+
+    def _remember(self, view: View) -> None:
+        """Keeps the records of an applied block decoded for the next; what is forgotten is read again."""
+        self._known.update(view.records())
+        if len(self._known) > KNOWN_MAX:
+            self._known.clear()
 
     def _stored_set(self, height: int) -> ValidatorSet:
         """The newest set whose first height is not above this one."""
