@@ -11,7 +11,7 @@ from cli.nearest import nearest
 from concento.errors import Rejected
 
 if TYPE_CHECKING:
-    from concento.messages.licences import Price
+    from concento.messages.licences import Price, Rate
     from concento.terms import Terms
 
 DAY_MS: Final = 86_400_000
@@ -47,22 +47,68 @@ def parse_terms(
     return make_terms(tuple(_split(allow)), tuple(_split(constrained)), duration_ms)
 
 
-def parse_pricing(price: str | None, per_access: str | None, per_second: str | None) -> tuple[Price, ...]:
+def parse_pricing(
+    price: str | None,
+    per_access: str | None,
+    per_second: str | None,
+    per_output: str | None = None,
+    per_period: str | None = None,
+    guarantee: str | None = None,
+    share: str | None = None,
+) -> tuple[Price, ...]:
     """The lines of an offer's pricing; nothing at all means: no offer."""
     from concento.messages.licences import Price
     from concento.units import parse_beat
 
     if per_access and per_second:
         raise click.UsageError("Use is priced per access or per second, not both.")
+    if price and per_period:
+        raise click.UsageError("A licence is bought once or by the period, not both.")
     lines = []
     if price:
         amount_ubeat = parse_beat(price)
         lines.append(Price("one-off", amount_ubeat) if amount_ubeat else Price("free", 0))
+    if per_period:
+        lines.append(Price("subscription", parse_beat(per_period)))
+    if guarantee:
+        lines.append(Price("guarantee", parse_beat(guarantee)))
     if per_access:
         lines.append(Price("per-access", parse_beat(per_access) * UNITS_PER_PRICE))
     if per_second:
         lines.append(Price("per-second", parse_beat(per_second) * UNITS_PER_PRICE))
+    if per_output:
+        lines.append(Price("per-output", parse_beat(per_output)))
+    if share:
+        lines.append(Price("revenue-share", 0, (), parse_bps(share)))
     return tuple(lines)
+
+
+def parse_upstream(derived: str | None, floor: str | None, ceiling: str | None) -> Rate | None:
+    """What is owed by what licensees make of an asset; nothing where neither rate is named."""
+    from concento.messages.licences import Rate
+    from concento.units import parse_beat
+
+    if not derived and not floor:
+        if ceiling:
+            raise click.UsageError("A ceiling bounds a rate: name --derived or --floor too.")
+        return None
+    return Rate(
+        parse_bps(derived) if derived else 0,
+        parse_bps(floor) if floor else 0,
+        parse_beat(ceiling) if ceiling else None,
+    )
+
+
+def parse_bps(text: str) -> int:
+    """Basis points from a percentage with at most two decimals, such as "12.5" or "12.5%"."""
+    whole, dot, fraction = text.strip().removesuffix("%").strip().partition(".")
+    digits = whole.isascii() and whole.isdigit() and (not dot or (fraction.isascii() and fraction.isdigit()))
+    if not digits or len(fraction) > 2 or len(whole) > 3:
+        raise click.UsageError(f"{text} is no percentage with at most two decimals.")
+    bps = int(whole) * 100 + int(fraction.ljust(2, "0"))
+    if bps > 10_000:
+        raise click.UsageError(f"{text} is more than 100 %.")
+    return bps
 
 
 def parse_layers(text: str) -> int:

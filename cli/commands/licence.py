@@ -10,7 +10,7 @@ import click
 from cli import exits
 from cli.context import Context, with_context
 from cli.grammar import Noun
-from cli.parsing import DAY_MS, check_purpose, parse_pricing, parse_terms
+from cli.parsing import DAY_MS, check_purpose, parse_pricing, parse_terms, parse_upstream
 from cli.text import licences as text
 from cli.text.forms import short
 from cli.text.tx import written
@@ -30,6 +30,13 @@ def licence() -> None:
 @click.option("--price", metavar="BEAT", help="Price of a licence, once; 0 is free.")
 @click.option("--per-access", metavar="BEAT", help="Price of each file that is fetched.")
 @click.option("--per-second", metavar="BEAT", help="Price of each second of audio that is fetched.")
+@click.option("--per-output", metavar="BEAT", help="Price of each output of a model that a licensee registers.")
+@click.option("--per-period", metavar="BEAT", help="Price of a period of --duration-days, instead of --price.")
+@click.option("--guarantee", metavar="BEAT", help="Advance on what use, outputs and shares cost.")
+@click.option("--share", metavar="PERCENT", help="Part of the revenue that a licensee reports.")
+@click.option("--derived", metavar="PERCENT", help="What is made from it owes this of all that it earns.")
+@click.option("--floor", metavar="PERCENT", help="Everything ever made from it owes this of its own sales.")
+@click.option("--ceiling", metavar="BEAT", help="No one of these owes more than this in all.")
 @click.option("--duration-days", type=click.IntRange(1, 3650), help="How long a licence lasts [without end].")
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="How long the offer stands [without end].")
 @click.option("--supply", type=click.IntRange(1), help="How many licences are sold [any number].")
@@ -45,13 +52,15 @@ def offer(context: Context, /, asset: str, expires_in_days: int | None, supply: 
     from concento.terms import LAYERS
 
     terms = parse_terms(given["allow"], given["deny"], given["constrained"], given["duration_days"])
-    pricing = parse_pricing(given["price"], given["per_access"], given["per_second"])
+    names = ("price", "per_access", "per_second", "per_output", "per_period", "guarantee", "share")
+    pricing = parse_pricing(**{name: given[name] for name in names})
     if not pricing:
         raise click.UsageError("An offer needs a price: --price, --per-access or --per-second; --price 0 is free.")
+    upstream = parse_upstream(given["derived"], given["floor"], given["ceiling"])
     found = context.client.asset(context.id(asset))
     expires_ms = _after_days(context, expires_in_days)
     layers: Any = tuple(layer for layer in LAYERS if not given["layers"] or layer in given["layers"])
-    action = CreateOffer(bytes.fromhex(found["id"]), terms, layers, pricing, expires_ms, supply)
+    action = CreateOffer(bytes.fromhex(found["id"]), terms, layers, pricing, expires_ms, supply, upstream)
     document = context.session.send([action])
     document = {**document, "offer": _created(document, "offer")}
     return context.finish(document, functools.partial(text.offered, title=found["title"], asset=found["id"]))

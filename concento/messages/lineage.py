@@ -90,7 +90,7 @@ class RegisterDerivative(Record, tag="lineage.register_derivative"):
 class AmendProvenance(Record, tag="lineage.amend"):
     """A parent found later. Both owners send the same message; the second one links, from the next height on.
 
-    A rate of nothing takes one's own proposal back.
+    A rate of nothing takes a proposal back, or declines it.
     """
 
     child: AssetId

@@ -10,6 +10,7 @@ from concento.accounts import AccountId
 from concento.encoding import BasisPoints, Natural, Record
 from concento.errors import Rejected
 from concento.identifiers import check_isrc
+from concento.limits import ANCESTORS_MAX
 from concento.messages.licences import Rate
 from concento.messages.lineage import AmendProvenance, RegisterDerivative
 from concento.terms import check_terms
@@ -31,6 +32,7 @@ from state.modules.lineage import (
     CHILDREN,
     LINEAGES,
     Basis,
+    Lineage,
     Link,
     check_ancestors,
     check_layers,
@@ -110,18 +112,8 @@ def check_amend_provenance(view: View, call: Call, message: AmendProvenance) -> 
     child, parent = require_asset(view, message.child), require_asset(view, message.parent)
     if call.sender not in (child.owner, parent.owner):
         raise Rejected("lineage.not_concerned", child=message.child, parent=message.parent)
-    if require_rank(view, message.parent) >= require_rank(view, message.child):
-        raise Rejected("lineage.parent_younger", child=message.child, parent=message.parent)
-    if any(link.asset == message.parent for link in lineage_of(view, message.child).parents):
-        raise Rejected("lineage.parent_twice", asset=message.parent)
-    if message.rel_bps == 0:
-        if view.find(AMENDMENTS, message.child + message.parent) is None:
-            raise Rejected("lineage.rate_zero")
-        return
-    check_ancestors(view, message.child, message.parent, message.ancestors)
-    left = royalties.rate_left_bps(view, message.child)
-    if message.rel_bps > left:
-        raise Rejected("lineage.rate_high", child=message.child, left=left, rel_bps=message.rel_bps)
+    if message.rel_bps or view.find(AMENDMENTS, message.child + message.parent) is None:
+        check_parent(view, message.child, message.parent, message.rel_bps, message.ancestors)
 
 
 def apply_amend_provenance(view: View, call: Call, message: AmendProvenance) -> list[Event]:
@@ -147,12 +139,26 @@ def weigh_amend_provenance(message: AmendProvenance) -> int:
     return 5 + weigh_links(1, message.ancestors)
 
 
-def add_parent(view: View, call: Call, child: bytes, parent: bytes, rate: Rate) -> None:
-    """Links a parent from the next height on, in the order that both owners, or a ruling, asked for.
+def check_parent(view: View, child: bytes, parent: bytes, rel_bps: int, ancestors: int = ANCESTORS_MAX) -> Lineage:
+    """The child's lineage with a parent found later, which is older and takes no more than the child still keeps.
 
-    Callers check first what `check_amend_provenance` does.
+    Raises Rejected where that cannot be.
     """
-    lineage = check_ancestors(view, child, parent, 2**53)
+    if require_rank(view, parent) >= require_rank(view, child):
+        raise Rejected("lineage.parent_younger", child=child, parent=parent)
+    if any(link.asset == parent for link in lineage_of(view, child).parents):
+        raise Rejected("lineage.parent_twice", asset=parent)
+    if rel_bps == 0:
+        raise Rejected("lineage.rate_zero")
+    left = royalties.rate_left_bps(view, child)
+    if rel_bps > left:
+        raise Rejected("lineage.rate_high", child=child, left=left, rel_bps=rel_bps)
+    return check_ancestors(view, child, parent, ancestors)
+
+
+def add_parent(view: View, call: Call, child: bytes, parent: bytes, rate: Rate) -> None:
+    """Links a parent from the next height on, as both owners or a ruling want it. Raises Rejected as the check does."""
+    lineage = check_parent(view, child, parent, rate.rel_bps)
     link = Link(parent, b"", "", rate, call.height + 1)
     view.put(LINEAGES, child, replace(lineage, parents=(*lineage.parents, link)))
     view.put(CHILDREN, parent + child, Pointer(call.height))

@@ -13,7 +13,7 @@ from concento.accounts import parse_address
 from concento.cids import cid
 from concento.genesis import parse_genesis
 from concento.messages.identity import Admit, RevokeRoles
-from concento.messages.licences import BuyLicence, CreateOffer, RevokeLicence
+from concento.messages.licences import BuyLicence, CreateOffer, Rate, RevokeLicence
 from concento.terms import Permission, permission
 from support.canned import ASSET, BLOCK_DOCUMENT, DATASET, LICENCE, MEMBER, OFFER, RECEIPT, STATEMENT, TX, WHO, Refusal
 from support.fake_node import FakeNode
@@ -140,6 +140,29 @@ def test_offer_writes_terms_and_prices_per_thousand_units(concento, node: FakeNo
     assert permission(action.terms, "redistribute") is Permission.DENY
     assert action.terms.duration_ms == 30 * 86_400_000
     assert offered.document["offer"] == offered.document["created"][0]["id"]
+
+
+def test_offer_writes_what_is_owed_by_what_is_made_of_the_asset(concento, node: FakeNode):
+    offered = concento(
+        *("licence", "offer", MEMBER, "--allow", "derive-remix", "--per-output", "0.5", "--guarantee", "2"),
+        *("--share", "5%", "--derived", "12.5", "--floor", "0.75", "--ceiling", "100", "--from", "alice"),
+    )
+    assert offered.code == 0
+    (action,) = node.submitted()[0].body.actions
+    assert isinstance(action, CreateOffer)
+    assert action.upstream == Rate(1_250, 75, 100_000_000)
+    assert [(line.model, line.amount_ubeat, line.bps) for line in action.pricing] == [
+        ("guarantee", 2_000_000, 0),
+        ("per-output", 500_000, 0),
+        ("revenue-share", 0, 500),
+    ]
+
+
+@pytest.mark.parametrize("rate", ["101", "12.345", "-1", "a", "1e2"])
+def test_a_rate_that_is_no_percentage_is_a_usage_error(concento, node: FakeNode, rate):
+    refused = concento("licence", "offer", MEMBER, "--allow", "analysis", "--price", "0", "--derived", rate)
+    assert refused.code == 2
+    assert not node.submitted()
 
 
 def test_revoking_asks_first_and_yes_answers(concento, node: FakeNode):
