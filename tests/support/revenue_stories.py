@@ -6,11 +6,12 @@ from random import Random
 
 from concento.errors import Rejected
 from concento.messages.royalties import Claim, Sweep
-from state.modules import identity, inbox, payout, royalties, shares
+from state.modules import holds, identity, inbox, payout, pots, royalties, shares, tokens
 from state.modules.cascade import CEILINGS, Ceiling, Edge, ceiling_key
-from state.modules.revenue import ALL, OWN
+from state.modules.holds import LegHold
+from state.modules.revenue import ALL, OWN, leg_of, pot_of, pot_route
 from support.revenue_chain import RevenueChain, account, asset_id, make_params
-from support.slow_model import SlowAsset, SlowModel, SlowRow, SlowTable
+from support.slow_model import SlowAsset, SlowHold, SlowModel, SlowPot, SlowRow, SlowTable
 
 PEOPLE = [f"person{number}" for number in range(6)]
 
@@ -30,6 +31,8 @@ class Story:
         self.ranks: list[int] = []
         self.tables: list[int] = []
         self.vaults: list[int] = []
+        self.disputes = 0
+        self.model.now = self.chain.view.time_ms
         for name in PEOPLE:
             self.chain.view.put(identity.ACCOUNTS, account(name), identity.Account(0, None))
 
@@ -41,7 +44,7 @@ class Story:
         if len(self.vaults) < 2:
             choices.append(self.make_vault)
         if len(self.ranks) > 2:
-            choices.append(self.amend)
+            choices += [self.amend, self.hold, self.hold, self.rule, self.sell_by_use, self.sell_by_use]
         self.random.choice(choices)()
 
     def end_block(self) -> None:
@@ -173,6 +176,47 @@ class Story:
             return
         self.model.transfer(table, row.holder, page, target, buyer, count)
 
+    def hold(self) -> None:
+        """A dispute claims a part of a leg."""
+        rank = self._some_rank()
+        leg = self.random.randrange(len(self.model.assets[rank].legs))
+        self.disputes += 1
+        hold = SlowHold(self.disputes.to_bytes(32, "big"), self.random.choice([1, 3_000, 10_000]), 0)
+        hold.cap = self.random.choice([10, 5_000, 10**12])
+        holds.place(self.chain.view, rank, leg, LegHold(hold.name, hold.bps, 0, hold.cap))
+        self.model.hold(rank, leg, hold)
+
+    def rule(self) -> None:
+        """A dispute ends: a part of what it held goes to somebody, the rest back into the leg."""
+        pending = [(place, hold) for place, held in sorted(self.model.holds.items()) for hold in held]
+        if not pending:
+            return
+        (rank, leg), hold = self.random.choice(pending)
+        view, deposit = self.chain.view, holds.held_id(hold.name)
+        assert tokens.escrowed(view, deposit) == hold.held
+        name, awarded = self.random.choice(PEOPLE), self.random.randint(0, hold.held)
+        holds.lift(view, rank, leg, hold.name)
+        if awarded:
+            tokens.escrow_out(view, deposit, account(name), awarded, "dispute")
+        if hold.held - awarded:
+            tokens.escrow_take(view, deposit, hold.held - awarded)
+            royalties.return_to_leg(view, asset_id(rank), leg, hold.held - awarded, hold.name)
+        self.model.lift(rank, leg, hold, name, awarded)
+
+    def sell_by_use(self) -> None:
+        """Metered money whose members' part waits in a pot; nobody posts any use before the deadline."""
+        fitting = [rank for rank in self.ranks if self.model.assets[rank].legs[0][0][0] == "table"]
+        if not fitting:
+            return
+        rank = self.random.choice(fitting)
+        table, gross = self.model.assets[rank].legs[0][0][1], self.random.choice([3, 1_000, 123_457])
+        deadline = self.chain.view.time_ms + 1_000 * self.random.randint(0, 4)
+        pot = pots.Pot(asset_id(rank), rank, table, 0, bytes(32), 1, 0, 0, 0, 0, 0, deadline, False)
+        number = pots.open_pot(self.chain.view, pot)
+        self.chain.sell(rank, gross, pot_route(number), "usage")
+        self.model.pots[number] = SlowPot(table, deadline)
+        self.model.sell(rank, gross, f"pot{number}")
+
     def _possible_holders(self, table: int) -> list[Holder]:
         owner = next(rank for rank, asset in self.model.assets.items() if (("table", table)) in dict(asset.legs))
         holders: list[Holder] = [("account", name) for name in PEOPLE]
@@ -241,13 +285,22 @@ class Story:
         generation = inbox.flow(self.chain.view).generation
         for offset, boxes in enumerate((self.model.current, self.model.following)):
             found = {
-                int.from_bytes(key[8:], "big"): {
-                    "all" if e.route == ALL else "own": [e.src, e.rel] for e in box.entries
-                }
+                int.from_bytes(key[8:], "big"): {_route_name(e.route): [e.src, e.rel] for e in box.entries}
                 for key, box in self.chain.all(inbox.INBOXES).items()
                 if int.from_bytes(key[:8], "big") == generation + offset
             }
             assert found == boxes
+        for (rank, leg), slow in self.model.holds.items():
+            record = self.chain.view.find(holds.LEG_HOLDS, holds.leg_key(rank, leg))
+            found_holds = () if record is None else record.holds
+            assert [(one.dispute, one.held_ubeat) for one in found_holds] == [(one.name, one.held) for one in slow]
+
+
+def _route_name(route: int) -> str:
+    leg, pot = leg_of(route), pot_of(route)
+    if pot is not None:
+        return f"pot{pot}"
+    return ("all" if route == ALL else "own") if leg is None else f"leg{leg}"
 
 
 def _encoded(holder: Holder) -> bytes:

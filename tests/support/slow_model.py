@@ -47,6 +47,34 @@ class SlowAsset:
     claims: list[tuple[int, int, bool]]
 
 
+@dataclass
+class SlowHold:
+    """What one dispute holds of a leg."""
+
+    name: bytes
+    bps: int
+    cap: int
+    held: int = 0
+
+
+@dataclass
+class SlowPot:
+    """A batch's members' part; `amount` is None until the pass brings it."""
+
+    table: int
+    deadline: int
+    amount: int | None = None
+    closed: bool = False
+
+
+def route_order(route: str) -> tuple[int, int]:
+    """`all`, `own`, then legs and pots by their numbers."""
+    for place, kind in enumerate(("leg", "pot"), 2):
+        if route.startswith(kind):
+            return place, int(route[3:])
+    return (0 if route == "all" else 1), 0
+
+
 class SlowModel:
     def __init__(self, page_rows: int, dust: int, v: int, work: int, row_threshold: int, market_bps: int) -> None:
         self.page_rows, self.dust, self.v, self.work = page_rows, dust, v, work
@@ -65,6 +93,9 @@ class SlowModel:
         self.balances: dict[object, int] = defaultdict(int)
         self.minimum: dict[object, int] = defaultdict(int)
         self.released: set[object] = set()
+        self.holds: dict[tuple[int, int], list[SlowHold]] = {}
+        self.pots: dict[int, SlowPot] = {}
+        self.now = 0
         self.spent = 0
         self.routes: dict[tuple[int, int, str], str] = {}
         self.found: list[tuple[int, tuple[int, int, bool]]] = []
@@ -112,7 +143,18 @@ class SlowModel:
 
     # The end of a block
 
+    def hold(self, rank: int, leg: int, hold: SlowHold) -> None:
+        self.holds.setdefault((rank, leg), []).append(hold)
+
+    def lift(self, rank: int, leg: int, hold: SlowHold, award_to: object, awarded: int) -> None:
+        """Ends a hold: a part goes to somebody, the rest into the leg by a route of its own."""
+        self.holds[rank, leg].remove(hold)
+        self.balances[award_to] += awarded
+        self._hand(self.following, rank, f"leg{leg}", 0, hold.held - awarded)
+
     def finalise(self) -> None:
+        self._close_pots()
+        self.now += 1_000
         swept = not self.current
         if swept:
             self._sweep()
@@ -138,9 +180,7 @@ class SlowModel:
         while self.current and self.spent < self.work:
             rank = max(self.current)
             routes = self.current.pop(rank)
-            for route in ("all", "own"):
-                if route not in routes:
-                    continue
+            for route in sorted(routes, key=route_order):
                 src, rel = routes[route]
                 if route == "all":
                     more = self.parked.pop(rank, [0, 0])
@@ -153,24 +193,59 @@ class SlowModel:
 
     def _node(self, rank: int, route: str, src: int, rel: int) -> None:
         asset = self.assets[rank]
-        self.spent += 1 + len(asset.claims) + len(asset.edges)
+        returned = route.startswith("leg")
+        self.spent += 1 + (0 if returned else len(asset.claims) + len(asset.edges))
         base = src
-        for parent, bps, limited in asset.claims:
+        for parent, bps, limited in () if returned else asset.claims:
             src -= self._pay_parent(rank, parent, base, bps, limited, "abs")
         income = keep = src + rel
-        for parent, bps, limited in asset.edges:
+        for parent, bps, limited in () if returned else asset.edges:
             keep -= self._pay_parent(rank, parent, income, bps, limited, "rel")
-        legs = asset.legs if route == "all" else asset.legs[-1:]
-        weights = sum(weight for _, weight in legs)
-        amounts = [keep * weight // weights for _, weight in legs[:-1]]
+        legs = list(enumerate(asset.legs))
+        if route == "own" or returned:
+            legs = [legs[-1 if route == "own" else int(route[3:])]]
+        weights = sum(weight for _, (_, weight) in legs)
+        amounts = [keep * weight // weights for _, (_, weight) in legs[:-1]]
         amounts.append(keep - sum(amounts))
-        for (target, _), amount in zip(legs, amounts, strict=True):
-            kind, number = target
-            self.spent += 2 if amount else 1
-            if amount and kind == "asset":
-                self._hand(self.current, number, "all", 0, amount)
-            elif amount:
-                self._credit(number, amount, self.current)
+        for (leg, (target, _)), whole in zip(legs, amounts, strict=True):
+            amount = whole if returned else whole - self._held(rank, leg, whole)
+            self.spent += 2 if amount or route.startswith("pot") else 1
+            self._pay_leg(route, leg, target, amount)
+
+    def _pay_leg(self, route: str, leg: int, target: tuple[str, int], amount: int) -> None:
+        kind, number = target
+        if leg == 0 and route.startswith("pot"):
+            self._fill(int(route[3:]), amount)
+        elif amount and kind == "asset":
+            self._hand(self.current, number, "all", 0, amount)
+        elif amount:
+            self._credit(number, amount, self.current)
+
+    def _held(self, rank: int, leg: int, amount: int) -> int:
+        left = amount
+        for hold in self.holds.get((rank, leg), []):
+            taken = min(amount * hold.bps // 10_000, left, hold.cap - hold.held)
+            hold.held += taken
+            left -= taken
+        return amount - left
+
+    def _fill(self, number: int, amount: int) -> None:
+        pot = self.pots[number]
+        pot.amount = amount
+        if pot.closed:
+            self._empty(number, self.current)
+
+    def _close_pots(self) -> None:
+        due = [number for number, pot in self.pots.items() if pot.deadline <= self.now and not pot.closed]
+        for number in sorted(due, key=lambda one: (self.pots[one].deadline, one)):
+            self.pots[number].closed = True
+            if self.pots[number].amount is not None:
+                self._empty(number, self.following)
+
+    def _empty(self, number: int, assets_to: dict[int, dict[str, list[int]]]) -> None:
+        pot = self.pots.pop(number)
+        if pot.amount:
+            self._credit(pot.table, pot.amount, assets_to)
 
     def _pay_parent(self, child: int, parent: int, base: int, bps: int, limited: bool, kind: str) -> int:
         amount = base * bps // 10_000
