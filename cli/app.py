@@ -61,7 +61,8 @@ def run_command(arguments: list[str]) -> int:
         return exits.INTERRUPTED
     except Terminated:
         return exits.TERMINATED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
+        # click ends a process itself, with code 1, where a pipe breaks.
         # Whoever read our output has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.OK

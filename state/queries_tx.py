@@ -80,7 +80,7 @@ def tx_simulate(chain: Chain, transaction: Transaction, time_ms: int) -> dict[st
     document["fee_ubeat"] = str(outcome.fee_ubeat)
     document["known"] = False
     if outcome.error is not None:
-        document["error"] = {"kind": outcome.error.kind, "message": outcome.error.message}
+        document["error"] = _told(outcome.error.kind, outcome.error.message, outcome.error.hint)
     document["events"] = [
         {**event_json(event, chain.dev), "text": event_text(event, chain.dev, chain.name)} for event in outcome.events
     ]
@@ -117,7 +117,7 @@ def _waiting(chain: Chain, transaction: Transaction, status: str, skipped: Place
         document["status"] = "skipped" if over else "pending"
     elif over:
         document["status"] = "expired"
-        document["error"] = {"kind": "tx.expired", "message": _expired(chain, transaction)}
+        document["error"] = _told("tx.expired", _expired(chain, transaction), KINDS["tx.expired"][1])
     return document
 
 
@@ -160,8 +160,14 @@ def _error(result: TransactionResult) -> dict[str, Any] | None:
     """The stored kind in words; the numbers were told when it was refused, and are not kept."""
     if result.status == "ok":
         return None
-    known = result.kind in KINDS
-    return {"kind": result.kind, "message": Rejected(result.kind).message if known else result.kind}
+    if result.kind not in KINDS:
+        return _told(result.kind, result.kind, None)
+    hint = KINDS[result.kind][1]
+    return _told(result.kind, Rejected(result.kind).message, None if hint is None or "{" in hint else hint)
+
+
+def _told(kind: str, message: str, hint: str | None) -> dict[str, Any]:
+    return {"kind": kind, "message": message, "hint": hint}
 
 
 def _events(chain: Chain, place: Place) -> list[dict[str, Any]]:

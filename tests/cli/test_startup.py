@@ -108,3 +108,12 @@ def test_reader_that_goes_away_is_no_error(node: FakeNode, tmp_path: Path):
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
     assert done.stdout == "       1  on\n"
     assert done.stderr == ""
+
+
+def test_reader_that_takes_half_a_page_is_no_error(node: FakeNode, tmp_path: Path):
+    command = (
+        f"{sys.executable} -m cli rpc rpc.discover --url {node.url} --home {tmp_path} | true; exit ${{PIPESTATUS[0]}}"
+    )
+    node.answers["rpc.discover"] = lambda params: {"long": ["line"] * 20_000}
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

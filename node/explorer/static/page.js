@@ -74,13 +74,36 @@ async function refresh() {
   }
 }
 
+// A block pays a party for every recording and layer: one line a block and party tells it, with the sum.
+const payouts = new Map();
+
+function beat(ubeat) {
+  const digits = String(ubeat).padStart(7, "0");
+  return `${digits.slice(0, -6)}.${digits.slice(-6)}`;
+}
+
+function addToPayout(event) {
+  if (event.event.kind !== "royalties.paid") return false;
+  const known = payouts.get(event.event.party);
+  if (!known || known.event.height !== event.height) return false;
+  const before = known.sum ?? BigInt(known.event.event.amount_ubeat);
+  known.sum = before + BigInt(event.event.amount_ubeat);
+  known.count += 1;
+  const words = known.event.text.replace(beat(known.event.event.amount_ubeat), beat(known.sum));
+  known.text.textContent = `${words}, ${known.count} shares`;
+  return true;
+}
+
 function addEvent(event) {
   // Fees are shared out in every block with a transaction: true, and not news.
   if (event.lagged || event.topic === "fees") return;
+  if (addToPayout(event)) return;
   const row = element("li");
   const height = element("span", `#${event.height}`);
   height.title = new Date(event.time_ms).toLocaleString();
-  row.append(height, element("span", event.text));
+  const text = element("span", event.text);
+  row.append(height, text);
+  if (event.event.kind === "royalties.paid") payouts.set(event.event.party, { event, text, count: 1 });
   const list = byId("events");
   list.prepend(row);
   while (list.childElementCount > EVENTS_SHOWN) list.lastElementChild.remove();
