@@ -1,149 +1,312 @@
-"""Statements that can be checked: `concento-statement-1` holds a statement's lines and what proves its payments.
+"""Statements that can be checked: `concento-statement-1` holds a statement and everything that it is recomputed from.
 
-Every payment is a row under the results root of its block, which the next header carries; the headers follow from
-genesis. What is checked: each row is in its block, the rows pay what the lines of that height add up to, each line is
-what its shares earn, and the whole adds up to the balances. Nothing that a node says is believed.
+The account's record is proved by a signed header; its head commits to every movement of the balance, and each income
+to its lines, so nothing can be left out. What the lines came from stands in rows of the pass, which the headers of
+their blocks prove. All lines are then worked out again. Nothing that a node says is believed but what
+docs/protocol/statements.md names. `statement_records.py` checks the records.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
+from cli.statement_records import check_records, refuse
 from concento.accounts import parse_address
 from concento.blocks import Header
 from concento.client import Client
-from concento.encoding import decode
+from concento.encoding import decode, encode
 from concento.errors import Rejected
 from concento.genesis import Genesis
-from concento.light import Handover, verify_header
+from concento.hashing import NO_HASH
+from concento.light import AccountValue, Handover, verify_header, verify_proof
 from concento.merkle import verify_inclusion
 from concento.validators import Validator
 from concento.votes import Commit
-from state.modules.revenue import FinalisationRow, PayoutRow
+from state.evidence import INCOME
+from state.modules.cascade import PAYEES
+from state.modules.revenue import (
+    FinalisationRow,
+    Line,
+    NodeRow,
+    Paid,
+    lines_key,
+    next_lines_head,
+    node_key,
+    paid_key,
+)
+from state.modules.shares import number_key
+from state.modules.tokens import Entry, next_head
+from state.provenance import Tracer
+from state.queries import Chain
+from state.statements import payout_items, payouts_of, shown
+from state.store.kv import HISTORY, STATE, MemoryKeyValue
+from state.store.tree import Tree
 
 FORMAT: Final = "concento-statement-1"
 _PAGE: Final = 200
+_NODE: Final = HISTORY + b"node/"
+
+
+@dataclass(frozen=True, slots=True)
+class _Movement:
+    """A movement that the account's head commits to; for income in the period, the records of its lines by height."""
+
+    height: int
+    raw: bytes
+    entry: Entry
+    lines: Sequence[tuple[int, bytes]]
+
+
+# Writing
 
 
 def evidence(client: Client, statement: dict[str, Any]) -> dict[str, Any]:
-    """The statement with rows, paths, headers and commits of every block that paid."""
+    """The statement with the account's proof, movements, records, and the rows and headers that prove them."""
     status = client.status()
-    heights = sorted({line["paid_height"] for line in statement["lines"]})
-    handovers = list(_pages(client))
+    account = _stripped(client.proof(f"account/{statement['address']}"))
+    # Blocks behind the newest signed state changed nothing: the period ends where it is proved.
+    statement = {**statement, "to_height": min(statement["to_height"], account["height"])}
+    period = {name: statement[name] for name in ("from_height", "to_height")}
+    movements: list[dict[str, Any]] = []
+    records: dict[str, str] = {}
+    heights: set[int] = set()
+    who, until = statement["address"], account["height"]
+    for page in _pages(client, "earnings_getEvidence", who=who, until_height=until, **period):
+        movements += page["items"]
+        records.update(page["records"])
+        heights.update(page["heights"])
+    ranks = sorted(int(key[-16:], 16) for key in records if key.startswith((STATE + PAYEES.prefix).hex()))
     return {
         "format": FORMAT,
         "chain_id": status["chain_id"],
         "genesis_hash": status["genesis_hash"],
-        "statement": statement,
-        "blocks": [client.call("chain_getRows", height=height) for height in heights],
-        "handovers": handovers,
+        "statement": {name: value for name, value in statement.items() if name not in ("accrued_ubeat", "next")},
+        "account": account,
+        "movements": movements,
+        "records": sorted([key, value] for key, value in records.items()),
+        "ranks": [_stripped(client.proof(f"rank/{rank}")) for rank in ranks],
+        "blocks": [_node_rows(client.call("chain_getRows", height=height)) for height in sorted(heights)],
+        "handovers": [item for page in _pages(client, "chain_getHandovers", **{"from": 0}) for item in page["items"]],
     }
 
 
+def _stripped(proof: dict[str, Any]) -> dict[str, Any]:
+    """Without the handovers, which the file has once."""
+    return {**proof, "handovers": []}
+
+
+def _node_rows(block: dict[str, Any]) -> dict[str, Any]:
+    """Only the rows that say what assets passed on."""
+    return {**block, "rows": [entry for entry in block["rows"] if isinstance(_row(entry), NodeRow)]}
+
+
+def _pages(client: Client, method: str, **params: Any) -> Iterator[dict[str, Any]]:
+    cursor: str | None = None
+    while True:
+        page = client.call(method, cursor=cursor, limit=_PAGE, **params)
+        yield page
+        cursor = page["next"]
+        if cursor is None:
+            return
+
+
+# Verifying
+
+
 def verify(document: Any, genesis: Genesis) -> dict[str, Any]:
-    """Recomputes the statement. Raises Rejected statement.invalid, proof.invalid or commit.invalid."""
+    """Recomputes the statement. Raises Rejected statement.invalid, statement.differs, proof.invalid, commit.invalid."""
     try:
         return _verified(document, genesis)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        _refuse(f"it is malformed: {type(error).__name__} {error}")
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError) as error:
+        refuse(f"it is malformed: {type(error).__name__} {error}")
 
 
 def _verified(document: Any, genesis: Genesis) -> dict[str, Any]:
     if document["format"] != FORMAT:
-        _refuse(f"its format is not {FORMAT}")
+        refuse(f"its format is not {FORMAT}")
     if document["chain_id"] != genesis.chain_id or document["genesis_hash"] != genesis.hash.hex():
-        _refuse("it is of another network than this genesis")
+        refuse("it is of another network than this genesis")
     statement = document["statement"]
     account = parse_address(statement["address"], genesis.dev)
-    handovers = [_handover(entry) for entry in document["handovers"]]
-    proved: dict[int, int] = {}
-    signers, rows = None, 0
-    for block in document["blocks"]:
-        height, paid, count, signed = _verified_block(block, genesis, handovers, account)
-        if height in proved:
-            _refuse(f"block {height} appears twice")
-        proved[height] = paid
-        rows += count
-        signers = signed if signers is None else min(signers, signed)
-    earned = _check_lines(statement, proved)
-    _check_sums(statement, earned)
+    first, last = statement["from_height"], statement["to_height"]
+    movements, signers = _proved_movements(document, genesis, account, first, last)
+    earned = _check_sums(statement, movements, first, last)
+    rows = _proved_rows(document, genesis)
+    chain = Chain(MemoryKeyValue(_store(document, genesis, account, movements, rows)), Tree(), genesis)
+    lines = [line for movement in movements for _, raw in movement.lines for line in _lines(raw)]
+    check_records(chain, lines, genesis.params.fees.market_bps)
+    _check_lines(statement["lines"], chain, account, first, last)
     return {
         "ok": True,
         "who": statement["who"],
         "address": statement["address"],
-        "from_height": statement["from_height"],
-        "to_height": statement["to_height"],
+        "from_height": first,
+        "to_height": last,
         "earned_ubeat": str(earned),
         "lines": len(statement["lines"]),
-        "blocks": len(proved),
-        "rows": rows,
+        "blocks": len(document["blocks"]),
+        "rows": len(rows),
         "signers": signers,
         "validators": len(genesis.validators),
     }
 
 
-def _verified_block(
-    block: Mapping[str, Any], genesis: Genesis, handovers: list[Handover], account: bytes
-) -> tuple[int, int, int, int]:
-    """(height, ubeat paid to the account, rows, signers) of one block."""
-    header = decode(Header, _bytes(block["header"]), "header")
-    commit = decode(Commit, _bytes(block["commit"]), "commit")
-    height = block["height"]
-    if header.height != height + 1:
-        _refuse(f"block {height} comes with the header of another height")
-    earlier = [handover for handover in handovers if handover.header.height < header.height]
-    trusted = verify_header(genesis, header, commit, earlier)
-    paid, seen = 0, set()
-    for entry in block["rows"]:
-        leaf, index = _bytes(entry["row"]), entry["index"]
-        if index in seen:
-            _refuse(f"a row of block {height} appears twice")
-        seen.add(index)
-        path = [bytes.fromhex(node) for node in entry["path"]]
-        verify_inclusion(header.results_root, leaf, index, block["count"], path)
-        row: FinalisationRow = decode(FinalisationRow, leaf, "row")  # type: ignore[arg-type]
-        if isinstance(row, PayoutRow):
-            paid += sum(payout.amount_ubeat for payout in row.payouts if payout.account == account)
-    return height, paid, len(seen), trusted.signers
+def _proved_movements(
+    document: Mapping[str, Any], genesis: Genesis, account: bytes, first: int, last: int
+) -> tuple[list[_Movement], int]:
+    """Every movement from the last one before the period on: they end in the head that the account's proof shows."""
+    proof = document["account"]
+    proved = verify_proof(_with_handovers(document, proof), genesis)
+    if proved.key != f"account/{document['statement']['address']}" or proved.height < last:
+        refuse("its proof is of another account, or older than the period")
+    record = AccountValue(0, None) if proved.value is None else decode(AccountValue, proved.value, "account")
+    movements = [_movement(item, first, last, account) for item in document["movements"]]
+    head = movements[0].entry.before if movements else NO_HASH
+    if movements and head != NO_HASH and movements[0].height >= first:
+        refuse("it does not begin before its period")
+    for movement in movements:
+        if movement.entry.before != head:
+            refuse(f"a movement before one of block {movement.height} is missing or another one")
+        head = next_head(movement.height, movement.raw)
+    if head != record.head:
+        refuse("its movements are not those of the account")
+    return movements, proved.signers
 
 
-def _check_lines(statement: Mapping[str, Any], proved: dict[int, int]) -> int:
-    """What all lines earn together. Refuses unless every height paid exactly what its lines say."""
-    claimed: dict[int, int] = defaultdict(int)
-    for line in statement["lines"]:
-        amount_ubeat = int(line["amount_ubeat"])
-        if amount_ubeat < 0 or not statement["from_height"] <= line["paid_height"] <= statement["to_height"]:
-            _refuse(f"a line of height {line['height']} does not belong to the period")
-        claimed[line["paid_height"]] += amount_ubeat
-    for height in sorted(claimed.keys() | proved.keys()):
-        if height not in proved:
-            _refuse(f"nothing proves the payments of block {height}")
-        if claimed[height] != proved[height]:
-            raise Rejected("statement.differs", height=height, claimed=claimed[height], proved=proved[height])
-    return sum(claimed.values())
+def _movement(item: Mapping[str, Any], first: int, last: int, account: bytes) -> _Movement:
+    raw = _bytes(item["entry"])
+    entry = decode(Entry, raw, "movement")
+    height = item["height"]
+    lines = [(at, _bytes(record)) for at, record in item["lines"]]
+    if entry.cause == INCOME and first <= height <= last:
+        _check_income(entry, height, lines)
+    elif lines:
+        refuse(f"a movement of block {height} has lines, but is no income of the period")
+    return _Movement(height, raw, entry, lines)
 
 
-def _check_sums(statement: Mapping[str, Any], earned: int) -> None:
-    opening, other = int(statement["opening_ubeat"]), int(statement["other_ubeat"])
-    closing = int(statement["closing_ubeat"])
-    if int(statement["earned_ubeat"]) != earned:
-        _refuse(f"it says that {statement['earned_ubeat']} ubeat were earned, its lines say {earned}")
-    if opening + earned + other != closing:
-        _refuse(f"opening {opening} + earned {earned} + other {other} is not closing {closing}")
+def _check_income(entry: Entry, height: int, lines: Sequence[tuple[int, bytes]]) -> None:
+    """The lines are those that the movement commits to, each is what its shares earn, and they sum to it."""
+    head, earned = NO_HASH, 0
+    for at, raw in lines:
+        head = next_lines_head(head, at, raw)
+        for line in _lines(raw):
+            if line.amount_ubeat != (line.shares * (line.credited - line.seen) + line.frac) // line.total:
+                refuse(f"a line of block {at} is not what its shares earn")
+            earned += line.amount_ubeat
+    if head != entry.detail:
+        refuse(f"the lines that block {height} paid are others")
+    if earned != entry.amount_ubeat:
+        raise Rejected("statement.differs", height=height, claimed=earned, proved=entry.amount_ubeat)
 
 
-def _pages(client: Client) -> Iterator[dict[str, Any]]:
-    cursor: str | None = None
-    while True:
-        page = client.call("chain_getHandovers", **{"from": 0}, cursor=cursor, limit=_PAGE)
-        yield from page["items"]
-        cursor = page["next"]
-        if cursor is None:
-            return
+def _check_sums(statement: Mapping[str, Any], movements: Sequence[_Movement], first: int, last: int) -> int:
+    """Opening and closing are the balances before and after the period, earned the income in between; returns it."""
+    before = [movement for movement in movements if movement.height < first]
+    inside = [movement for movement in movements if first <= movement.height <= last]
+    opening = before[-1].entry.balance_ubeat if before else 0
+    closing = inside[-1].entry.balance_ubeat if inside else opening
+    earned = sum(movement.entry.amount_ubeat for movement in inside if movement.entry.cause == INCOME)
+    parts = {"opening": opening, "earned": earned, "other": closing - opening - earned, "closing": closing}
+    for name, proved in parts.items():
+        if statement[f"{name}_ubeat"] != str(proved):
+            refuse(f"{name} is {proved} ubeat, it says {statement[f'{name}_ubeat']}")
+    return earned
+
+
+def _proved_rows(document: Mapping[str, Any], genesis: Genesis) -> dict[bytes, bytes]:
+    """History key -> record of every row of the pass that a signed header proves."""
+    handovers = [_handover(entry) for entry in document["handovers"]]
+    proved: dict[bytes, bytes] = {}
+    for block in document["blocks"]:
+        header = decode(Header, _bytes(block["header"]), "header")
+        if header.height != block["height"] + 1:
+            refuse(f"block {block['height']} comes with the header of another height")
+        earlier = [handover for handover in handovers if handover.header.height < header.height]
+        verify_header(genesis, header, decode(Commit, _bytes(block["commit"]), "commit"), earlier)
+        for entry in block["rows"]:
+            path = [bytes.fromhex(node) for node in entry["path"]]
+            verify_inclusion(header.results_root, _bytes(entry["row"]), entry["index"], block["count"], path)
+            row = _row(entry)
+            if isinstance(row, NodeRow) and row.height == block["height"]:
+                proved[HISTORY + node_key(row.rank, row.route, row.generation)] = encode(row)
+    return proved
+
+
+def _store(
+    document: Mapping[str, Any],
+    genesis: Genesis,
+    account: bytes,
+    movements: Sequence[_Movement],
+    rows: Mapping[bytes, bytes],
+) -> dict[bytes, bytes]:
+    """The records to tell the lines from: what is proved takes the place of what the file says."""
+    known = (HISTORY + b"lines/", HISTORY + b"paid/", _NODE, STATE + PAYEES.prefix)
+    records = {bytes.fromhex(key): _bytes(value) for key, value in document["records"]}
+    store = {key: value for key, value in records.items() if not key.startswith(known)}
+    store |= rows
+    for proof in document["ranks"]:
+        proved = verify_proof(_with_handovers(document, proof), genesis)
+        kind, _, number = proved.key.partition("/")
+        if kind != "rank" or proved.value is None:
+            refuse("a proof shows no rank")
+        store[STATE + PAYEES.key(number_key(int(number)))] = proved.value
+    for movement in movements:
+        if movement.lines:
+            _put_income(store, account, movement)
+    return store
+
+
+def _put_income(store: dict[bytes, bytes], account: bytes, movement: _Movement) -> None:
+    holder = movement.entry.counterparty or account
+    paid = Paid(movement.lines[0][0], movement.entry.amount_ubeat)
+    store[HISTORY + paid_key(account, movement.height, holder)] = encode(paid)
+    chunk, before = 0, -1
+    for height, raw in movement.lines:
+        chunk = chunk + 1 if height == before else 0
+        store[HISTORY + lines_key(holder, height, chunk)] = raw
+        before = height
+
+
+def _check_lines(lines: Sequence[Any], chain: Chain, account: bytes, first: int, last: int) -> None:
+    """Refuses unless the lines are, word for word, what the records tell."""
+    tracer = Tracer(chain)
+    given = iter(lines)
+    for payout in payouts_of(chain, account, first, last):
+        for item in payout_items(chain, tracer, payout):
+            line, told = next(given, None), shown(chain, tracer, item)
+            if line is None:
+                refuse(f"a line of what block {payout.height} paid is missing")
+            if line["amount_ubeat"] != told["amount_ubeat"]:
+                raise Rejected(
+                    "statement.differs",
+                    height=payout.height,
+                    claimed=int(line["amount_ubeat"]),
+                    proved=int(told["amount_ubeat"]),
+                )
+            changed = [name for name in told if line[name] != told[name]]
+            if changed:
+                refuse(f"{changed[0]} of a line that block {payout.height} paid is {told[changed[0]]}")
+    if next(given, None) is not None:
+        refuse("it has a line that nothing proves")
+
+
+def _with_handovers(document: Mapping[str, Any], proof: Mapping[str, Any]) -> dict[str, Any]:
+    earlier = [entry for entry in document["handovers"] if entry["height"] <= proof["height"]]
+    return {**proof, "handovers": [{name: entry[name] for name in entry if name != "height"} for entry in earlier]}
+
+
+def _lines(raw: bytes) -> tuple[Line, ...]:
+    return decode(tuple[Line, ...], raw, "lines")
+
+
+def _row(entry: Mapping[str, Any]) -> FinalisationRow:
+    row: FinalisationRow = decode(FinalisationRow, _bytes(entry["row"]), "row")  # type: ignore[arg-type]
+    return row
 
 
 def _handover(entry: Mapping[str, Any]) -> Handover:
@@ -158,8 +321,4 @@ def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
-        _refuse("a field is not base64")
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise Rejected("statement.invalid", reason=reason)
+        refuse("a field is not base64")

@@ -10,7 +10,7 @@ from typing import Any
 from concento.errors import Rejected
 from concento.light import proof_document
 from concento.messages.receipts import receipt_id
-from concento.statekeys import BY_ADDRESS, RECEIPT, batch_state_key, split_key, state_key
+from concento.statekeys import BY_ADDRESS, BY_NUMBER, RECEIPT, batch_state_key, parse_number, split_key, state_key
 from state.queries import Chain, account_of, key_of
 from state.queries_chain import block_at, handovers_before
 from state.queries_receipts import find_receipt, receipt_path
@@ -33,10 +33,16 @@ def claim_of(chain: Chain, text: str) -> Claim:
     kind, name = split_key(text)
     if kind == RECEIPT:
         return _receipt_claim(chain, name)
-    full = chain.address(account_of(chain, name)) if kind in BY_ADDRESS else key_of(chain, kind, name)
+    full = _full_name(chain, kind, name)
     key = f"{kind}/{full}"
     where = state_key(key, chain.dev)
     return Claim(key, chain.read(where), chain.tree.prove(where), chain.tree.root, chain.height)
+
+
+def _full_name(chain: Chain, kind: str, name: str) -> str:
+    if kind in BY_NUMBER:
+        return str(parse_number(name))
+    return chain.address(account_of(chain, name)) if kind in BY_ADDRESS else key_of(chain, kind, name)
 
 
 def _receipt_claim(chain: Chain, name: str) -> Claim:

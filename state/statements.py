@@ -29,7 +29,7 @@ _CURSOR: Final = re.compile(r"(\d{1,16})\.(\d{1,16})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class _Payout:
+class Payout:
     """One payout to the account: everything that the holder's lines owed from height `since` on."""
 
     height: int
@@ -39,7 +39,7 @@ class _Payout:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class Item:
     """A line of the statement: the part of one settlement that came from one payment."""
 
     line: Line
@@ -59,10 +59,10 @@ def statement(
 ) -> dict[str, Any]:
     """The statement of an account over the heights from_height..to_height, both included; all of them if not given."""
     account = account_of(chain, who)
-    first, last = _period(chain, from_height, to_height)
+    first, last = period(chain, from_height, to_height)
     opening = balance_after(chain, account, first - 1) if first else 0
     closing = balance_after(chain, account, last)
-    payouts = list(_payouts(chain, account, first, last))
+    payouts = list(payouts_of(chain, account, first, last))
     earned = sum(payout.amount_ubeat for payout in payouts)
     lines, following = _lines(chain, payouts, cursor, page_size(limit))
     accrued = accrued_ubeat(chain, account)
@@ -82,7 +82,7 @@ def statement(
     }
 
 
-def _period(chain: Chain, from_height: int | None, to_height: int | None) -> tuple[int, int]:
+def period(chain: Chain, from_height: int | None, to_height: int | None) -> tuple[int, int]:
     first = from_height or 0
     last = chain.height if to_height is None else min(to_height, chain.height)
     if first > last + 1:
@@ -90,7 +90,7 @@ def _period(chain: Chain, from_height: int | None, to_height: int | None) -> tup
     return first, last
 
 
-def _payouts(chain: Chain, account: bytes, first: int, last: int) -> Iterator[_Payout]:
+def payouts_of(chain: Chain, account: bytes, first: int, last: int) -> Iterator[Payout]:
     """The account's payouts in the period, oldest first."""
     prefix = paid_prefix(account)
     for key, raw in chain.scan_history(prefix, prefix + number_key(first)):
@@ -98,11 +98,11 @@ def _payouts(chain: Chain, account: bytes, first: int, last: int) -> Iterator[_P
         if height > last:
             return
         paid = decode(Paid, raw, "history record")
-        yield _Payout(height, holder, paid.since, paid.amount_ubeat)
+        yield Payout(height, holder, paid.since, paid.amount_ubeat)
 
 
 def _lines(
-    chain: Chain, payouts: list[_Payout], cursor: str | None, size: int
+    chain: Chain, payouts: list[Payout], cursor: str | None, size: int
 ) -> tuple[list[dict[str, Any]], str | None]:
     """A page of lines and the cursor of the next: the paid height and how many of its lines were given."""
     height, skip = _position(cursor)
@@ -114,13 +114,13 @@ def _lines(
             continue
         if payout.height != at:
             at, given = payout.height, 0
-        for item in _payout_items(chain, tracer, payout):
+        for item in payout_items(chain, tracer, payout):
             if at == height and given < skip:
                 given += 1
                 continue
             if len(items) == size:
                 return items, f"{at}.{given}"
-            items.append(_shown(chain, tracer, item))
+            items.append(shown(chain, tracer, item))
             given += 1
     return items, None
 
@@ -134,7 +134,7 @@ def _position(cursor: str | None) -> tuple[int, int]:
     return int(found.group(1)), int(found.group(2))
 
 
-def _payout_items(chain: Chain, tracer: Tracer, payout: _Payout) -> Iterator[_Item]:
+def payout_items(chain: Chain, tracer: Tracer, payout: Payout) -> Iterator[Item]:
     prefix = lines_prefix(payout.holder)
     for key, raw in chain.scan_history(prefix, prefix + number_key(payout.since)):
         if int.from_bytes(key[len(prefix) :][:8], "big") > payout.height:
@@ -143,17 +143,17 @@ def _payout_items(chain: Chain, tracer: Tracer, payout: _Payout) -> Iterator[_It
             yield from _line_items(tracer, line, payout.height)
 
 
-def _line_items(tracer: Tracer, line: Line, paid_height: int) -> Iterator[_Item]:
+def _line_items(tracer: Tracer, line: Line, paid_height: int) -> Iterator[Item]:
     """A settlement of one row, told credit by credit and payment by payment; the amounts sum to the line's."""
     frac = line.frac
     for credit in tracer.credits(line.table, line.seen, line.credited):
         amount, frac = divmod(line.shares * (credit.after - credit.before) + frac, line.total)
         for part, share in zip(credit.parts, apportion(credit.parts, amount), strict=True):
             if share:
-                yield _Item(line, credit, part, share, paid_height)
+                yield Item(line, credit, part, share, paid_height)
 
 
-def _shown(chain: Chain, tracer: Tracer, item: _Item) -> dict[str, Any]:
+def shown(chain: Chain, tracer: Tracer, item: Item) -> dict[str, Any]:
     """Of what came from one payment the table was credited `keep`, of which the row got `amount`."""
     payee = chain.find(PAYEES, number_key(tracer.table(item.line.table).rank))
     asset = None if payee is None else payee.asset

@@ -69,6 +69,7 @@ def earnings() -> None:
 @click.option("--from-height", type=click.IntRange(0), help="First block of the period [the first].")
 @click.option("--to-height", type=click.IntRange(0), help="Last block of the period [the newest].")
 @click.option("--csv", "as_csv", is_flag=True, help="The lines as CSV.")
+@click.option("--dsr", "as_dsr", is_flag=True, help="A flat file in the manner of a DDEX sales report (DSR-like).")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write statement and proofs to FILE.")
 @with_context
 def show(
@@ -77,13 +78,14 @@ def show(
     from_height: int | None,
     to_height: int | None,
     as_csv: bool,
+    as_dsr: bool,
     out: Path | None,
 ) -> None:
     """The statement of WHO: opening, every payment, closing."""
     from cli.statement_reading import read_statement
 
-    if as_csv and context.settings.json:
-        raise click.UsageError("--csv and --json exclude each other.")
+    if as_csv + as_dsr + context.settings.json > 1:
+        raise click.UsageError("--csv, --dsr and --json exclude each other.")
     named = who or context.sender
     with context.suggesting(named):
         document = read_statement(context.client, context.who(named), from_height, to_height)
@@ -94,6 +96,11 @@ def show(
         context.printer.note(f"The statement and its proofs are in {out}. Next: concento earnings verify {out}")
     if as_csv:
         context.printer.raw(_csv(document))
+        return
+    if as_dsr:
+        from cli.dsr import flat_file
+
+        context.printer.raw(flat_file(document, context.client.status()["chain_id"]))
         return
     context.printer.result(document, lambda found: text.statement(found, named))
 

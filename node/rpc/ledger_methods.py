@@ -15,6 +15,7 @@ from node.rpc.dispatch import Method, Params
 from node.rpc.params import Cursor, HeightNumber, IdText, Limit, Who
 from node.rpc.tx_methods import body_reader
 from state import queries_accounts, queries_assets, queries_licences, queries_lineage, queries_receipts
+from state.evidence import statement_evidence
 from state.queries import account_of
 from state.queries_assets import Wanted
 from state.statements import statement
@@ -217,6 +218,18 @@ async def list_receipts(call: Call, params: ReceiptPage) -> dict[str, Any]:
     )
 
 
+class ProvedPeriod(Period):
+    until_height: HeightNumber | None = None
+
+
+async def get_evidence(call: Call, params: ProvedPeriod) -> dict[str, Any]:
+    return await call.desk.aside(
+        lambda chain: statement_evidence(
+            chain, params.who, params.from_height, params.to_height, params.until_height, params.cursor, params.limit
+        )
+    )
+
+
 async def get_statement(call: Call, params: Period) -> dict[str, Any]:
     return await call.desk.aside(
         lambda chain: statement(chain, params.who, params.from_height, params.to_height, params.cursor, params.limit)
@@ -400,6 +413,15 @@ EARNINGS_METHODS = (
         Period,
         ledger_shapes.Statement,
         get_statement,
+        (*_WHO_ERRORS, "statement.period", *_PAGE_ERRORS),
+        {"who": "@alice", "from_height": 1},
+    ),
+    Method(
+        "earnings_getEvidence",
+        "What a statement is recomputed from: the account's movements, its lines, the records that tell their source",
+        ProvedPeriod,
+        ledger_shapes.StatementEvidence,
+        get_evidence,
         (*_WHO_ERRORS, "statement.period", *_PAGE_ERRORS),
         {"who": "@alice", "from_height": 1},
     ),

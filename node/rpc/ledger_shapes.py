@@ -352,7 +352,7 @@ class StatementLine(Shape):
     height: Height
     index: Count
     time_ms: TimeMs
-    cause: Literal["sale", "usage", "declared", "royalty", "reward"]
+    cause: Literal["sale", "usage", "declared", "royalty", "reward", "dispute"]
     cause_tx: Id | None
     payer: Address | None
     asset: Id | None
@@ -368,6 +368,19 @@ class StatementLine(Shape):
     amount_ubeat: Ubeat
     rate: str
     paid_height: Height
+
+
+class StatementMovement(Shape):
+    height: Height
+    index: Count
+    entry: str
+    lines: list[tuple[Height, str]]
+
+
+class StatementEvidence(Page):
+    items: list[StatementMovement]
+    records: list[tuple[str, str]]
+    heights: list[Height]
 
 
 class Statement(Page):

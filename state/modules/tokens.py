@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from concento.encoding import Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
-from concento.hashing import tagged_hash
+from concento.hashing import NO_HASH, tagged_hash
 from concento.messages.tokens import Transfer
 from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
 from state.calls import Call, Event
@@ -41,7 +41,7 @@ class Entry(Record):
     """A history record: one movement of one balance. `amount_ubeat` is negative where money left.
 
     `counterparty` is an account or empty; `tx` is empty for movements of finalisation and genesis. `detail` is the head
-    of the lines that an income consists of (`revenue.next_lines_head`), else empty.
+    of the lines that an income consists of (`revenue.next_lines_head`), else empty. `before` is the head before this.
     """
 
     time_ms: Natural
@@ -51,6 +51,7 @@ class Entry(Record):
     amount_ubeat: int
     balance_ubeat: Amount
     detail: bytes = b""
+    before: Bytes32 = NO_HASH
 
 
 class Supply(Record):
@@ -105,12 +106,12 @@ def require_balance(view: View, account: bytes, amount_ubeat: int) -> None:
         raise balance_low(held, amount_ubeat)
 
 
-def next_head(head: bytes, height: int, entry: bytes) -> bytes:
-    """The head of an account's movements after one more, its encoded record of this height.
+def next_head(height: int, entry: bytes) -> bytes:
+    """The head of an account's movements after the one of this encoded record, which names the head before.
 
     Whoever knows the head of a state can be shown any tail of the account's history, and nothing can be left out of it.
     """
-    return tagged_hash("movement", head, height.to_bytes(8, "big"), entry)
+    return tagged_hash("movement", height.to_bytes(8, "big"), entry)
 
 
 def history_key(account: bytes, height: int, index: int) -> bytes:
@@ -220,8 +221,8 @@ def _move(
 ) -> None:
     before = found or _EMPTY
     left = before.balance_ubeat + delta_ubeat
-    entry = encode(Entry(view.time_ms, view.tx, cause, counterparty, delta_ubeat, left, detail))
-    view.put(ACCOUNTS, account, Account(left, before.policy, next_head(before.head, view.height, entry)))
+    entry = encode(Entry(view.time_ms, view.tx, cause, counterparty, delta_ubeat, left, detail, before.head))
+    view.put(ACCOUNTS, account, Account(left, before.policy, next_head(view.height, entry)))
     view.put_history(history_key(account, view.height, view.history_count), entry)
 
 
