@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from concento.limits import ANCESTORS_MAX, CLAIMS_MAX
+from concento.messages import Action
 from concento.messages.licences import Price, Rate, RevokeLicence
 from concento.messages.lineage import AmendProvenance
 from concento.terms import LAYERS, make_terms, permits, terms_hash
@@ -13,6 +14,7 @@ from state.modules import derivatives, lineage, models
 from state.modules.assets import ASSETS, effective_terms
 from support.ledger import Ledger, account_of
 from support.lineage import (
+    FREE,
     OPEN,
     absolute,
     licence,
@@ -32,6 +34,25 @@ from support.rights import album, buy_action, dataset, offer_action, recording, 
 def roots(ledger: Ledger, owner: str, count: int, prefix: str = "root") -> list[bytes]:
     """Recordings of nobody's work."""
     return [register(ledger, owner, recording(f"{prefix}{number}", terms=OPEN)) for number in range(count)]
+
+
+def rooted(ledger: Ledger, owner: str, count: int, prefix: str, rate: Rate) -> list[tuple[bytes, bytes]]:
+    """Many recordings with a right to each, registered thirty at a time."""
+    found: list[tuple[bytes, bytes]] = []
+    for start in range(0, count, 30):
+        actions: list[Action] = []
+        nonce = ledger.height + 10**9
+        for number in range(start, min(start + 30, count)):
+            asset, right = (
+                object_id(kind, account_of(owner), nonce.to_bytes(16, "big"), len(actions) + place)
+                for place, kind in enumerate(("asset", "offer"))
+            )
+            actions.append(recording(f"{prefix}{number}", terms=OPEN))
+            fields = {"terms": OPEN, "layers": ("recording",), "pricing": FREE, "upstream": rate}
+            actions.append(offer_action(asset, **fields))
+            found.append((asset, right))
+        assert ledger.block(ledger.tx(owner, *actions, nonce=nonce)).results[0].status == "ok"
+    return found
 
 
 def rights(ledger: Ledger, assets: list[bytes], owner: str, rate: Rate | None) -> list[tuple[bytes, bytes]]:
@@ -213,8 +234,8 @@ def test_1024_ancestors_work_and_one_more_is_refused() -> None:
     ledger = Ledger()
     tops: list[bytes] = []
     for number in range(16):
-        found = roots(ledger, "alice", 63, f"r{number}-")
-        tops.append(remix_of(ledger, "alice", *rights(ledger, found, "alice", rel(100)), name=f"top{number}"))
+        found = rooted(ledger, "alice", 63, f"r{number}-", rel(100))
+        tops.append(remix_of(ledger, "alice", *found, name=f"top{number}"))
     parents = rights(ledger, tops, "alice", rel(500))
     remix = remix_of(ledger, "alice", *parents)
     assert len(lineage.lineage_of(ledger.view(), remix).ancestors) == ANCESTORS_MAX
