@@ -365,6 +365,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
     "port.in_use": ("port {port} is held by process {pid} ({command})", "stop it, or choose another --base-port"),
     "port.unusable": ("nothing can listen on {host}:{port}: {reason}", "choose another address"),
+    "proof.engine": (
+        "this network is decided by CometBFT, whose headers do not commit to this",
+        "prove a record of the state instead: concento proof get account/NAME",
+    ),
     "proof.invalid": ("the proof does not hold: {reason}", None),
     **REVENUE_KINDS,
     "rpc.answer_too_large": (

@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from concento import cometlight
 from concento.accounts import Policy
 from concento.blocks import Header, block_id
+from concento.cometlight import CometCommit, CometHandover, CometHeader
 from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Rejected
 from concento.genesis import Genesis
@@ -30,6 +32,8 @@ from concento.votes import Commit, verify_commit
 
 FORMAT: Final = "concento-proof-1"
 ENGINE: Final = "own"
+COMET: Final = "comet"
+ENGINES: Final = (ENGINE, COMET)
 FIELDS: Final = (
     "format",
     "engine",
@@ -64,6 +68,16 @@ class Trusted:
     """A header that follows from genesis, and how many of how many validators have signed it."""
 
     header: Header
+    signers: int
+    validators: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """The root of the state after a height, and who has signed it, whatever the engine."""
+
+    height: int
+    app_hash: bytes
     signers: int
     validators: int
 
@@ -154,7 +168,7 @@ def verify_proof(document: Mapping[str, Any], genesis: Genesis) -> Proved:
     if split_key(key)[0] == RECEIPT:
         _refuse("it is a receipt's: check it with verify_receipt_proof")
     trusted, value = _proved_value(fields, genesis, state_key(key, genesis.dev))
-    return Proved(key, trusted.header.height - 1, value, trusted.signers, trusted.validators)
+    return Proved(key, trusted.height, value, trusted.signers, trusted.validators)
 
 
 def verify_receipt_proof(document: Mapping[str, Any], genesis: Genesis) -> ProvedReceipt:
@@ -178,7 +192,7 @@ def verify_receipt_proof(document: Mapping[str, Any], genesis: Genesis) -> Prove
     if value is None:
         _refuse("the batch is not in the state")
     _check_anchored(genesis.network, decode(BatchValue, value, "batch"), body, raw, entry)
-    return ProvedReceipt(key, trusted.header.height - 1, value, trusted.signers, trusted.validators, body)
+    return ProvedReceipt(key, trusted.height, value, trusted.signers, trusted.validators, body)
 
 
 def verify_header(genesis: Genesis, header: Header, commit: Commit, handovers: Sequence[Handover]) -> Trusted:
@@ -203,18 +217,35 @@ def account_value(value: bytes | None) -> AccountValue:
     return AccountValue(0, None) if value is None else decode(AccountValue, value, "account")
 
 
-def _proved_value(fields: Mapping[str, Any], genesis: Genesis, where: bytes) -> tuple[Trusted, bytes | None]:
-    """The value that the document proves under a state key, and the header that it is proved by."""
+def _proved_value(fields: Mapping[str, Any], genesis: Genesis, where: bytes) -> tuple[_Root, bytes | None]:
+    """The value that the document proves under a state key, and the root that it is proved by."""
+    trusted = _comet_root(fields, genesis) if fields["engine"] == COMET else _own_root(fields, genesis)
+    if fields["height"] != trusted.height:
+        _refuse("its height is not the one that its header proves")
+    value = None if fields["value"] is None else _bytes(fields["value"], "value")
+    nodes = [_hex(node) for node in _list(fields["nodes"], "nodes", NODES_MAX)]
+    verify_state(trusted.app_hash, where, value, nodes)
+    return trusted, value
+
+
+def _own_root(fields: Mapping[str, Any], genesis: Genesis) -> _Root:
     header = _record(Header, fields["header"], "header")
     commit = _record(Commit, fields["commit"], "commit")
     handovers = [_handover(entry) for entry in _list(fields["handovers"], "handovers", HANDOVERS_MAX)]
     trusted = verify_header(genesis, header, commit, handovers)
-    if fields["height"] != header.height - 1:
-        _refuse("its height is not the one that its header proves")
-    value = None if fields["value"] is None else _bytes(fields["value"], "value")
-    nodes = [_hex(node) for node in _list(fields["nodes"], "nodes", NODES_MAX)]
-    verify_state(header.app_hash, where, value, nodes)
-    return trusted, value
+    return _Root(header.height - 1, header.app_hash, trusted.signers, trusted.validators)
+
+
+def _comet_root(fields: Mapping[str, Any], genesis: Genesis) -> _Root:
+    try:
+        header = _record(CometHeader, fields["header"], "header")
+    except Rejected as error:
+        # A header of the own engine under the name of the other: a forgery rather than a broken file.
+        _refuse(str(error))
+    commit = _record(CometCommit, fields["commit"], "commit")
+    handovers = [_comet_handover(entry) for entry in _list(fields["handovers"], "handovers", HANDOVERS_MAX)]
+    signers, validators = cometlight.verify_header(genesis, header, commit, handovers)
+    return _Root(header.height - 1, header.app_hash, signers, validators)
 
 
 def _check_anchored(
@@ -249,11 +280,21 @@ def _checked_fields(document: Mapping[str, Any], network: Network) -> Mapping[st
             _refuse(f"the field {name} is missing")
     if document["format"] != FORMAT:
         _refuse(f"its format is not {FORMAT}")
-    if document["engine"] != ENGINE:
+    if document["engine"] not in ENGINES:
         _refuse("it is of a consensus engine that this program does not know")
     if document["chain_id"] != network.chain_id or document["genesis_hash"] != network.genesis_hash.hex():
         _refuse("it is of another network than this genesis")
     return document
+
+
+def _comet_handover(entry: Any) -> CometHandover:
+    if not isinstance(entry, Mapping):
+        _refuse("a handover is not an object")
+    return CometHandover(
+        _record(CometHeader, entry.get("header"), "header"),
+        _record(CometCommit, entry.get("commit"), "commit"),
+        _record(tuple[Validator, ...], entry.get("validators"), "validator set"),
+    )
 
 
 def _handover(entry: Any) -> Handover:

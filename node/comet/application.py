@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from concento import __version__
+from concento.cometlight import POWER, chain_id_of
 from concento.encoding import encode
 from concento.errors import Broken, ConcentoError, Rejected
 from concento.genesis import Genesis
@@ -32,8 +33,6 @@ from state.store.opening import OpenStore
 from state.transition import bill_of, check_transaction
 from state.view import open_view
 
-POWER: Final = 1
-"""Every validator has one vote."""
 CODE_FAILED: Final = 1
 CODE_SKIPPED: Final = 2
 CODE_UNREADABLE: Final = 3
@@ -49,11 +48,6 @@ class Waiting:
 
     transaction: Transaction
     skipped: str | None = None
-
-
-def chain_id_of(genesis: Genesis) -> str:
-    """What CometBFT calls the chain: our name and the beginning of the genesis hash, since it signs no genesis hash."""
-    return f"{genesis.chain_id[:40]}-{genesis.hash.hex()[:8]}"
 
 
 class Application:

@@ -11,13 +11,14 @@ from typing import Any, Final, Literal
 
 from concento import __version__
 from concento.blocks import block_id
+from concento.cometlight import address_of
 from concento.errors import Broken, Rejected, Unavailable
 from concento.genesis import Genesis
 from concento.transactions import Transaction
 from node import health
 from node.backend import Check, Committed, PoolEntry, Submission, Watcher
 from node.comet.application import Application
-from node.comet.blocks import Decided, address_of, find_bodies, tip_time_ms, validators_at
+from node.comet.blocks import Decided, find_bodies, tip_time_ms, validators_at
 from node.comet.engine import Broadcast, Engine
 from node.config import NodeConfig, peer_targets
 from node.health import LoopLag

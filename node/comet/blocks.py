@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 from concento.blocks import Block, Header, commit_root, content_root, evidence_root, results_root
 from concento.blocks import block_id as id_of
+from concento.cometlight import address_of
 from concento.encoding import decode, encode
 from concento.errors import Broken, Rejected
 from concento.genesis import Genesis
@@ -30,7 +30,6 @@ from state.validators import SETS, SetRecord, height_key
 from state.view import open_view
 
 BODIES: Final = REPLICA + b"comet/bodies/"
-ADDRESS_BYTES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,6 @@ class Decided:
     validators_before: ValidatorSet
     next: OpenStore
     batch: dict[bytes, bytes | None]
-
-
-def address_of(key: bytes) -> bytes:
-    """What CometBFT calls a validator, and a node, with this key."""
-    return sha256(key).digest()[:ADDRESS_BYTES]
 
 
 def tip_time_ms(genesis: Genesis, view: KeyValueView, height: int) -> int:

@@ -15,10 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from concento.cometlight import POWER, address_of, chain_id_of
 from concento.errors import Rejected
 from concento.genesis import Genesis
-from node.comet.application import POWER, chain_id_of
-from node.comet.blocks import address_of
 from node.config import NodeConfig, peer_targets
 from node.signer import NodeKey, read_key, write_private
 

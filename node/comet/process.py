@@ -22,6 +22,7 @@ from node.comet.backend import CometBackend
 from node.comet.blocks import Decided
 from node.comet.engine import Engine
 from node.comet.home import check, comet_home, find_binary, write_settings
+from node.comet.proofs import comet_methods
 from node.comet.server import Server
 from node.config import NodeConfig, parse_address
 from node.health import LoopLag
@@ -95,7 +96,9 @@ class CometNode:
             await server.start(sockets / "app")
             await engine.start()
             try:
-                rpc = await serve(backend, rpc_at.host, rpc_at.port, hosts=config.rpc_hosts)
+                rpc = await serve(
+                    backend, rpc_at.host, rpc_at.port, methods=comet_methods(engine), hosts=config.rpc_hosts
+                )
             except OSError as error:
                 raise port_error(rpc_at.host, rpc_at.port, error) from None
             self._log.info(

@@ -153,3 +153,16 @@ def test_where_there_is_no_cometbft_the_command_says_how_to_get_one(tmp_path: Pa
     assert error["data"]["kind"] == "comet.binary_missing"
     assert "go install github.com/cometbft/cometbft" in error["data"]["hint"]
     assert not (tmp_path / "testnet").exists()
+
+
+def test_a_proof_holds_for_somebody_with_nothing_but_the_genesis_file(network: CometNetwork, tmp_path: Path) -> None:
+    network.pay()
+    proof = tmp_path / "proof.json"
+    network.done("proof", "get", "account/carol", "--out", str(proof))
+    genesis = network.home / "testnet" / "genesis.json"
+    assert json.loads(proof.read_text())["engine"] == "comet"
+    assert network.done("proof", "verify", str(proof), "--genesis", str(genesis))
+    forged = json.loads(proof.read_text()) | {"value": None}
+    proof.write_text(json.dumps(forged))
+    refused = network.command("proof", "verify", str(proof), "--genesis", str(genesis))
+    assert json.loads(refused.stdout)["error"]["data"]["kind"] == "proof.invalid"

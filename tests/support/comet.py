@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from concento.cometlight import address_of, chain_id_of
 from concento.genesis import Genesis
 from concento.messages import Action
 from concento.transactions import Transaction
 from node.comet import messages as abci
-from node.comet.application import Application, app_state, chain_id_of
-from node.comet.blocks import address_of
+from node.comet.application import Application, app_state
 from node.replica.chain import create_chain_store
 from state.store.kv import KeyValue, MemoryKeyValue
 from state.store.opening import OpenStore, open_store

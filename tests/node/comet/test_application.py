@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from concento.blocks import TransactionResult
+from concento.cometlight import address_of
 from concento.encoding import decode
 from concento.errors import Broken
 from concento.evidence import evidence_height, offender
@@ -14,7 +15,7 @@ from concento.transactions import Transaction, decode_transaction
 from concento.votes import Vote, VoteType, vote_bytes
 from node.comet import messages as abci
 from node.comet.application import CODE_FAILED, CODE_SKIPPED, CODE_UNREADABLE, Application, app_state
-from node.comet.blocks import address_of, find_bodies
+from node.comet.blocks import find_bodies
 from sim.network import Network
 from state.modules import tokens
 from state.modules.identity import ACCOUNTS
