@@ -177,6 +177,9 @@ class Candidates:
             identity: found for identity, found in self._found.items() if found.block.header.height >= height
         }
         self._missing = {}
+        for found in self._found.values():
+            # What was said of it below its own height says nothing: a proposer may name a block that is too early.
+            found.verdict, found.is_checked, found.is_fetched, found.proposals = None, False, False, []
 
     def _miss(self, identity: bytes, height: int, holders: Iterable[bytes]) -> _Missing:
         missing = self._missing.setdefault(identity, _Missing(height))

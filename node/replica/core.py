@@ -288,7 +288,7 @@ class Replica:
             self._inputs.append(asked.Received(peer, message))
 
     def _heard_evidence(self, evidence: Evidence) -> None:
-        if self._chain.is_news(evidence) and self._evidence.add(evidence):
+        if self._chain.is_news(evidence, self._now.wall_ms) and self._evidence.add(evidence):
             self._work_waits()
 
     # Timers and work
@@ -335,7 +335,9 @@ class Replica:
         return self._chain.lacks_root or self._batches.has_any or bool(self._evidence_for_block())
 
     def _evidence_for_block(self) -> tuple[Evidence, ...]:
-        return self._evidence.choose(self._chain.is_good_evidence, self._chain.height)
+        # By the time of the block it would be in: a piece that grows too old must not spoil every block from now on.
+        wall_ms = self._now.wall_ms
+        return self._evidence.choose(lambda piece: self._chain.is_good_evidence(piece, wall_ms), self._chain.height)
 
     def _batch_settled(self, identity: bytes) -> None:
         self._candidates.batch_settled(identity, self._now)

@@ -11,6 +11,7 @@ from concento.blocks import Block, block_id, commit_root, content_root, evidence
 from concento.devnet import development_genesis
 from concento.errors import Rejected
 from concento.evidence import DoubleVote, double_vote
+from concento.genesis import Genesis
 from concento.votes import EMPTY_COMMIT, Commit, Vote, VoteType, vote_bytes
 from node.replica import wire
 from node.replica.chain import Chain
@@ -224,3 +225,31 @@ def test_block_id_covers_content_commit_and_evidence(chain: Chain) -> None:
     assert header.last_commit_root == commit_root(block.last_commit)
     assert header.evidence_root == evidence_root(())
     assert block_id(header) != block_id(with_header(block, content_root=content_root(())).header)
+
+
+def with_short_evidence_age(age_ms: int) -> Network:
+    genesis = development_genesis(4)
+    consensus = msgspec.structs.replace(genesis.params.consensus, evidence_age_ms=age_ms)
+    params = msgspec.structs.replace(genesis.params, consensus=consensus)
+    network = Network(genesis=Genesis(msgspec.structs.replace(genesis.record, params=params)))
+    network.start()
+    network.run_until(network.reached(2))
+    return network
+
+
+def test_evidence_taken_in_time_stops_no_block_when_it_has_grown_too_old() -> None:
+    network = with_short_evidence_age(8_000)
+    first = find_block(network.nodes["node1"].kv, 1)
+    assert first is not None
+    network.run(first.block.header.time_ms + 8_000 - 10 - network.now.wall_ms)
+    network.kill("node4")
+    evidence = equivocation(network, "node4", 1)
+    network.partition(["node1"], ["node2"], ["node3"])
+    for name in ("node1", "node2", "node3"):
+        assert network.nodes[name].core._evidence.add(evidence)
+    # No quorum until the piece is too old, by the clock if not by the tip.
+    network.run(3_000)
+    network.heal()
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node1", payment)
+    network.run_until(network.is_final(payment, "node1", "node2", "node3"), 20_000)
