@@ -106,10 +106,12 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CometNetwork]:
         find_binary(NodeConfig(home=found.home))
     except Rejected as error:
         pytest.skip(f"LEFT OUT, the ledger behind a real CometBFT: {error}; {error.hint}")
-    up = found.up()
-    assert up.returncode == 0, up.stdout + up.stderr
-    yield found
-    found.command("testnet", "down")
+    try:
+        up = found.up()
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield found
+    finally:
+        found.command("testnet", "down")
 
 
 def test_payments_are_final_and_every_node_has_the_same_state(network: CometNetwork) -> None:
