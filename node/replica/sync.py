@@ -27,6 +27,8 @@ FIRST_BLOCK_MS: Final = 2_000
 """How long a peer has for its first block: a largest frame over a slow line."""
 NEXT_BLOCK_MS: Final = 300
 """How long the next block may take before the rest is asked for again: a peer stops where it likes."""
+DOWNLOAD_MS: Final = 4_000
+"""How long all blocks of one request may take: a peer that drips them keeps the others from being asked."""
 LEFT_ALONE_MS: Final = 5_000
 """How long a peer that did not deliver is not asked."""
 ANSWER_BYTES_MAX: Final = 2 * BLOCK_BYTES_MAX
@@ -40,6 +42,7 @@ class _Download:
     peer: bytes
     last: int
     deadline_ms: int
+    last_deadline_ms: int
     has_delivered: bool = False
 
 
@@ -62,6 +65,7 @@ class Sync:
         self._peers = peers
         self._tips: dict[bytes, int] = {}
         self._left_alone: dict[bytes, int] = {}
+        self._stopped_short: dict[bytes, int] = {}
         self._download: _Download | None = None
         self._is_timing = False
 
@@ -75,6 +79,7 @@ class Sync:
 
     def peer_gone(self, peer: bytes) -> None:
         self._tips.pop(peer, None)
+        # `_stopped_short` stays: a new connection is no fresh start. There are as many keys as members and observers.
         if self._download is not None and self._download.peer == peer:
             self._download = None
 
@@ -105,9 +110,11 @@ class Sync:
         ]
         if not sources:
             return
-        peer = max(sources, key=lambda source: self._tips[source])
+        # What a peer says of its tip is its word alone: one that stopped short of it goes behind the others.
+        peer = min(sources, key=lambda source: (self._stopped_short.get(source, -1), -self._tips[source]))
         count = min(self._tips[peer] - height + 1, BLOCKS_PER_REQUEST_MAX)
-        self._download = _Download(peer, height + count - 1, now.mono_ms + FIRST_BLOCK_MS)
+        last_ms = now.mono_ms + DOWNLOAD_MS
+        self._download = _Download(peer, height + count - 1, now.mono_ms + FIRST_BLOCK_MS, last_ms)
         self._out.send((peer,), BlockRequest(height, count))
         self._arm()
 
@@ -131,7 +138,7 @@ class Sync:
         """A block of the current download was applied."""
         if self._download is not None:
             self._download.has_delivered = True
-            self._download.deadline_ms = now.mono_ms + NEXT_BLOCK_MS
+            self._download.deadline_ms = min(now.mono_ms + NEXT_BLOCK_MS, self._download.last_deadline_ms)
         self.run(now)
 
     def tick(self, now: Now) -> None:
@@ -140,6 +147,7 @@ class Sync:
         download = self._download
         if download is not None and download.deadline_ms <= now.mono_ms:
             if download.has_delivered:
+                self._stopped_short[download.peer] = now.mono_ms
                 self._download = None
             else:
                 self._out.log("sync.slow_peer", peer=download.peer, height=self._chain.height)

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from concento.batches import cut_batch
+from concento.blocks import block_id
 from concento.encoding import encode
+from concento.votes import Proposal
 from consensus.messages import Status, Step
 from node.replica import wire
 from node.replica.sync import FIRST_BLOCK_MS
@@ -192,3 +194,42 @@ def test_wiped_observer_catches_up_hundreds_of_blocks() -> None:
     network.start("node2")
     network.run_until(lambda: network.nodes["node2"].height >= network.nodes["node1"].height, 5_000)
     assert network.nodes["node2"].app_hash == network.nodes["node1"].app_hash
+
+
+def test_block_that_was_proposed_below_its_height_is_judged_again_at_its_height() -> None:
+    network = one_behind()
+    network.is_lost = lambda _origin, _to, message: isinstance(message, wire.BlockResponse)
+    network.start("node4")
+    network.run(20)
+    node, ahead = network.nodes["node4"], network.nodes["node1"]
+    height = node.height + 1
+    block = response(ahead, height + 1).block
+    identity = block_id(block.header)
+    candidates = node.core._candidates
+    candidates.offer(ahead.key.public, block, network.now_of(node))
+    candidates.judge(Proposal(height, 1, -1, identity, ahead.key.public, bytes(64)), network.now_of(node))
+    assert candidates._found[identity].verdict is False
+    network.is_lost = lambda _origin, _to, message: (
+        isinstance(message, wire.BlockResponse) and message.block.header.height > height
+    )
+    network.run_until(lambda: node.height == height, 15_000)
+    assert candidates._found[identity].verdict is None
+
+
+def test_peer_that_drips_blocks_holds_nobody_up_for_long() -> None:
+    network = one_behind(60)
+    asked: dict[str, int] = {}
+
+    def is_lost(origin: str, to: str, message: object) -> bool:
+        if to == "node3" and isinstance(message, wire.BlockRequest):
+            asked["first"] = message.first
+        # Of every answer of node3 only the first block arrives.
+        is_answer = origin == "node3" and isinstance(message, wire.BlockResponse)
+        return is_answer and message.block.header.height != asked["first"]
+
+    network.is_lost = is_lost
+    network.start("node4")
+    network.inject("node3", "node4", Status(10**6, 0, Step.NEW_HEIGHT, -1, ()))
+    start = network.mono_ms
+    caught_up(network)
+    assert network.mono_ms - start < 3_000
