@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bench.limit import signature_limit
-from bench.load import idle_finality_ms, percentile, senders, sign_transfers, sustain
+from bench.load import RECEIVERS, idle_finality_ms, percentile, senders, sign_transfers, sustain
 from concento.accounts import account_of_key
 from concento.client import Client, Session, Signer
 from concento.development import development_seed
@@ -31,14 +32,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--nodes", type=int, default=4)
     parser.add_argument("--transactions", type=int, default=20_000)
+    parser.add_argument("--accounts", type=int, default=RECEIVERS, help="accounts that are paid")
+    parser.add_argument("--base-port", type=int, default=BASE_PORT)
     parser.add_argument("--idle-rounds", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="concento-bench-") as home:
         environment = os.environ | {"CONCENTO_HOME": home}
-        up = ["testnet", "up", "--detach", "--json", "--nodes", str(options.nodes), "--base-port", str(BASE_PORT)]
+        up = [
+            "testnet",
+            "up",
+            "--detach",
+            "--json",
+            "--nodes",
+            str(options.nodes),
+            "--base-port",
+            str(options.base_port),
+        ]
         network = json.loads(_concento(environment, *up))
         try:
-            result = measure(network, options.transactions, options.idle_rounds, Path(home))
+            result = measure(network, options, Path(home))
         finally:
             _concento(environment, "testnet", "down")
     report(result)
@@ -47,17 +59,20 @@ def main() -> int:
     return 0
 
 
-def measure(network: dict[str, Any], transactions: int, rounds: int, folder: Path) -> dict[str, Any]:
+def measure(network: dict[str, Any], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Idle first, then the limit, load, and the limit again: the limit beside the load is their mean."""
     urls = [node["rpc"] for node in network["nodes"]]
     pids = [node["pid"] for node in network["nodes"]]
     client = Client(*urls)
     seed = development_seed("treasury")
     signers = senders(client, Signer("treasury", account_of_key(public_key(seed)), (seed,)))
-    idle_ms = idle_finality_ms(client, signers, rounds)
-    raws = sign_transfers(Session(client, signers[0]).network, signers, transactions)
+    idle_ms = idle_finality_ms(client, signers, options.idle_rounds)
+    raws = sign_transfers(Session(client, signers[0]).network, signers, options.transactions, options.accounts)
     limit_before = signature_limit(len(urls), 3.0)
-    found = sustain(urls, raws, lambda: sum(map(_cpu_seconds, pids)))
+    cpu_before, disk_before = [_cpu_seconds(pid) for pid in pids], _disk_bytes(folder)
+    found = sustain(urls, raws)
+    cpu_s = [_cpu_seconds(pid) - before for pid, before in zip(pids, cpu_before, strict=True)]
+    disk_bytes = (_disk_bytes(folder) - disk_before) / len(urls)
     limit = (limit_before + signature_limit(len(urls), 3.0)) / 2
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -68,7 +83,10 @@ def measure(network: dict[str, Any], transactions: int, rounds: int, folder: Pat
         "blocks": found.blocks,
         "tx_s": round(found.rate),
         "ratio": round(found.rate / limit, 3),
-        "cpu_cores": round(found.cpu_cores, 2),
+        "accounts": options.accounts,
+        "cpu_cores": [round(seconds / found.seconds, 2) for seconds in cpu_s],
+        "cpu_us_per_tx": [round(seconds * 1e6 / found.transactions) for seconds in cpu_s],
+        "disk_bytes_per_tx": round(disk_bytes / found.transactions),
         "memory_mb": [round(_memory_mb(pid)) for pid in pids],
         "idle_finality_ms": {"p50": round(percentile(idle_ms, 0.5), 1), "p99": round(percentile(idle_ms, 0.99), 1)},
         "disk_sync_ms": round(disk_sync_ms(folder), 2),
@@ -81,11 +99,13 @@ def report(result: dict[str, Any]) -> None:
     print(f"limit    {result['limit_tx_s']:>7,} tx/s: {result['validators']} processes checking signatures only")
     print(
         f"network  {result['tx_s']:>7,} tx/s committed ({result['committed_tx']:,} transfers in "
-        f"{result['blocks']} blocks, {result['cpu_cores']} cores)"
+        f"{result['blocks']} blocks, {sum(result['cpu_cores']):.2f} cores)"
     )
     print(f"ratio    {result['ratio']:>7.2f} of the limit")
     print(f"finality {idle['p50']:>7} ms median, {idle['p99']} ms p99, one transfer at a time")
+    print(f"CPU      {max(result['cpu_us_per_tx']):>7} us per transfer of the busiest node, signature included")
     print(f"memory   {max(result['memory_mb']):>7} MB the largest node")
+    print(f"disk     {result['disk_bytes_per_tx']:>7} bytes per transfer and node")
 
 
 def disk_sync_ms(folder: Path) -> float:
@@ -107,6 +127,15 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _disk_bytes(folder: Path) -> int:
+    """What all files below the folder hold; a file that goes meanwhile counts nothing."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
+
+
 def _memory_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -116,7 +145,10 @@ def _memory_mb(pid: int) -> float:
 
 def _concento(environment: dict[str, str], *words: str) -> str:
     command = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"concento {' '.join(words)} ended with {done.returncode}: {done.stdout}")
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 from urllib.request import Request, urlopen
 
@@ -21,7 +21,12 @@ from concento.transactions import Body, sign_transaction
 
 BATCH: Final = 250
 SENDERS: Final = 200
+"""Accounts that pay."""
+RECEIVERS: Final = 10_000
+"""Accounts that are paid, unless said otherwise; each comes into being with its first payment."""
 VALID_MS: Final = 110_000
+STRIDE: Final = 7_919
+"""Receivers follow each other by this prime, so that every block touches accounts all over the state."""
 FEE_UBEAT_MAX: Final = 5_000
 
 
@@ -32,64 +37,68 @@ class Sustained:
     transactions: int
     seconds: float
     blocks: int
-    cpu_cores: float
 
     @property
     def rate(self) -> float:
         return self.transactions / self.seconds
 
 
-def senders(client: Client, treasury: Signer) -> list[Signer]:
-    """Accounts with money, made for the run by transfers from the treasury."""
+def senders(client: Client, payer: Signer) -> list[Signer]:
+    """Accounts with money for the run, which the payer gives them."""
     signers = []
     for number in range(SENDERS):
         seed = number.to_bytes(4, "big") * 8
         signers.append(Signer(f"sender{number}", account_of_key(public_key(seed)), (seed,)))
-    session = Session(client, treasury)
+    session = Session(client, payer)
     for start in range(0, SENDERS, 50):
         session.send([Transfer(signer.account, 100_000_000) for signer in signers[start : start + 50]])
     return signers
 
 
-def sign_transfers(network: Network, signers: list[Signer], count: int) -> list[bytes]:
-    """Encoded transfers of 1 ubeat in a ring; valid from now on."""
+def sign_transfers(
+    network: Network, signers: list[Signer], count: int, receivers: int = RECEIVERS, first: int = 0
+) -> list[bytes]:
+    """Encoded transfers of 1 ubeat each, valid from now on; other `first` numbers give other transfers."""
     until = time.time_ns() // 1_000_000 + VALID_MS
+    # Also where two runs follow each other on one network.
+    run = time.time_ns().to_bytes(8, "big")
+    paid = [sha256(number.to_bytes(8, "big")).digest() for number in range(receivers)]
     raws = []
-    for number in range(count):
-        sender, receiver = signers[number % SENDERS], signers[(number * 7 + 1) % SENDERS]
+    for number in range(first, first + count):
+        sender = signers[number % len(signers)]
         body = Body(
             chain_id=network.chain_id,
             genesis_prefix=network.genesis_hash[:8],
             sender=sender.account,
-            nonce=number.to_bytes(16, "big"),
+            nonce=run + number.to_bytes(8, "big"),
             valid_until_ms=until,
             max_fee_ubeat=FEE_UBEAT_MAX,
-            actions=(Transfer(receiver.account, 1),),
+            actions=(Transfer(paid[number * STRIDE % receivers], 1),),
             memo="",
         )
         raws.append(sign_transaction(network, body, sender.seeds).raw)
     return raws
 
 
-def sustain(urls: list[str], raws: list[bytes], cpu_seconds: Callable[[], float]) -> Sustained:
-    """Hand everything in as fast as the nodes take it, and measure between the first and the last full block."""
+def sustain(urls: list[str], raws: list[bytes]) -> Sustained:
+    """Hands everything in as fast as the nodes take it; ends when all of it is final, or after two minutes."""
     client = Client(urls[0])
     first = client.status()["height"]
-    cpu, began = cpu_seconds(), time.perf_counter()
+    began = time.perf_counter()
     with ThreadPoolExecutor(len(urls)) as pool:
         shares = [raws[index :: len(urls)] for index in range(len(urls))]
         list(pool.map(_hand_in, urls, shares))
     counted = _wait_included(client, first, len(raws))
     seconds = time.perf_counter() - began
     blocks = sum(1 for _, count in counted if count)
-    return Sustained(sum(count for _, count in counted), seconds, blocks, (cpu_seconds() - cpu) / seconds)
+    return Sustained(sum(count for _, count in counted), seconds, blocks)
 
 
 def idle_finality_ms(client: Client, signers: list[Signer], rounds: int) -> list[float]:
     """Milliseconds from handing in one transfer to knowing that it is final, one after the other, sorted."""
     network = Session(client, signers[0]).network
     found = []
-    for number, raw in enumerate(sign_transfers(network, signers, rounds + 50_000)[50_000:]):
+    for number, raw in enumerate(sign_transfers(network, signers, rounds)):
         began = time.perf_counter()
         answer = client.submit(raw)
         client.transaction(answer["tx"], wait_ms=10_000)

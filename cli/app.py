@@ -35,6 +35,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "rpc": ("cli.commands.rpc", "Call any method of a node."),
     "explain": ("cli.commands.explain", "Say what something is: an id, an address, an error, a file."),
     "watch": ("cli.commands.watch", "Follow events as they become final."),
+    "bench": ("cli.commands.bench", "How fast a network makes transfers final."),
     "completion": ("cli.commands.completion", "Completion for bash, zsh and fish."),
 }
 

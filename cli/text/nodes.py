@@ -90,3 +90,17 @@ def doctor(document: dict[str, Any]) -> Iterator[Piece]:
             yield f"    Next: {check['hint']}"
     bad = sum(not check["ok"] for check in document["checks"])
     yield "All is well." if not bad else f"{plural(bad, 'check')} of {len(document['checks'])} failed."
+
+
+def bench(document: dict[str, Any]) -> Iterator[Piece]:
+    """How fast a network was."""
+    idle = document["idle_finality_ms"]
+    yield f"{document['tx_s']:,} transfers per second became final."
+    yield Facts(
+        [
+            ("transfers", f"{document['transactions']:,} in {plural(document['blocks'], 'block')}"),
+            ("took", f"{document['seconds']} s"),
+            ("one alone", f"{idle['p50']} ms median, {idle['p99']} ms p99"),
+        ]
+    )
+    yield "Everything that runs on the same machine takes part of it: make bench says how much of the limit this is."
