@@ -77,11 +77,15 @@ def fetch(
     with GatewaySession(gateway_url, session.network, lane, purpose, time_ms) as reader:
         try:
             for number, file in enumerate(missing, 1):
-                outcome["files"].append(_take(reader, target, file))
+                units = units_of(licence["unit"], file.duration_ms)
+                outcome["files"].append(_take(reader, target, file, units))
                 on_file(number, len(missing), file.path)
         finally:
-            outcome["anchored"], voucher = reader.close()
-            session.send([CloseAccess(lane.licence, lane.gateway, lane.number, voucher)])
+            try:
+                outcome["anchored"], _ = reader.close()
+            finally:
+                # Also where the gateway is gone: what the lane has locked must come free.
+                session.send([CloseAccess(lane.licence, lane.gateway, lane.number, reader.signed)])
     units = sum(entry.pop("units") for entry in outcome["files"])
     before = int(licence["receipts"]["units"])
     price = int(licence["unit_price_ubeat"] or 0)
@@ -146,13 +150,13 @@ def _open_lane(session: Session, licence: dict[str, Any], gateway: bytes, files:
     return Lane(licence_id, int(licence["epoch"]), gateway, number, seed, bytes.fromhex(licence["asset"]))
 
 
-def _take(reader: GatewaySession, target: Path, file: Wanted) -> dict[str, Any]:
+def _take(reader: GatewaySession, target: Path, file: Wanted, units: int) -> dict[str, Any]:
     path = local_path(target, file.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("wb") as sink:
-            received = reader.fetch(file.member, file.part, file.path, file.size, file.content, sink)
+            received = reader.fetch(file.member, file.part, file.path, file.size, file.content, sink, units)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

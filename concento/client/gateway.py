@@ -84,8 +84,10 @@ class GatewaySession:
             self._connection.close()
             raise
 
-    def fetch(self, member: bytes, part: int, path: str, size: int, content: bytes, sink: Any) -> Received:
-        """One file, written to `sink` (a binary file) chunk by chunk.
+    def fetch(
+        self, member: bytes, part: int, path: str, size: int, content: bytes, sink: Any, units: int | None = None
+    ) -> Received:
+        """One file, written to `sink` (a binary file) chunk by chunk; `units` is what it costs, where that is known.
 
         Raises Rejected fetch.content_mismatch where the bytes are not the registered ones and fetch.receipt_wrong
         where the receipt does not say what happened; RpcError as the gateway refuses.
@@ -107,8 +109,17 @@ class GatewaySession:
             raise Rejected("fetch.content_mismatch", path=path)
         body = decode(ReceiptBody, receipt, "receipt")
         self._check(body, request_hash(member, part, 0, size), content)
+        if (body.member, body.part, body.offset, body.length) != (member, part, 0, size):
+            raise Rejected("fetch.receipt_wrong", reason="it names another file")
+        if units is not None and body.units != units:
+            raise Rejected("fetch.receipt_wrong", reason=f"it charges {body.units} units instead of {units}")
         self._take(receipt, body, head)
         return Received(receipt_id(receipt).hex(), body.seq, body.units, found)
+
+    @property
+    def signed(self) -> SignedVoucher | None:
+        """The newest voucher: for everything received so far."""
+        return self._signed
 
     def close(self) -> tuple[list[str], SignedVoucher | None]:
         """Sign for everything, end the session: (ids of the anchoring transactions, the closing voucher)."""

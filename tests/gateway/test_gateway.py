@@ -20,7 +20,7 @@ from concento.client.gateway import GatewaySession, Lane
 from concento.errors import Rejected, Unavailable
 from concento.hashing import Network
 from concento.merkle import merkle_root
-from concento.messages.receipts import AnchorReceipts, CloseAccess, receipt_id
+from concento.messages.receipts import AnchorReceipts, CloseAccess, ReceiptBody, receipt_id
 from gateway.app import make_app
 from gateway.content import Content
 from gateway.lanes import Lanes
@@ -283,6 +283,27 @@ def test_bytes_that_are_not_the_registered_ones_are_refused_by_the_reader(start:
     session = reader(start())
     wrong = lambda: session.fetch(MEMBER_2, 0, "2.wav", len(SECOND), bytes(32), io.BytesIO())  # noqa: E731
     assert refusal(wrong) == "fetch.content_mismatch"
+
+
+def test_a_receipt_that_charges_more_than_the_file_costs_is_not_signed_for(start: Start) -> None:
+    session = reader(start())
+    fair, _ = take(session, 1)
+    signed = session.signed
+    sink = io.BytesIO()
+    dear = lambda: session.fetch(MEMBER_2, 0, "2.wav", len(SECOND), sha256(SECOND).digest(), sink, fair.units + 1)  # noqa: E731
+    assert refusal(dear) == "fetch.receipt_wrong"
+    assert session.signed == signed
+
+
+def test_a_receipt_that_names_another_member_is_not_signed_for(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = reader(start())
+
+    def swapped(**fields: Any) -> ReceiptBody:
+        return ReceiptBody(**{**fields, "member": MEMBER_1})
+
+    monkeypatch.setattr("gateway.service.ReceiptBody", swapped)
+    assert refusal(lambda: take(session, 2)) == "fetch.receipt_wrong"
+    assert session.signed is None
 
 
 def test_a_gateway_that_is_down_is_unreachable(start: Start) -> None:
