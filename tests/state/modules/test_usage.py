@@ -7,7 +7,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from concento.devnet import development_genesis
 from concento.merkle import merkle_root, range_proof
 from concento.messages.receipts import PostUsage, UsageRow, usage_leaf, usage_root
 from state.modules import royalties, shares
@@ -24,7 +26,9 @@ class Market:
     """Three tracks, each of one person alone, in a dataset that goes by use; bob reads them."""
 
     def __init__(self, rule: str = "usage", **changes: Any) -> None:
-        self.ledger = Ledger()
+        params = development_genesis().params
+        # Without rewards for use, so that what members get is what readers paid.
+        self.ledger = Ledger(params=replace(params, rewards=replace(params.rewards, data_ubeat=0)))
         self.members = [
             tracks(self.ledger, 1, prefix=name, splits=splits(**{name: 100}))[0] for name in ("bea", "carol", "dana")
         ]
