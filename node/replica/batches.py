@@ -300,7 +300,7 @@ class Batches:
 
     def answer(self, peer: bytes, identities: Sequence[bytes]) -> None:
         """A peer's request, as far as it can be met."""
-        for identity in identities:
+        for identity in dict.fromkeys(identities):
             batch = self._held.get(identity)
             if batch is not None:
                 self._out.send_bulk((peer,), batch_payload(batch.raw))

@@ -192,7 +192,10 @@ class Chain:
         self._check_signatures(commit, self.validators, self.height, identity)
 
     def is_good_evidence(self, evidence: Evidence, wall_ms: int) -> bool:
-        """Whether a block that is built at this time may carry it."""
+        """Whether a block that is built at this time may carry it, and it would change anything there."""
+        if offender(evidence) not in self.next_validators:
+            # A key that has left the set signs what it likes: carried once, it would come back for ever.
+            return False
         try:
             self._check_piece(evidence, self.block_time(wall_ms))
         except Rejected:

@@ -180,3 +180,17 @@ def test_transactions_submitted_together_are_cut_into_one_batch_and_later_ones_w
     network.run(40)
     own = [len(batch.transactions) for batch in network.nodes["node1"].core._batches.held]
     assert own == [2, 10]
+
+
+def test_batch_that_is_asked_for_many_times_in_one_request_is_sent_once() -> None:
+    network = started()
+    network.partition(["node1", "node4"], ["node2"], ["node3"])
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node1", payment)
+    network.run(100)
+    held = [batch.id for batch in network.nodes["node1"].core._batches.held]
+    assert len(held) == 1
+    sent = network.sent_count
+    network.inject("node4", "node1", wire.BatchRequest(tuple(held * 200)))
+    network.run(10)
+    assert network.sent_count - sent < 10

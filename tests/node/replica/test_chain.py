@@ -253,3 +253,16 @@ def test_evidence_taken_in_time_stops_no_block_when_it_has_grown_too_old() -> No
     payment = network.transfer("bob", "carol", 1)
     network.submit("node1", payment)
     network.run_until(network.is_final(payment, "node1", "node2", "node3"), 20_000)
+
+
+def test_what_a_removed_validator_signed_at_other_heights_makes_no_blocks() -> None:
+    network = Network(5)
+    network.start()
+    network.run_until(network.reached(2))
+    network.inject("node2", "node1", wire.EvidenceMessage(equivocation(network, "node5", 1)))
+    network.run_until(lambda: len(network.nodes["node1"].core._chain.validators) == 4, 60_000)
+    for _ in range(3):
+        network.inject("node2", "node1", wire.EvidenceMessage(equivocation(network, "node5", 2)))
+        network.run(1_000)
+    blocks = [committed.stored.record.block for committed in network.nodes["node1"].committed]
+    assert sum(len(block.evidence) for block in blocks) == 1
