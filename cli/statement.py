@@ -278,7 +278,7 @@ def _check_lines(lines: Sequence[Any], chain: Chain, account: bytes, first: int,
     given = iter(lines)
     for payout in payouts_of(chain, account, first, last):
         for item in payout_items(chain, tracer, payout):
-            line, told = next(given, None), shown(chain, tracer, item)
+            line, told = next(given, None), shown(tracer, item)
             if line is None:
                 refuse(f"a line of what block {payout.height} paid is missing")
             if line["amount_ubeat"] != told["amount_ubeat"]:

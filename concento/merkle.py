@@ -25,15 +25,13 @@ def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The sibling hashes from the leaf at this index up to the root."""
     if not 0 <= index < len(leaves):
         raise IndexError(f"index {index} in a list of {len(leaves)}")
-    level = [_leaf_hash(leaf) for leaf in leaves]
-    path: list[bytes] = []
-    while len(level) > 1:
-        sibling = index ^ 1
-        # The odd one at the end of a level goes up as it is.
-        if sibling < len(level):
-            path.append(level[sibling])
-        level, index = _parents(level), index >> 1
-    return path
+    return _path(_levels(leaves), index)
+
+
+def inclusion_paths(leaves: Sequence[bytes], first: int = 0) -> list[list[bytes]]:
+    """The paths of all leaves from `first` on: each hash is computed once."""
+    levels = _levels(leaves)
+    return [_path(levels, index) for index in range(first, len(leaves))]
 
 
 def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
@@ -163,6 +161,20 @@ def old_peaks(old_root: bytes, old_size: int, new_size: int, proof: Sequence[byt
                 old_last, new_last = old_last >> 1, new_last >> 1
         old_last, new_last = old_last >> 1, new_last >> 1
     return tuple(reversed(peaks))
+
+
+def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """The hashes of the leaves, of their parents and so on, below the root."""
+    levels = [[_leaf_hash(leaf) for leaf in leaves]]
+    while len(levels[-1]) > 2:
+        levels.append(_parents(levels[-1]))
+    return levels
+
+
+def _path(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    # The odd one at the end of a level goes up as it is: it has no sibling there.
+    siblings = ((level, index >> depth ^ 1) for depth, level in enumerate(levels))
+    return [level[sibling] for level, sibling in siblings if sibling < len(level)]
 
 
 def _leaf_hash(leaf: bytes) -> bytes:

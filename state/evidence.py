@@ -133,7 +133,7 @@ def _item(reader: Chain, tracer: Tracer, account: bytes, movement: Movement, ins
         lines = [[height, _base64(record)] for height, record in _line_records(reader, holder, paid, movement.height)]
         payout = Payout(movement.height, holder, paid.since, paid.amount_ubeat)
         for item in payout_items(reader, tracer, payout):
-            shown(reader, tracer, item)
+            shown(tracer, item)
     return {"height": movement.height, "index": movement.index, "entry": _base64(movement.raw), "lines": lines}
 
 

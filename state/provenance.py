@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 from concento.encoding import Record, decode
 from concento.errors import Broken, Rejected
 from concento.hashing import NO_HASH
-from state.modules.cascade import PAYEES
+from state.modules.assets import ASSETS
+from state.modules.cascade import PAYEES, Payee
 from state.modules.revenue import (
     FROM_EDGE,
     FROM_POT,
@@ -87,6 +88,26 @@ class Tracer:
         self._credits: dict[tuple[int, int], CreditedParts] = {}
         self._origins: dict[bytes, Origin] = {}
         self._tables: dict[int, Table] = {}
+        self._payees: dict[int, Payee | None] = {}
+        self._titles: dict[bytes, str | None] = {}
+        self._addresses: dict[bytes, str] = {}
+
+    def payee(self, rank: int) -> Payee | None:
+        """The asset of a rank, or None for a vault's."""
+        if rank not in self._payees:
+            self._payees[rank] = self._chain.find(PAYEES, number_key(rank))
+        return self._payees[rank]
+
+    def title(self, asset: bytes) -> str | None:
+        if asset not in self._titles:
+            found = self._chain.find(ASSETS, asset)
+            self._titles[asset] = None if found is None else found.description.title
+        return self._titles[asset]
+
+    def address(self, account: bytes) -> str:
+        if account not in self._addresses:
+            self._addresses[account] = self._chain.address(account)
+        return self._addresses[account]
 
     def table(self, number: int) -> Table:
         """The table: its total and its owner never change."""
@@ -142,7 +163,7 @@ class Tracer:
         return _node_name(row) in self._nodes
 
     def _gather(self, row: NodeRow) -> tuple[Part, ...]:
-        asset = _required(self._chain.find(PAYEES, number_key(row.rank)), "rank", row.rank).asset
+        asset = _required(self.payee(row.rank), "rank", row.rank).asset
         found: list[Part] = []
         for place, inflow in self._inflows(row):
             found += (replace(part, path=(*part.path, asset)) for part in self._inflow_parts(place, inflow))

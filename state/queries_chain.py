@@ -14,7 +14,7 @@ from concento.encoding import decode, encode
 from concento.errors import Broken, Rejected
 from concento.genesis import genesis_json, params_json
 from concento.light import Handover, handover_document
-from concento.merkle import inclusion_path
+from concento.merkle import inclusion_paths
 from concento.validators import ValidatorSet
 from concento.votes import Commit
 from state.calls import Event
@@ -202,13 +202,10 @@ def rows_get(chain: Chain, height: int) -> dict[str, Any]:
     """The rows of a height's finalisation with their paths to the results root in the next header, and that header."""
     record, following = block_at(chain, height), block_at(chain, height + 1)
     leaves = find_results(chain.store, height) or ()
+    first = len(record.transactions)
     rows = [
-        {
-            "index": index,
-            "row": _base64(leaves[index]),
-            "path": [node.hex() for node in inclusion_path(leaves, index)],
-        }
-        for index in range(len(record.transactions), len(leaves))
+        {"index": index, "row": _base64(leaves[index]), "path": [node.hex() for node in path]}
+        for index, path in enumerate(inclusion_paths(leaves, first), first)
     ]
     return {
         "height": height,

@@ -14,8 +14,6 @@ from typing import Any, Final
 from concento.encoding import decode
 from concento.errors import Rejected
 from state.accruals import accrued_ubeat
-from state.modules.assets import ASSETS
-from state.modules.cascade import PAYEES
 from state.modules.revenue import Line, Paid, lines_prefix, paid_prefix
 from state.modules.shares import number_key
 from state.provenance import CreditedParts, Part, Tracer, apportion
@@ -120,7 +118,7 @@ def _lines(
                 continue
             if len(items) == size:
                 return items, f"{at}.{given}"
-            items.append(shown(chain, tracer, item))
+            items.append(shown(tracer, item))
             given += 1
     return items, None
 
@@ -153,9 +151,9 @@ def _line_items(tracer: Tracer, line: Line, paid_height: int) -> Iterator[Item]:
                 yield Item(line, credit, part, share, paid_height)
 
 
-def shown(chain: Chain, tracer: Tracer, item: Item) -> dict[str, Any]:
+def shown(tracer: Tracer, item: Item) -> dict[str, Any]:
     """Of what came from one payment the table was credited `keep`, of which the row got `amount`."""
-    payee = chain.find(PAYEES, number_key(tracer.table(item.line.table).rank))
+    payee = tracer.payee(tracer.table(item.line.table).rank)
     asset = None if payee is None else payee.asset
     origin, keep_ubeat = item.part.origin, item.part.amount_ubeat
     return {
@@ -164,9 +162,9 @@ def shown(chain: Chain, tracer: Tracer, item: Item) -> dict[str, Any]:
         "time_ms": origin.time_ms,
         "cause": "royalty" if item.part.derived else origin.cause,
         "cause_tx": None if origin.tx is None else origin.tx.hex(),
-        "payer": None if origin.payer is None else chain.address(origin.payer),
+        "payer": None if origin.payer is None else tracer.address(origin.payer),
         "asset": None if asset is None else asset.hex(),
-        "title": _title(chain, asset),
+        "title": None if asset is None else tracer.title(asset),
         "layer": "vault" if payee is None else payee.layer,
         "path": [step.hex() for step in item.part.path],
         "shares": str(item.line.shares),
@@ -185,8 +183,3 @@ def _rate(amount_ubeat: int, net_ubeat: int) -> str:
     """The line as a part of what the payment left after the market fee, such as "0.058333"."""
     whole, rest = divmod(amount_ubeat * RATE_PARTS // net_ubeat if net_ubeat else 0, RATE_PARTS)
     return f"{whole}.{rest:06d}"
-
-
-def _title(chain: Chain, asset: bytes | None) -> str | None:
-    found = None if asset is None else chain.find(ASSETS, asset)
-    return None if found is None else found.description.title

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concento.errors import Rejected
-from concento.merkle import consistency_proof, inclusion_path, merkle_root, verify_consistency, verify_inclusion
+from concento.merkle import (
+    consistency_proof,
+    inclusion_path,
+    inclusion_paths,
+    merkle_root,
+    verify_consistency,
+    verify_inclusion,
+)
 
 # From merkle_tree_test.cc of the Certificate Transparency reference implementation.
 LEAVES = [
@@ -218,3 +225,13 @@ def test_a_path_to_an_index_outside_the_list_is_an_error_of_the_caller() -> None
         inclusion_path(LEAVES, 8)
     with pytest.raises(IndexError):
         consistency_proof(LEAVES, 9)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9, 33])
+def test_all_paths_at_once_are_those_of_each_leaf(count):
+    leaves = [b"leaf %d" % index for index in range(count)]
+    first = count // 2
+    paths = inclusion_paths(leaves, first)
+    assert paths == [inclusion_path(leaves, index) for index in range(first, count)]
+    for index, path in enumerate(paths, first):
+        verify_inclusion(merkle_root(leaves), leaves[index], index, count, path)
