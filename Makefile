@@ -8,7 +8,7 @@ NODES ?= 4
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup testnet test check sim sim-long bench fuzz docs clean
+.PHONY: help setup testnet test check sim sim-long bench docs clean
 
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

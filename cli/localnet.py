@@ -239,7 +239,8 @@ def pid_of(layout: Layout, name: str) -> int | None:
         pid = int(_pid_file(layout, name).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return pid if _is_ours(pid) else None
+    folder = layout.gateway if name == "gateway" else layout.node(name)
+    return pid if _is_ours(pid) and _names(pid, folder) else None
 
 
 def state_of(layout: Layout, name: str) -> str:
@@ -467,6 +468,14 @@ def _process_state_without_proc(pid: int) -> str | None:
     found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     letter = found.stdout.strip()[:1]
     return None if letter in ("", "Z") else letter
+
+
+def _names(pid: int, folder: Path) -> bool:
+    """Whether the command line of the process names this folder: after a reboot the id may be somebody else's."""
+    try:
+        return str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return not Path("/proc/self/cmdline").exists()
 
 
 def _is_ours(pid: int) -> bool:

@@ -6,6 +6,7 @@ An inclusion is shown before any skip. What was skipped may still be included, s
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ from state.router import weight_of
 from state.store.blockstore import Place, find_events, find_result, find_skip, find_transaction
 from state.store.kv import TRANSACTION
 from state.transition import simulate
+
+_NUMBER: Final = re.compile(r"\{\w+\}")
 
 Body = Callable[[Place], bytes | None]
 """The bytes of the transaction at a place of the chain, or None where they are no longer kept."""
@@ -162,8 +165,8 @@ def _error(result: TransactionResult) -> dict[str, Any] | None:
         return None
     if result.kind not in KINDS:
         return _told(result.kind, result.kind, None)
-    hint = KINDS[result.kind][1]
-    return _told(result.kind, Rejected(result.kind).message, None if hint is None or "{" in hint else hint)
+    sentence, hint = KINDS[result.kind]
+    return _told(result.kind, _NUMBER.sub("…", sentence), None if hint is None or "{" in hint else hint)
 
 
 def _told(kind: str, message: str, hint: str | None) -> dict[str, Any]:

@@ -67,7 +67,18 @@ def read_audio(path: Path, name: str, progress: Progress = lambda _: None) -> Au
     content, root, size = hash_file(path, progress)
     media_type, facts = _decode(path, name)
     title, artist, isrc = _tags(path)
-    return AudioFile(path, name, title or _TRACK_NUMBER.sub("", path.stem) or path.stem, artist, isrc, media_type, content, root, size, facts)
+    return AudioFile(
+        path,
+        name,
+        title or _TRACK_NUMBER.sub("", path.stem) or path.stem,
+        artist,
+        isrc,
+        media_type,
+        content,
+        root,
+        size,
+        facts,
+    )
 
 
 def hash_file(path: Path, progress: Progress = lambda _: None) -> tuple[bytes, bytes, int]:

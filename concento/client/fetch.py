@@ -138,7 +138,7 @@ def _licence(session: Session, asset: str, purpose: str) -> dict[str, Any]:
 def _open_lane(session: Session, licence: dict[str, Any], gateway: bytes, files: list[Wanted]) -> Lane:
     """Put a new lane on the chain, with as many units as the files cost, and the deposit that pays for them."""
     units = sum(units_of(licence["unit"], file.duration_ms) for file in files)
-    cost = cost_ubeat(units, int(licence["unit_price_ubeat"] or 0)) + 1 if licence["unit_price_ubeat"] else 0
+    cost = -(-units * int(licence["unit_price_ubeat"] or 0) // 1000)
     seed, number = secrets.token_bytes(32), secrets.randbelow(2**32)
     licence_id = bytes.fromhex(licence["id"])
     actions: list[Any] = [OpenAccess(licence_id, gateway, number, public_key(seed), units)]
