@@ -85,6 +85,16 @@ class Methods(ABC, Generic[A]):
     ) -> A:
         return self.call("earnings_getStatement", who=who, from_height=from_height, to_height=to_height, cursor=cursor)
 
+    def lineage(self, asset: str, direction: str | None = None, depth: int | None = None) -> A:
+        """What an asset was made from, with rates and rights, or what was made from it."""
+        return self.call("asset_getLineage", id=asset, direction=direction, depth=depth)
+
+    def dispute(self, dispute: str) -> A:
+        return self.call("dispute_get", id=dispute)
+
+    def disputes(self, asset: str | None = None, state: str | None = None, cursor: str | None = None) -> A:
+        return self.call("dispute_list", asset=asset, state=state, cursor=cursor)
+
     def block(self, height: int | None = None, block_id: str | None = None) -> A:
         return self.call("chain_getBlock", height=height, id=block_id)
 
