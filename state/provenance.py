@@ -86,6 +86,7 @@ class Tracer:
         self._chain = chain
         self._nodes: dict[tuple[int, int, int], tuple[Part, ...]] = {}
         self._credits: dict[tuple[int, int], CreditedParts] = {}
+        self._inflows_of: dict[tuple[int, int, int], list[tuple[bytes, Inflow]]] = {}
         self._origins: dict[bytes, Origin] = {}
         self._tables: dict[int, Table] = {}
         self._payees: dict[int, Payee | None] = {}
@@ -193,8 +194,14 @@ class Tracer:
             else:
                 yield from self._row_feeders(credit.origin, credit.inflow)
 
-    def _inflows(self, row: NodeRow) -> Iterator[tuple[bytes, Inflow]]:
+    def _inflows(self, row: NodeRow) -> list[tuple[bytes, Inflow]]:
         """(generation, kind and origin; inflow) of everything that a node was handed since it last passed on."""
+        name = _node_name(row)
+        if name not in self._inflows_of:
+            self._inflows_of[name] = list(self._scan_inflows(row))
+        return self._inflows_of[name]
+
+    def _scan_inflows(self, row: NodeRow) -> Iterator[tuple[bytes, Inflow]]:
         prefix = inflow_prefix(row.rank, row.route, 0)[:-8]
         after = inflow_prefix(row.rank, row.route, row.since)
         for key, raw in self._chain.scan_history(prefix, after):
