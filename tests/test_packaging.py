@@ -4,12 +4,14 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("concento", "consensus", "state", "node", "gateway", "cli")
+LAYERS = ("concento", "consensus", "state", "node", "gateway", "bench", "cli")
 
 
 def test_every_package_of_the_layers_is_installed() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     found = [
-        ".".join(init.parent.relative_to(ROOT).parts) for layer in LAYERS for init in (ROOT / layer).rglob("__init__.py")
+        ".".join(init.parent.relative_to(ROOT).parts)
+        for layer in LAYERS
+        for init in (ROOT / layer).rglob("__init__.py")
     ]
     assert sorted(listed) == sorted(found)

@@ -19,7 +19,9 @@ from support.fake_node import FakeNode
 
 def sent(node: FakeNode, kind: type) -> list[Any]:
     """The actions of this kind that were handed in."""
-    return [action for transaction in node.submitted() for action in transaction.body.actions if isinstance(action, kind)]
+    return [
+        action for transaction in node.submitted() for action in transaction.body.actions if isinstance(action, kind)
+    ]
 
 
 def account(name: str) -> bytes:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from support.stored_blocks import stored_block, transaction_id
 
 from concento.blocks import block_id
 from concento.errors import Broken
@@ -24,6 +23,7 @@ from state.store.blockstore import (
     included_count,
 )
 from state.store.kv import BLOCK, MemoryKeyValue, number_key
+from support.stored_blocks import stored_block, transaction_id
 
 
 def kept(*blocks: StoredBlock) -> MemoryKeyValue:

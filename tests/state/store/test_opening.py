@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import plyvel
 import pytest
-from support.stored_blocks import NETWORK, stored_block, transaction_id
 
 from concento.encoding import encode
 from concento.errors import Broken, Rejected
@@ -21,6 +20,7 @@ from state.store.kv import BLOCK, BLOCK_HEIGHT, META, STATE, TRANSACTION, KeyVal
 from state.store.leveldb import LevelDb
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
 from state.store.tree import Tree
+from support.stored_blocks import NETWORK, stored_block, transaction_id
 
 GENESIS = {b"account/%d" % index: b"%d" % index for index in range(100)}
 HEIGHTS = 30
