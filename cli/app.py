@@ -62,15 +62,23 @@ def run_command(arguments: list[str]) -> int:
         return exits.INTERRUPTED
     except Terminated:
         return exits.TERMINATED
-    except (BrokenPipeError, SystemExit):
-        # click ends a process itself, with code 1, where a pipe breaks.
-        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
+    except BrokenPipeError:
+        return _reader_gone()
+    except SystemExit as end:
+        # click ends a process itself: with 0 after a completion, with 1 where a pipe breaks.
+        if end.code != 1:
+            raise
+        return _reader_gone()
     except OSError as error:
         return printer.local(error)
     except Exception as error:
         return printer.bug(error)
+
+
+def _reader_gone() -> int:
+    """Whoever read our output has gone; Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.OK
 
 
 def _tree() -> App:
