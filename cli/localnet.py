@@ -473,9 +473,11 @@ def _process_state_without_proc(pid: int) -> str | None:
 def _names(pid: int, folder: Path) -> bool:
     """Whether the command line of the process names this folder: after a reboot the id may be somebody else's."""
     try:
-        return str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return not Path("/proc/self/cmdline").exists()
+    # A process that has only just begun has no command line yet.
+    return not line or str(folder).encode() in line
 
 
 def _is_ours(pid: int) -> bool:
