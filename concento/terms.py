@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from itertools import pairwise
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar, get_args
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -13,22 +13,6 @@ from concento.encoding import Natural, Record, encode
 from concento.errors import Rejected
 from concento.hashing import tagged_hash
 from concento.texts import check_text
-
-PURPOSES: Final = (
-    "search-index",
-    "analysis",
-    "recognition",
-    "train-generative",
-    "train-other",
-    "fine-tune",
-    "retrieval-input",
-    "inference-service",
-    "derive-remix",
-    "sync-display",
-    "redistribute",
-    "research-only",
-)
-"""Everything that a licence can be for; the order is the order of `Terms.purposes`."""
 
 Purpose = Literal[
     "search-index",
@@ -44,6 +28,9 @@ Purpose = Literal[
     "redistribute",
     "research-only",
 ]
+
+PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
+"""Everything that a licence can be for; the order is the order of `Terms.purposes`."""
 
 ATTRIBUTION_BYTES_MAX: Final = 200
 """A line of credits."""

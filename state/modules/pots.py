@@ -76,9 +76,11 @@ def open_pot(view: View, pot: Pot) -> int:
 
 
 def close_due(view: View, tally: Tally, generation: int) -> None:
-    """Closes the pots whose deadline has come."""
+    """Closes the pots whose deadline has come; like the sweep it has a bound of its own, apart from the pass."""
+    before = tally.work
     for item in wheel.take(view, WHEEL, view.time_ms, CLOSED_PER_BLOCK_MAX):
         _close(view, tally, int.from_bytes(item, "big"), generation)
+    tally.work = before
 
 
 def _close(view: View, tally: Tally, pot: int, generation: int) -> None:
