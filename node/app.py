@@ -24,6 +24,7 @@ from concento import __version__
 from concento.development import development_keys
 from concento.errors import Broken, ConcentoError, Rejected
 from concento.genesis import Genesis
+from concento.keys import verify_many
 from consensus.guard import newest_slot
 from node.comet.process import CometNode
 from node.config import NodeConfig, load_genesis, observer_keys, parse_address, peer_targets, read_config
@@ -42,7 +43,7 @@ from node.replica.wire import check_payload
 from node.rpc.server import serve
 from node.runner import Core, Runner, time_now
 from node.signer import NodeKey, read_key
-from node.verify import VerifyThread
+from node.verify import VerifyMany, VerifyThread
 from state.store.leveldb import LevelDb
 
 R = TypeVar("R")
@@ -58,11 +59,17 @@ CoreFactory = Callable[[Replica], Core]
 """Puts something between runner and replica: the simulator's misbehaving nodes are made so."""
 
 
-def run_node(config: NodeConfig, core_factory: CoreFactory | None = None, sign_from: int | None = None) -> int:
+def run_node(
+    config: NodeConfig,
+    core_factory: CoreFactory | None = None,
+    sign_from: int | None = None,
+    verify: VerifyMany = verify_many,
+) -> int:
     """Runs the node until a signal ends it; the exit code is 128 + the signal, or 1 where an invariant failed.
 
     `sign_from` is the operator's word that the key of a node without a usable guard has signed nothing at this height
-    or above, here or anywhere: if that is wrong, the node signs twice and the network may punish it.
+    or above, here or anywhere: if that is wrong, the node signs twice and the network may punish it. `verify` is put
+    in only to measure what checking signatures costs.
     """
     if sys.flags.optimize:
         raise Rejected("node.optimised")
@@ -80,7 +87,7 @@ def run_node(config: NodeConfig, core_factory: CoreFactory | None = None, sign_f
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if config.engine == "comet":
                 return runner.run(CometNode(config, genesis, key).run())
-            return runner.run(_Node(config, genesis, key, core_factory, sign_from).run())
+            return runner.run(_Node(config, genesis, key, core_factory, sign_from, verify).run())
 
 
 def check_key(config: NodeConfig, genesis: Genesis, key: NodeKey) -> None:
@@ -110,7 +117,9 @@ class _Node:
         key: NodeKey,
         core_factory: CoreFactory | None,
         sign_from: int | None,
+        verify: VerifyMany,
     ) -> None:
+        self._verify = verify
         self._config = config
         self._genesis = genesis
         self._key = key
@@ -124,7 +133,7 @@ class _Node:
             asyncio.get_running_loop().add_signal_handler(number, _resolve, stop, 128 + number)
         kv = LevelDb.open(self._config.store_path)
         files = DiskFiles(self._config.files_path)
-        verifier = VerifyThread()
+        verifier = VerifyThread(self._verify)
         try:
             replica = open_replica(self._genesis, self._key.public, kv, files, self._key, time_now())
             runner = Runner(self._core_factory(replica), kv, files, verifier, self._log)

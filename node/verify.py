@@ -16,11 +16,14 @@ from concento.keys import Check, verify_many
 CHUNK: Final = 64
 """Checks per hand-over, about 4 ms: switching threads costs 0.1 ms, waiting for one chunk is not felt."""
 
+VerifyMany = Callable[[Sequence[Check]], list[bool]]
+
 
 class VerifyThread:
     """Takes jobs of checks and calls back on the loop with the verdicts, in the order of the checks."""
 
-    def __init__(self) -> None:
+    def __init__(self, verify: VerifyMany = verify_many) -> None:
+        self._verify = verify
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="verify")
         self._waiting = 0
@@ -36,7 +39,7 @@ class VerifyThread:
         verdicts: list[bool] = []
 
         def step() -> None:
-            future = self._pool.submit(verify_many, checks[len(verdicts) : len(verdicts) + CHUNK])
+            future = self._pool.submit(self._verify, checks[len(verdicts) : len(verdicts) + CHUNK])
             future.add_done_callback(answered)
 
         def answered(future: Future[list[bool]]) -> None:

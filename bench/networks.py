@@ -1,0 +1,233 @@
+"""Networks to measure: four nodes of one arm on this machine, started and ended by the same commands as anybody's.
+
+    C        our engine, everything on                     C0       our engine, client signatures not checked
+    B        CometBFT with our ledger, its own timeouts    B-tuned  the same, turned for throughput
+    A        CometBFT with its Go key-value example, tuned the same way; it checks no signatures
+
+C0 and A say what engine and ledger cost without cryptography; no node can be configured to be like that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from concento.genesis import Genesis, genesis_json
+from node.comet.home import PROFILES, find_binary
+from node.config import NodeConfig
+
+READY_S: Final = 60.0
+POLL_S: Final = 0.05
+ARMS: Final = ("C", "B-tuned", "B", "C0", "A")
+OF_COMET: Final = ("A", "B", "B-tuned")
+TITLES: Final = {
+    "L": "the limit: four processes that check signatures and do nothing else",
+    "C": "Concento, own engine, everything on",
+    "C0": "Concento, own engine, client signatures not checked",
+    "B": "CometBFT 0.38 with Concento's ledger, its default settings",
+    "B-tuned": "CometBFT 0.38 with Concento's ledger, tuned",
+    "A": "CometBFT 0.38 with its Go kvstore, tuned, which checks no signatures",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A network that runs: where clients are answered, one process per node, and the folder with all of its files."""
+
+    arm: str
+    urls: tuple[str, ...]
+    pids: tuple[int, ...]
+    folder: Path
+
+    @property
+    def processes(self) -> tuple[tuple[int, ...], ...]:
+        """Of each node its process and its children: a CometBFT is a child of ours."""
+        return tuple((pid, *_children(pid)) for pid in self.pids)
+
+
+def comet_binary() -> str | None:
+    """The CometBFT on this machine, or None. Raises nothing: an arm that is missing is reported, not an error."""
+    try:
+        return find_binary(NodeConfig(home=Path("."), cometbft=os.environ.get("CONCENTO_NODE_COMETBFT", "cometbft")))
+    except Exception:  # noqa: BLE001
+        return None
+
+
+@contextmanager
+def running(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int) -> Iterator[Running]:
+    """A new network of this arm, ready to take transactions; ended, but not deleted, afterwards."""
+    start = {"C": _own, "C0": _unchecked, "B": _comet, "B-tuned": _comet, "A": _kvstore}[arm]
+    with start(arm, genesis, folder, nodes, base_port) as network:
+        yield network
+
+
+@contextmanager
+def _own(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int, **environment: str) -> Iterator[Running]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "genesis.json").write_text(genesis_json(genesis))
+    words = ["testnet", "up", "--detach", "--json", "--base-port", str(base_port), "--nodes", str(nodes)]
+    words += ["--genesis", str(folder / "genesis.json"), "--engine", "comet" if arm.startswith("B") else "own"]
+    variables = os.environ | {"CONCENTO_HOME": str(folder)} | environment
+    try:
+        up = json.loads(concento(variables, *words))
+        # Nothing is served in these mixes; its process would only take time from the nodes.
+        concento(variables, "testnet", "kill", "gateway")
+        found = up["nodes"]
+        yield Running(arm, tuple(node["rpc"] for node in found), tuple(node["pid"] for node in found), folder)
+    finally:
+        concento(variables, "testnet", "down")
+
+
+@contextmanager
+def _comet(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int) -> Iterator[Running]:
+    profile = "tuned" if arm == "B-tuned" else "default"
+    with _own(arm, genesis, folder, nodes, base_port, CONCENTO_NODE_COMET_PROFILE=profile) as network:
+        yield network
+
+
+@contextmanager
+def _unchecked(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int) -> Iterator[Running]:
+    """The homes of a usual network, then the same nodes started by a program that believes every signature."""
+    with _own(arm, genesis, folder, nodes, base_port) as usual:
+        urls = usual.urls
+    commands = [
+        [sys.executable, "-m", "bench.unchecked", "--home", str(folder / "testnet" / f"node{number}")]
+        for number in range(1, nodes + 1)
+    ]
+    with _processes(commands, folder) as pids:
+        for url in urls:
+            _wait(lambda url=url: _answers(f"{url}/readyz"), url)  # type: ignore[misc]
+        yield Running(arm, urls, pids, folder)
+
+
+@contextmanager
+def _kvstore(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int) -> Iterator[Running]:
+    binary = comet_binary()
+    if binary is None:
+        raise RuntimeError("no CometBFT of the 0.38 line on this machine")
+    homes = [folder / f"node{number}" for number in range(1, nodes + 1)]
+    for home in homes:
+        subprocess.run([binary, "init", "validator", "--home", str(home)], check=True, capture_output=True)
+    _write_kvstore_files(binary, homes, base_port)
+    commands = [[binary, "start", "--home", str(home), "--proxy_app", "kvstore"] for home in homes]
+    with _processes(commands, folder) as pids:
+        urls = tuple(f"http://127.0.0.1:{base_port + number}" for number in range(nodes))
+        for url in urls:
+            _wait(lambda url=url: _height(url) >= 1, url)  # type: ignore[misc]
+        yield Running(arm, urls, pids, folder)
+
+
+def _write_kvstore_files(binary: str, homes: list[Path], base_port: int) -> None:
+    """One genesis with all validators, and settings equal to those of arm B-tuned."""
+    keys = [json.loads((home / "config" / "priv_validator_key.json").read_text()) for home in homes]
+    shown = [
+        subprocess.run([binary, "show-node-id", "--home", str(home)], check=True, capture_output=True, text=True)
+        for home in homes
+    ]
+    ids = [done.stdout.strip() for done in shown]
+    genesis: dict[str, Any] = json.loads((homes[0] / "config" / "genesis.json").read_text())
+    genesis["genesis_time"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
+    genesis["validators"] = [
+        {"address": key["address"], "pub_key": key["pub_key"], "power": "1", "name": home.name}
+        for key, home in zip(keys, homes, strict=True)
+    ]
+    for number, home in enumerate(homes):
+        (home / "config" / "genesis.json").write_text(json.dumps(genesis))
+        peers = [f"{ids[n]}@127.0.0.1:{base_port + 20 + n}" for n in range(len(homes)) if n != number]
+        settings: dict[str, dict[str, object]] = {
+            "rpc": {
+                "laddr": f"tcp://127.0.0.1:{base_port + number}",
+                "max_body_bytes": 64 << 20,
+                "max_request_batch_size": 0,
+            },
+            "p2p": {
+                "laddr": f"tcp://127.0.0.1:{base_port + 20 + number}",
+                "persistent_peers": ",".join(peers),
+                "addr_book_strict": False,
+                "allow_duplicate_ip": True,
+                "pex": False,
+            },
+            "mempool": {},
+            "consensus": {"create_empty_blocks": False, "create_empty_blocks_interval": "5s"},
+            "tx_index": {"indexer": "null"},
+        }
+        for section, values in PROFILES["tuned"].items():
+            settings[section].update(values)
+        lines = ['log_level = "error"']
+        for section, values in settings.items():
+            lines += ["", f"[{section}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+        (home / "config" / "config.toml").write_text("\n".join(lines) + "\n")
+
+
+def concento(environment: dict[str, str], *words: str) -> str:
+    """What a command of ours printed. Raises RuntimeError with its words where it did not succeed."""
+    command = [sys.executable, "-m", "cli", *words]
+    done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"concento {' '.join(words)} ended with {done.returncode}: {done.stdout}")
+    return done.stdout
+
+
+@contextmanager
+def _processes(commands: list[list[str]], folder: Path) -> Iterator[tuple[int, ...]]:
+    """All of them running, their words in `output.log`; asked to end, then made to."""
+    with ExitStack() as stack:
+        output = stack.enter_context((folder / "output.log").open("ab"))
+        started = [subprocess.Popen(command, stdout=output, stderr=output) for command in commands]
+        try:
+            yield tuple(process.pid for process in started)
+        finally:
+            for process in started:
+                process.send_signal(signal.SIGTERM)
+            for process in started:
+                try:
+                    process.wait(6)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _wait(is_ready: Callable[[], bool], url: str) -> None:
+    deadline = time.monotonic() + READY_S
+    while not is_ready():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{url} was not ready within {READY_S:.0f} s")
+        time.sleep(POLL_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _height(url: str) -> int:
+    try:
+        with urllib.request.urlopen(f"{url}/status", timeout=2) as response:
+            return int(json.loads(response.read())["result"]["sync_info"]["latest_block_height"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+
+def remove(folder: Path) -> None:
+    """Gives the room back: a network of a million accounts takes gigabytes."""
+    shutil.rmtree(folder, ignore_errors=True)
