@@ -160,8 +160,12 @@ class Cluster:
         twins: tuple[int, ...] = (),
         spacing_ms: int = PARAMS.block_spacing_min_ms,
         first_proposer: int = 0,
+        params: ConsensusParams = PARAMS,
+        heights: int | None = None,
     ) -> None:
-        self.params = msgspec.structs.replace(PARAMS, block_spacing_min_ms=spacing_ms)
+        """`heights`: whoever has decided so many begins no other, but still answers."""
+        self.params = msgspec.structs.replace(params, block_spacing_min_ms=spacing_ms)
+        self.heights_max = heights
         self.random = Random(seed)
         self.first_proposer = first_proposer
         self.validators = fake_validators(size)
@@ -364,7 +368,8 @@ class Cluster:
             )
         )
         node.pending = []
-        self._start_height(node, resumed=False)
+        if self.heights_max is None or node.height < self.heights_max:
+            self._start_height(node, resumed=False)
 
     def _start_height(self, node: Node, resumed: bool) -> None:
         parent_time_ms = node.blocks[node.chain[-1].block_id].time_ms if node.chain else 0

@@ -13,17 +13,23 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, TypeAlias
 
+import msgspec
+
 from concento.votes import Proposal, Vote
 from consensus.messages import Step
-from sim.cluster import Cluster
+from sim.cluster import PARAMS, Cluster
 
 SIDES_MAX: Final = 3
 """Splits into more sides leave no side that could decide, or even come near."""
-SPACING_MS: Final = 5_000
-"""Before height 1 and between heights: whoever has decided stands still while the others are still split."""
-ROUND_MS: Final = 3_000
+PARAMS_QUICK: Final = msgspec.structs.replace(
+    PARAMS, propose_ms=40, propose_delta_ms=20, propose_ms_max=400, vote_ms=20, vote_delta_ms=10, vote_ms_max=200
+)
+"""Eight times what a message takes: a round of nothing but timeouts is over before anybody says what it lacks."""
+SPACING_MS: Final = 10
+"""Before height 1, which is the only one: whoever has decided rests, and tells the others."""
+ROUND_MS: Final = 400
 """Longer than a round of nothing but timeouts: after one such time per round everything heals, whoever is where."""
-HEAL_MS: Final = 60_000
+HEAL_MS: Final = 10_000
 """Virtual time until every validator has decided after the last split."""
 
 Split: TypeAlias = tuple[int, ...]
@@ -55,7 +61,13 @@ def scenarios(rounds: int, validators: int = 4, twins: int = 1) -> Iterator[Scen
 
 def play(scenario: Scenario, twins: Sequence[int] = (0,)) -> int:
     """Plays one; how many endpoints decide height 1. AssertionError: a fork, or a single validator does not."""
-    cluster = Cluster(twins=tuple(twins), spacing_ms=SPACING_MS, first_proposer=scenario.first_proposer)
+    cluster = Cluster(
+        twins=tuple(twins),
+        spacing_ms=SPACING_MS,
+        first_proposer=scenario.first_proposer,
+        params=PARAMS_QUICK,
+        heights=1,
+    )
     doubled = [*twins, *range(4, 4 + len(twins))]
     for number in doubled:
         # A real one falls silent when it meets its own word from elsewhere; here it lies on.
