@@ -85,6 +85,10 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "an output under licence {licence} belongs to its licensee alone",
         "leave the splits out; the licensee may pass shares on",
     ),
+    "lineage.outputs_unauthorised": (
+        "the licensee lets the service register {outputs} outputs under licence {licence}, {used} are registered",
+        "the licensee sends lineage.authorise_outputs, with how many there may be in all",
+    ),
     "lineage.parent_twice": ("asset {asset} is named as a parent twice", None),
     "lineage.parent_younger": (
         "asset {parent} is younger than asset {child}, so it cannot be a parent of it",
@@ -125,15 +129,24 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "royalties.vault_empty": ("vault {vault} has no rows", "add some before it is sealed"),
     "royalties.vault_not_found": ("there is no vault {vault}", None),
     "royalties.vault_not_yours": ("vault {vault} was opened by {owner}", None),
-    "royalties.vault_open": ("vault {vault} is still open", "whoever opened it seals it first"),
+    "royalties.vault_open": (
+        "vault {vault} is still open",
+        "whoever opened it seals it first: concento vault seal {vault}",
+    ),
     "royalties.vault_rows": ("vault {vault} has {rows} rows, the chunk begins at {first}", "send what is missing only"),
     "royalties.vault_sealed": ("vault {vault} is sealed and gets no more rows", None),
     "royalties.vault_shares": ("vault {vault} would have {shares} shares in all, more than can be counted", None),
     "usage.closed": ("the usage of batch {pot} is closed: the rest was paid by weight", None),
-    "usage.no_pot": ("no money waits for usage {pot}", None),
+    "usage.no_pot": ("no money waits for usage {pot}", "see: concento usage list"),
     "usage.not_filled": ("the money of usage {pot} is still on its way", "post it after the next block"),
     "usage.order": ("the usage of {pot} goes on at row {next}, not at {start}", "post the rows in order"),
+    "usage.not_found": ("no money waits for usage {pot}", "see: concento usage list"),
+    "usage.rows_not_found": (
+        "usage {pot} cannot be told from receipts on the chain: some are not there, or the reader signed other rows",
+        "ask the reader or the gateway for them and post those: concento usage post {pot} --rows FILE",
+    ),
     "usage.root_differs": ("the rows are not those that the reader signed", None),
     "usage.units_exceeded": ("the rows use {units} units, {units_total} were paid for", None),
     "usage.unknown_member": ("dataset {asset} has no member {index}", None),
+    "vault.not_found": ("there is no vault {text}", "see: concento vault list"),
 }

@@ -16,7 +16,8 @@ from concento.messages.assets import Part
 from concento.terms import PURPOSES, Permission, Terms, permits
 from state.modules.assets import ASSETS, IDENTIFIERS, Asset, identifier_key, state_of
 from state.modules.cascade import PAYEES, RANKS, Payee
-from state.modules.datasets import DATASETS, MEMBERS, MEMBERS_AT, Dataset, member_at_key, member_key, members_root
+from state.modules.charges import REPORTED
+from state.modules.datasets import DATASETS, MEMBERS, MEMBERS_AT, Dataset, covers, member_key, members_root
 from state.modules.offers import METERS, OFFERS, OFFERS_OF, Offer, offer_state, one_off_ubeat
 from state.modules.shares import (
     PAGES,
@@ -87,6 +88,7 @@ def asset_get(chain: Chain, text: str) -> dict[str, Any]:
         "model": model_json(chain, asset_id),
         "output": output_json(chain, asset_id),
         "offers": [offer_json(chain, offer_id, offer) for offer_id, offer in offers_of(chain, asset_id)],
+        "reported": reported_json(chain, asset_id),
         "height": chain.height,
     }
 
@@ -108,21 +110,24 @@ def asset_search(chain: Chain, wanted: Wanted, cursor: str | None = None, limit:
     return {"items": items, "next": None, "complete": True, "height": chain.height}
 
 
-def member_list(chain: Chain, text: str, cursor: str | None = None, limit: int | None = None) -> dict[str, Any]:
-    """The members of a dataset in their order; any other asset is its own only member."""
+def member_list(
+    chain: Chain, text: str, cursor: str | None = None, limit: int | None = None, deep: bool = False
+) -> dict[str, Any]:
+    """The members of a dataset in their order; any other asset is its own only member.
+
+    `deep` gives the members of datasets inside it in their stead, each under the dataset's own `place`.
+    """
     asset_id = asset_of(chain, text)
     if chain.find(DATASETS, asset_id) is None:
-        return {"items": [_member(chain, asset_id, 0, 1)], "next": None, "height": chain.height}
-    behind = cursor_key(cursor)
+        return {"items": [_member(chain, asset_id, 0, 1, 0)], "next": None, "height": chain.height}
     size = page_size(limit)
     items: list[dict[str, Any]] = []
-    for key, record in chain.scan(MEMBERS_AT, asset_id, None if behind is None else asset_id + behind):
+    last = b""
+    for path, record in _walk_members(chain, asset_id, cursor_key(cursor) or b"", deep):
         if len(items) == size:
-            last = member_at_key(b"", items[-1]["index"])
             return {"items": items, "next": last.hex(), "height": chain.height}
-        member = chain.find(MEMBERS, member_key(asset_id, record.asset))
-        index = int.from_bytes(key[len(asset_id) :], "big")
-        items.append(_member(chain, record.asset, index, 0 if member is None else member.weight))
+        last, place = path, int.from_bytes(path[:8], "big")
+        items.append(_member(chain, record.asset, int.from_bytes(path[-8:], "big"), record.weight, place))
     return {"items": items, "next": None, "height": chain.height}
 
 
@@ -131,12 +136,51 @@ def member_get(chain: Chain, text: str, member_text: str) -> dict[str, Any]:
     asset_id, member_id = asset_of(chain, text), asset_of(chain, member_text)
     dataset = chain.find(DATASETS, asset_id)
     if asset_id == member_id and dataset is None:
-        return {**_member(chain, member_id, 0, 1), "height": chain.height}
-    for place in (asset_id, *(() if dataset is None else dataset.nested)):
-        member = chain.find(MEMBERS, member_key(place, member_id))
-        if member is not None:
-            return {**_member(chain, member_id, member.index, member.weight), "height": chain.height}
+        return {**_member(chain, member_id, 0, 1, 0), "height": chain.height}
+    for inside in (asset_id, *(() if dataset is None else dataset.nested)):
+        member = chain.find(MEMBERS, member_key(inside, member_id))
+        place = None if member is None else place_of(chain, asset_id, member_id)
+        if member is not None and place is not None:
+            return {**_member(chain, member_id, member.index, member.weight, place), "height": chain.height}
     raise Rejected("asset.not_found", text=f"{member_id.hex()} in {asset_id.hex()[:12]}")
+
+
+def place_of(chain: Chain, dataset_id: bytes, asset_id: bytes) -> int | None:
+    """The first place in a dataset at which an asset is, itself or inside another dataset; None where it is not."""
+    direct = chain.find(MEMBERS, member_key(dataset_id, asset_id))
+    places = [] if direct is None else [direct.index]
+    dataset = chain.find(DATASETS, dataset_id)
+    view = chain.view()
+    for inner in () if dataset is None else dataset.nested:
+        member = chain.find(MEMBERS, member_key(dataset_id, inner))
+        if member is not None and covers(view, inner, asset_id):
+            places.append(member.index)
+    return min(places, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A member and its weight where it stands."""
+
+    asset: bytes
+    weight: int
+
+
+def _walk_members(chain: Chain, dataset_id: bytes, behind: bytes, deep: bool) -> Iterator[tuple[bytes, _Placed]]:
+    """(path, member) in order: a path is the place in the dataset, then, if `deep`, in the dataset standing there."""
+    start, rest = behind[:8], behind[8:]
+    if start and rest:
+        # The page ended inside a dataset: its remaining members come first.
+        record = chain.find(MEMBERS_AT, dataset_id + start)
+        if record is not None:
+            yield from ((start + path, member) for path, member in _walk_members(chain, record.asset, rest, deep))
+    for key, record in chain.scan(MEMBERS_AT, dataset_id, dataset_id + start if start else None):
+        place = key[len(dataset_id) :]
+        if deep and chain.find(DATASETS, record.asset) is not None:
+            yield from ((place + path, member) for path, member in _walk_members(chain, record.asset, b"", deep))
+            continue
+        member = chain.find(MEMBERS, member_key(dataset_id, record.asset))
+        yield place, _Placed(record.asset, 0 if member is None else member.weight)
 
 
 # Offers
@@ -223,6 +267,14 @@ def _offer_ids(chain: Chain, asset: str | None, after: bytes | None) -> Iterator
     asset_id = asset_of(chain, asset)
     behind = None if after is None else asset_id + after
     yield from (key[len(asset_id) :] for key, _ in chain.scan(OFFERS_OF, asset_id, behind))
+
+
+def reported_json(chain: Chain, subject: bytes) -> dict[str, Any] | None:
+    """What was reported so far of revenue made elsewhere, under a licence or by an asset's owner."""
+    found = chain.find(REPORTED, subject)
+    if found is None:
+        return None
+    return {"until_ms": found.until_ms, "gross_ubeat": str(found.gross_ubeat), "reports": found.reports}
 
 
 # Searching
@@ -336,6 +388,8 @@ def _holder(chain: Chain, row: Row) -> dict[str, Any]:
 def _members(asset: Asset, dataset: Dataset) -> dict[str, Any]:
     return {
         "count": dataset.count,
+        "weight_rule": dataset.weight_rule,
+        "member_bps": dataset.member_bps,
         "root": members_root(dataset).hex() if asset.sealed else None,
         "recordings": dataset.recordings,
         "duration_ms": dataset.duration_ms,
@@ -343,10 +397,11 @@ def _members(asset: Asset, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _member(chain: Chain, asset_id: bytes, index: int, weight: int) -> dict[str, Any]:
+def _member(chain: Chain, asset_id: bytes, index: int, weight: int, place: int) -> dict[str, Any]:
     asset = _asset(chain, asset_id)
     return {
         "index": index,
+        "place": place,
         "asset": asset_id.hex(),
         "kind": asset.kind,
         "title": asset.description.title,

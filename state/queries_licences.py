@@ -11,11 +11,11 @@ from concento.units import format_beat
 from state.modules.assets import ASSETS
 from state.modules.datasets import covers
 from state.modules.lanes import LANES, Lane, lane_state
-from state.modules.licences import HOLDINGS, LICENCES, Licence, state_of
+from state.modules.licences import HOLDINGS, LICENCES, Licence, locked_ubeat, state_of
 from state.modules.offers import OFFERS, Offer, offer_state, one_off_ubeat
 from state.modules.tokens import DEPOSITS
 from state.queries import Chain, account_of, cursor_key, id_of, page_size
-from state.queries_assets import offers_of
+from state.queries_assets import offers_of, reported_json
 from state.queries_lineage import asset_of
 
 SCANNED_MAX: Final = 1_000
@@ -34,7 +34,12 @@ def licence_get(chain: Chain, text: str) -> dict[str, Any]:
     lanes = list(_lanes(chain, licence_id))
     shown = sorted(lanes, key=lambda lane: (lane["state"] == "closed", lane["gateway"], lane["lane"]))
     receipts = {"count": licence.receipts, "units": licence.used_units, "lanes": shown[:LANES_SHOWN_MAX]}
-    return {**_licence(chain, licence_id, licence), "receipts": receipts, "height": chain.height}
+    return {
+        **_licence(chain, licence_id, licence),
+        "receipts": receipts,
+        "reported": reported_json(chain, licence_id),
+        "height": chain.height,
+    }
 
 
 def licence_list(
@@ -163,6 +168,7 @@ def _licence(chain: Chain, licence_id: bytes, licence: Licence) -> dict[str, Any
     offer = _offer(chain, licence)
     asset = chain.find(ASSETS, licence.asset)
     deposit = chain.find(DEPOSITS, licence_id)
+    held = 0 if deposit is None else deposit.amount_ubeat
     total = licence.quota_units
     return {
         "id": licence_id.hex(),
@@ -176,9 +182,14 @@ def _licence(chain: Chain, licence_id: bytes, licence: Licence) -> dict[str, Any
         "purposes": [name for name in PURPOSES if permits(offer.terms, name)],
         "terms_hash": offer.terms_hash.hex(),
         "price_ubeat": str(licence.price_ubeat),
-        "deposit_ubeat": str(0 if deposit is None else deposit.amount_ubeat),
+        "deposit_ubeat": str(held),
         "unit": licence.unit,
         "unit_price_ubeat": str(licence.unit_price_ubeat) if licence.unit_price_ubeat else None,
+        "tiers": [{"units": tier.units, "price_ubeat": str(tier.amount_ubeat)} for tier in licence.tiers],
+        "advance_ubeat": str(licence.recoup_ubeat),
+        "units_used": licence.used_units,
+        "units_locked": licence.locked_units,
+        "deposit_free_ubeat": str(max(0, held - locked_ubeat(licence))),
         "quota": {
             "unit": licence.unit,
             "total": total,

@@ -13,13 +13,17 @@ from concento.limits import DEPTH_MAX
 from concento.messages.licences import Rate
 from state.modules.assets import ASSETS, CONTENTS
 from state.modules.cascade import CEILINGS, PAYEES, RANKS, ceiling_key
+from state.modules.derivatives import AMENDMENTS, Amendment
 from state.modules.lineage import CHILDREN, LINEAGES, Link
 from state.modules.models import MODELS, OUTPUTS
 from state.modules.shares import number_key
-from state.queries import Chain, cursor_key, id_of, page_size
+from state.queries import Chain, account_of, cursor_key, id_of, page_size
 
 LINKS_MAX: Final = 4_096
 """Links that one walk follows: every ancestor of an asset and some of its descendants, in about 50 ms."""
+
+AMENDMENTS_SCANNED_MAX: Final = 1_000
+"""Proposals that one request looks at."""
 
 Direction = Literal["ancestors", "descendants"]
 
@@ -63,6 +67,52 @@ def lineage_get(
         "complete": complete,
         "height": chain.height,
     }
+
+
+def amendment_list(
+    chain: Chain,
+    asset: str | None = None,
+    owner: str | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Links that one owner has proposed and the other has not agreed to: of an asset, of an owner, or all of them."""
+    asset_id = None if asset is None else asset_of(chain, asset)
+    account = None if owner is None else account_of(chain, owner)
+    size = page_size(limit)
+    items: list[dict[str, Any]] = []
+    last, scanned = b"", 0
+    for key, proposal in chain.scan(AMENDMENTS, after=cursor_key(cursor)):
+        if len(items) == size or scanned == AMENDMENTS_SCANNED_MAX:
+            return {"items": items, "next": last.hex(), "height": chain.height}
+        last, scanned = key, scanned + 1
+        child, parent = key[:32], key[32:]
+        owners = [found.owner for found in (chain.find(ASSETS, child), chain.find(ASSETS, parent)) if found is not None]
+        if asset_id in (None, child, parent) and (account is None or account in owners):
+            items.append(_amendment(chain, child, parent, proposal, owners))
+    return {"items": items, "next": None, "height": chain.height}
+
+
+def _amendment(chain: Chain, child: bytes, parent: bytes, proposal: Amendment, owners: list[bytes]) -> dict[str, Any]:
+    other = next((owner for owner in owners if owner != proposal.account), None)
+    return {
+        "child": child.hex(),
+        "child_title": _title(chain, child),
+        "parent": parent.hex(),
+        "parent_title": _title(chain, parent),
+        "proposed_by": chain.address(proposal.account),
+        "proposed_by_name": chain.name(proposal.account),
+        "waits_for": None if other is None else chain.address(other),
+        "rel_bps": proposal.rel_bps,
+        "ceiling_ubeat": None if proposal.ceiling_ubeat is None else str(proposal.ceiling_ubeat),
+        "until_ms": proposal.until_ms,
+        "state": "open" if chain.time_ms <= proposal.until_ms else "expired",
+    }
+
+
+def _title(chain: Chain, asset_id: bytes) -> str | None:
+    asset = chain.find(ASSETS, asset_id)
+    return None if asset is None else asset.description.title
 
 
 def asset_of(chain: Chain, text: str) -> bytes:

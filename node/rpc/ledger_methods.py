@@ -51,6 +51,10 @@ class ObjectPage(Params):
     limit: Limit | None = None
 
 
+class MemberPage(ObjectPage):
+    deep: bool = False
+
+
 class LineageParams(Params):
     id: IdText
     direction: Literal["ancestors", "descendants"] = "ancestors"
@@ -62,6 +66,13 @@ class LineageParams(Params):
 class Member(Params):
     id: IdText
     asset: IdText
+
+
+class AmendmentPage(Params):
+    asset: IdText | None = None
+    owner: Who | None = None
+    cursor: Cursor | None = None
+    limit: Limit | None = None
 
 
 class Search(Params):
@@ -161,8 +172,14 @@ async def list_assets(call: Call, params: AssetPage) -> dict[str, Any]:
     return await call.desk.aside(lambda then: queries_assets.asset_search(then, wanted, params.cursor, params.limit))
 
 
-def list_members(call: Call, params: ObjectPage) -> dict[str, Any]:
-    return queries_assets.member_list(call.desk.chain, params.id, params.cursor, params.limit)
+def list_members(call: Call, params: MemberPage) -> dict[str, Any]:
+    return queries_assets.member_list(call.desk.chain, params.id, params.cursor, params.limit, params.deep)
+
+
+async def list_amendments(call: Call, params: AmendmentPage) -> dict[str, Any]:
+    return await call.desk.aside(
+        lambda chain: queries_lineage.amendment_list(chain, params.asset, params.owner, params.cursor, params.limit)
+    )
 
 
 def get_lineage(call: Call, params: LineageParams) -> dict[str, Any]:
@@ -310,8 +327,8 @@ ASSET_METHODS = (
     ),
     Method(
         "asset_getMembers",
-        "The members of a dataset with their files; any other asset is its own only member",
-        ObjectPage,
+        "The members of a dataset (`deep`: and of those inside it) with files; other assets are their own only member",
+        MemberPage,
         ledger_shapes.Members,
         list_members,
         (*_ASSET_ERRORS, *_PAGE_ERRORS),
@@ -334,6 +351,15 @@ ASSET_METHODS = (
         get_lineage,
         (*_ASSET_ERRORS, *_PAGE_ERRORS),
         {"id": "<dataset>", "direction": "descendants"},
+    ),
+    Method(
+        "asset_listAmendments",
+        "Links that one of two owners has proposed: of an asset, of an owner, or all of them",
+        AmendmentPage,
+        ledger_shapes.Amendments,
+        list_amendments,
+        (*_WHO_ERRORS, *_ASSET_ERRORS, *_PAGE_ERRORS),
+        {"owner": "@bea"},
     ),
 )
 

@@ -54,6 +54,8 @@ class Holder(Shape):
 
 class DatasetMembers(Shape):
     count: Count
+    weight_rule: Literal["equal", "seconds", "bytes", "usage"]
+    member_bps: Count
     root: Id | None
     recordings: Count
     duration_ms: Count
@@ -131,6 +133,12 @@ class Output(Shape):
     parameters: Id
 
 
+class Reported(Shape):
+    until_ms: TimeMs
+    gross_ubeat: Ubeat
+    reports: Count
+
+
 class Asset(Shape):
     id: Id
     kind: AssetKind
@@ -155,7 +163,26 @@ class Asset(Shape):
     model: Model | None
     output: Output | None
     offers: list[Offer]
+    reported: Annotated[Reported | None, Meta(description="revenue made elsewhere, on the owner's word")]
     height: Height
+
+
+class Amendment(Shape):
+    child: Id
+    child_title: str | None
+    parent: Id
+    parent_title: str | None
+    proposed_by: Address
+    proposed_by_name: str | None
+    waits_for: Annotated[Address | None, Meta(description="the owner who has not said the same yet")]
+    rel_bps: Count
+    ceiling_ubeat: Ubeat | None
+    until_ms: TimeMs
+    state: Literal["open", "expired"]
+
+
+class Amendments(Page):
+    items: list[Amendment]
 
 
 class AbsoluteClaim(Shape):
@@ -205,7 +232,8 @@ class FoundAssets(Page):
 
 
 class Member(Shape):
-    index: Count
+    index: Annotated[int, Meta(description="its place in the dataset that it is in")]
+    place: Annotated[int, Meta(description="the place in the dataset asked for, of it or of the dataset that it is in")]
     asset: Id
     kind: str
     title: str
@@ -265,6 +293,11 @@ class Licence(Shape):
     deposit_ubeat: Ubeat
     unit: Literal["access", "second"] | None
     unit_price_ubeat: Ubeat | None
+    tiers: list[Tier]
+    advance_ubeat: Annotated[str, Meta(description="what is left of a guarantee, which charges use up first")]
+    units_used: Count
+    units_locked: Annotated[int, Meta(description="promised to open lanes")]
+    deposit_free_ubeat: Annotated[str, Meta(description="what no lane has locked")]
     quota: Quota
     epoch: Count
     starts_ms: TimeMs
@@ -275,6 +308,7 @@ class Licence(Shape):
 
 class LicenceInFull(Licence):
     receipts: LaneTotals
+    reported: Annotated[Reported | None, Meta(description="revenue reported so far")]
     height: Height
 
 

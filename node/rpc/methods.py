@@ -15,6 +15,7 @@ from node.rpc.ledger_methods import (
     RECEIPT_METHODS,
 )
 from node.rpc.proof_methods import PROOF_METHODS
+from node.rpc.share_methods import SHARE_METHODS
 from node.rpc.tx_methods import TX_METHODS
 
 METHODS: Final[tuple[Method, ...]] = (
@@ -26,6 +27,7 @@ METHODS: Final[tuple[Method, ...]] = (
     *RECEIPT_METHODS,
     *EARNINGS_METHODS,
     *DISPUTE_METHODS,
+    *SHARE_METHODS,
     *PROOF_METHODS,
     *TX_METHODS,
 )

@@ -35,10 +35,13 @@ from state.modules.identity import require_role
 from state.modules.lanes import LANES, Lane, check_voucher, close_lane, lane_key, require_lane
 from state.modules.licences import LICENCES, TIMER_WEIGHT, Licence, charge_ubeat, due_ubeat, ended_ms, require_licence
 from state.modules.offers import OFFERS, route_of
+from state.modules.revenue import pot_of
+from state.modules.shares import number_key
 from state.view import Kind, View
 
 RECEIPT_PREFIX: Final = b"receipt/"
 LOG_PREFIX: Final = b"receipt-log/"
+POT_BATCH_PREFIX: Final = b"pot-batch/"
 
 
 class Batch(Record):
@@ -79,6 +82,11 @@ def batch_key(licence: bytes, gateway: bytes, lane: int, first: int) -> bytes:
 def log_key(licence: bytes, gateway: bytes, lane: int, seq: int) -> bytes:
     """The history key of a receipt's body: a lane's log in order."""
     return LOG_PREFIX + lane_key(licence, gateway, lane) + seq.to_bytes(8, "big")
+
+
+def pot_batch_key(pot: int) -> bytes:
+    """The history key that says with which batch a pot was opened."""
+    return POT_BATCH_PREFIX + number_key(pot)
 
 
 # Anchoring
@@ -145,7 +153,7 @@ def apply_anchor_receipts(view: View, call: Call, message: AnchorReceipts) -> li
 
 def weigh_anchor_receipts(message: AnchorReceipts) -> int:
     """Licence, lane, batch, deposit, bucket, the payment, and two history records a body."""
-    opens_pot = 2 + TIMER_WEIGHT if message.voucher.voucher.usage_root else 0
+    opens_pot = 3 + TIMER_WEIGHT if message.voucher.voucher.usage_root else 0
     return 6 + royalties.PAY_WEIGHT + 2 * len(message.bodies) + opens_pot + rewards.COUNT_WEIGHT
 
 
@@ -228,12 +236,16 @@ def _put_bodies(view: View, call: Call, message: AnchorReceipts) -> None:
 def _pay(view: View, call: Call, message: AnchorReceipts, licence: Licence, amount_ubeat: int) -> list[Event]:
     """What the deposit pays for the batch. Metered money of a dataset may go by use."""
     tokens.escrow_take(view, message.licence, amount_ubeat)
-    units = view.get(BATCHES, batch_key(message.licence, call.sender, message.lane, message.first)).units
+    name = batch_key(message.licence, call.sender, message.lane, message.first)
+    units = view.get(BATCHES, name).units
     route = route_of(view, view.get(OFFERS, licence.offer))
     opened = None
     if route == royalties.ALL and amount_ubeat > amount_ubeat * call.params.fees.market_bps // WHOLE_BPS:
         root = message.voucher.voucher.usage_root
         route, opened = usage.route_by_use(view, call, licence.asset, message.first, units, root)
+        pot = pot_of(route)
+        if pot is not None:
+            view.put_history(pot_batch_key(pot), name)
     paid = royalties.pay_asset(
         view,
         call,

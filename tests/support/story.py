@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
+from concento.messages.assets import Split
 from concento.messages.disputes import OpenDispute
 from concento.messages.licences import TopUpLicence
+from concento.messages.lineage import AmendProvenance
 from concento.messages.receipts import receipt_id
+from concento.messages.royalties import OpenVault, SealVault
 from concento.messages.tokens import Transfer
+from concento.usage import signed_root, usage_rows
 from support.ledger import BEAT, Ledger, account_of
-from support.rights import Reader, album, buy, offer, tracks
+from support.rights import Reader, album, buy, offer, register, splits, tracks, work
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,26 @@ def play(ledger: Ledger) -> Scene:
     ledger.block(transfer)
     ledger.block()
     return Scene(recordings, dataset, offer_id, licence, receipts, transfer.id, dispute)
+
+
+def share(ledger: Ledger) -> dict[str, str]:
+    """What comes after: a vault, a batch that waits for its usage, a link that waits for a word; names as above."""
+    rows = tuple(Split(account_of(name), 50) for name in ("alice", "bob", "carol"))
+    vault = ledger.run("alice", OpenVault("Friends of Night Bus", rows))[0].fields["vault"]
+    assert isinstance(vault, bytes)
+    ledger.run("alice", SealVault(vault))
+    older = register(ledger, "bea", work("Pier Song", rows=splits(bea=100)))
+    (member,) = tracks(ledger, 1, prefix="used")
+    ledger.run("alice", AmendProvenance(member, older, 500, None, 8))
+    used = album(ledger, [member], rule="usage")
+    licence = buy(ledger, offer(ledger, used), deposit_ubeat=BEAT)
+    reader = Reader(ledger, licence, used)
+    ledger.run("bob", reader.open_action(2))
+    reader.read(member, "used0")
+    ledger.run("gateway1", reader.anchor_action(reader.voucher(usage_root=signed_root(0, usage_rows([(0, 1)])))))
+    ledger.block()
+    ledger.block()
+    return {"vault": vault.hex()}
 
 
 def base64_of(raw: bytes) -> str:

@@ -16,7 +16,7 @@ from node.rpc.methods import DEV_METHODS, METHODS
 from node.rpc.openrpc import describe, with_discovery
 from support.ledger import BEAT, account_of
 from support.node import DecidedNode
-from support.story import Scene, base64_of, play
+from support.story import Scene, base64_of, play, share
 
 STREAMS = ("chain_subscribe", "chain_unsubscribe")
 """Their examples need a connection: see test_server.py."""
@@ -28,6 +28,11 @@ TABLE = with_discovery({method.name: method for method in (*METHODS, *DEV_METHOD
 def played() -> tuple[DecidedNode, Scene]:
     node = DecidedNode()
     return node, play(node)
+
+
+@pytest.fixture(scope="module")
+def later(played: tuple[DecidedNode, Scene]) -> dict[str, str]:
+    return share(played[0])
 
 
 def ask(node: DecidedNode, method: str, **params: Any) -> Any:
@@ -66,11 +71,13 @@ def filled(value: Any, names: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("method", [row for row in TABLE.values() if row.name not in STREAMS], ids=lambda row: row.name)
-def test_the_example_answers_in_the_documented_shape(method: Method, played: tuple[DecidedNode, Scene]) -> None:
+def test_the_example_answers_in_the_documented_shape(
+    method: Method, played: tuple[DecidedNode, Scene], later: dict[str, str]
+) -> None:
     node, scene = played
     transfer = node.tx("bob", Transfer(account_of("dana"), BEAT))
     alice = ask(node, "account_get", who="@alice")["result"]["address"]
-    names = {**scene.names(), "transfer": base64_of(transfer.raw), "alice": alice}
+    names = {**scene.names(), **later, "transfer": base64_of(transfer.raw), "alice": alice}
     params = {name: filled(value, names) for name, value in method.example.items()}
     found = result(node, method.name, **params)
     node.pool.clear()
