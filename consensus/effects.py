@@ -33,9 +33,10 @@ comes to rest on a block that a crash could lose.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from concento.evidence import Evidence
 from concento.validators import ValidatorSet
@@ -61,8 +62,7 @@ class Timer(IntEnum):
 # Inputs
 
 
-@dataclass(frozen=True, slots=True)
-class StartHeight:
+class StartHeight(Struct, frozen=True, gc=False):
     """All before `height` is committed and applied; forget whatever belongs to lower heights.
 
     `proposers` is `proposers.order(...)` of this height. `due`: there is a reason for a block already (work is held,
@@ -77,15 +77,13 @@ class StartHeight:
     signing: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True, gc=False):
     """Work for a block of `height` has appeared."""
 
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True, gc=False):
     """A decoded message from a peer. A `Status` of a lower height is the replica's to answer, with the decided block.
 
     The last commit inside a proposed block may be handed in as a message too: a precommit in it that differs from the
@@ -96,18 +94,15 @@ class Received:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class PeerConnected:
+class PeerConnected(Struct, frozen=True, gc=False):
     peer: Peer
 
 
-@dataclass(frozen=True, slots=True)
-class PeerGone:
+class PeerGone(Struct, frozen=True, gc=False):
     peer: Peer
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True, gc=False):
     """The answer to `Build`: the block is stored, synced, and valid."""
 
     height: int
@@ -115,8 +110,7 @@ class Built:
     block_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ProposalJudged:
+class ProposalJudged(Struct, frozen=True, gc=False):
     """The answer to `Judge`, once block and batches are at hand.
 
     `valid`: the block may be decided; a function of block and committed state alone, the same on every node. `fits`:
@@ -132,8 +126,7 @@ class ProposalJudged:
     fits: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BlockFetched:
+class BlockFetched(Struct, frozen=True, gc=False):
     """The answer to `Fetch`, once block and batches are at hand; `valid` as in ProposalJudged."""
 
     height: int
@@ -141,8 +134,7 @@ class BlockFetched:
     valid: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(Struct, frozen=True, gc=False):
     """The fields of the `ArmTimer` that has run out."""
 
     height: int
@@ -158,30 +150,26 @@ Input: TypeAlias = (
 # Effects
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(Struct, frozen=True, gc=False):
     """Write the guard record into the older slot and sync it, before anything that follows is done."""
 
     record: GuardRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Broadcast:
+class Broadcast(Struct, frozen=True, gc=False):
     """Send to every connected peer. With a Proposal go its block and, as the replica sees fit, batch bodies."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class SendTo:
+class SendTo(Struct, frozen=True, gc=False):
     """Send to one peer. With a Proposal goes its block; with a Commit (of this height) its block as well."""
 
     peer: Peer
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class ArmTimer:
+class ArmTimer(Struct, frozen=True, gc=False):
     """Answer with `TimerFired(height, round, timer)` in `delay_ms`. A newer one of the same timer may replace it."""
 
     height: int
@@ -190,23 +178,20 @@ class ArmTimer:
     delay_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(Struct, frozen=True, gc=False):
     """This node proposes: make a block with header.round = `round` and answer `Built`; late answers are ignored."""
 
     height: int
     round: int
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(Struct, frozen=True, gc=False):
     """Find and check the block of a proposal whose signature and place are right; answer `ProposalJudged`."""
 
     proposal: Proposal
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(Struct, frozen=True, gc=False):
     """More than two thirds voted for a block this node has not judged; `holders` are the keys of those who did."""
 
     height: int
@@ -215,22 +200,19 @@ class Fetch:
     holders: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Decide:
+class Decide(Struct, frozen=True, gc=False):
     """The block is final; `commit` proves it. The engine then rests until the next `StartHeight`."""
 
     commit: Commit
 
 
-@dataclass(frozen=True, slots=True)
-class ReportEvidence:
+class ReportEvidence(Struct, frozen=True, gc=False):
     """One validator contradicted itself; both signatures are verified. Each pair is reported once per height."""
 
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Misbehaved:
+class Misbehaved(Struct, frozen=True, gc=False):
     """The peer sent what no honest node sends (a bad signature, a malformed bitmap): disconnect it. `reason` is for
     logs."""
 
@@ -238,8 +220,7 @@ class Misbehaved:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RolledBack:
+class RolledBack(Struct, frozen=True, gc=False):
     """A signature of this node's own key was met that its guard does not know: `signer.rolled_back`.
 
     The engine signs nothing more at this height; the replica keeps `signing` False until `guard.signs_from` allows it.

@@ -12,8 +12,10 @@ decided in it any more; it saves a timeout for every dead proposer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeAlias, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from concento.errors import Broken
 from concento.votes import NIL
@@ -21,8 +23,7 @@ from consensus.effects import Timer
 from consensus.messages import Step
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True, gc=False):
     """The paper's variables, and its "for the first time" marks, which belong to the round."""
 
     height: int
@@ -37,8 +38,7 @@ class State:
     precommit_timer_armed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Proposed:
+class Proposed(Struct, frozen=True, gc=False):
     """The proposal of a round; `verdict`: may it be prevoted - None while the block is not yet judged."""
 
     block_id: bytes
@@ -78,31 +78,26 @@ class Heard(Protocol):
 # Inputs
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Struct, frozen=True, gc=False):
     """The wait for the height is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True, gc=False):
     """Go on from a state that was read back: arm what its step needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True, gc=False):
     """Something new was heard."""
 
 
-@dataclass(frozen=True, slots=True)
-class ValueReady:
+class ValueReady(Struct, frozen=True, gc=False):
     """The answer to AskValue."""
 
     round: int
     block_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class TimedOut:
+class TimedOut(Struct, frozen=True, gc=False):
     """A timer of the round has run out."""
 
     round: int
@@ -115,38 +110,32 @@ Input: TypeAlias = Begin | Resume | Changed | ValueReady | TimedOut
 # Outputs
 
 
-@dataclass(frozen=True, slots=True)
-class Propose:
+class Propose(Struct, frozen=True, gc=False):
     round: int
     block_id: bytes
     pol_round: int
 
 
-@dataclass(frozen=True, slots=True)
-class AskValue:
+class AskValue(Struct, frozen=True, gc=False):
     round: int
 
 
-@dataclass(frozen=True, slots=True)
-class CastPrevote:
+class CastPrevote(Struct, frozen=True, gc=False):
     round: int
     block_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CastPrecommit:
+class CastPrecommit(Struct, frozen=True, gc=False):
     round: int
     block_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(Struct, frozen=True, gc=False):
     round: int
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
-class DecideOn:
+class DecideOn(Struct, frozen=True, gc=False):
     round: int
     block_id: bytes
 

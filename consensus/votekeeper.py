@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from msgspec import Struct
+
 from concento.evidence import DoubleVote, double_vote
 from concento.validators import ValidatorSet
 from concento.votes import NIL, Commit, CommitSignature, Vote, VoteType
@@ -39,15 +41,13 @@ class Passed(Enum):
     SKIP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
+class Threshold(Struct, frozen=True, gc=False):
     passed: Passed
     round: int
     block_id: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True, gc=False):
     """What one vote or certificate has changed."""
 
     thresholds: tuple[Threshold, ...] = ()

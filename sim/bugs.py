@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as dataclass_replace
 from typing import Any, Final
 from unittest.mock import patch
+
+from msgspec.structs import replace
 
 from concento.validators import ValidatorSet
 from consensus import engine, machine, votekeeper
@@ -107,7 +110,7 @@ def _any_is_polka(original: Any) -> Any:
 
 def _by_id(original: Any) -> Any:
     def verify(self: Verifier, transactions: Any, done: Any) -> None:
-        original(self, [replace(transaction, digest=transaction.id) for transaction in transactions], done)
+        original(self, [dataclass_replace(transaction, digest=transaction.id) for transaction in transactions], done)
 
     return verify
 
@@ -287,7 +290,7 @@ _LIST: Final = (
     Bug(
         "duplicates included",
         "A transaction of an earlier block may come again.",
-        ((Chain, "is_included", _always(False)),),
+        ((Chain, "is_recent", _always(False)),),
     ),
     Bug("expiry not checked", "A transaction never expires.", ((transition, "check_window", _nothing),)),
     Bug("authority not checked", "Anybody's key signs for any account.", ((identity, "has_authority", _always(True)),)),

@@ -19,9 +19,7 @@ from node.replica.outbox import Outbox
 from node.replica.pool import POOL_COUNT_MAX, Held, Pool
 from node.replica.verified import Verifier
 from node.replica.view import PoolView
-from state.modules.tokens import balance
 from state.store.blockstore import find_transaction
-from state.transition import check_transaction
 from state.view import View
 
 
@@ -122,8 +120,9 @@ class Admission:
             if bad_signature is not None:
                 raise Rejected("tx.signature", index=bad_signature)
             time_ms = chain.block_time(self._wall_ms)
-            check_transaction(view, transaction, chain.height, time_ms, chain.genesis.params, chain.network)
-            self._pool.add(transaction, balance(view, transaction.body.sender))
+            ledger = chain.ledger
+            ledger.check_transaction(view, transaction, chain.height, time_ms, chain.genesis.params, chain.network)
+            self._pool.add(transaction, ledger.balance(view, transaction.body.sender))
         except (Rejected, Unavailable) as error:
             return Outcome(transaction.id, "refused", False, error)
         return Outcome(transaction.id, "pending", False, None)

@@ -23,6 +23,7 @@ from consensus.proposers import FIRST_TURNS, Turns, after_block, after_suspensio
 from consensus.signer import Crypto
 from node.replica.evidence import check_for_block
 from node.replica.segments import FIRST_MARKS, Marks
+from state.ledger import LEDGER, Ledger
 from state.store.blockstore import (
     BlockRecord,
     BodyPlace,
@@ -33,7 +34,7 @@ from state.store.blockstore import (
 )
 from state.store.kv import REPLICA, STATE, KeyValue, KeyValueView
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
-from state.transition import BlockContext, BlockOutcome, apply_block, write_genesis
+from state.transition import BlockContext, BlockOutcome
 from state.validators import PUNISHMENTS, SETS, SetRecord, height_key
 from state.view import Known, View
 
@@ -86,8 +87,9 @@ class Pending:
 class Chain:
     """The chain of one node up to its newest decided block."""
 
-    def __init__(self, genesis: Genesis, store: OpenStore, crypto: Crypto) -> None:
+    def __init__(self, genesis: Genesis, store: OpenStore, crypto: Crypto, ledger: Ledger = LEDGER) -> None:
         self.genesis = genesis
+        self.ledger = ledger
         self.network = genesis.network
         self.store = store
         self.records = Pending(store.kv)
@@ -298,7 +300,7 @@ class Chain:
             network=self.network,
         )
         view = self.view()
-        outcome = apply_block(view, context)
+        outcome = self.ledger.apply_block(view, context)
         ids = tuple(transaction.id for transaction in transactions)
         stored = StoredBlock(
             BlockRecord(block, commit, places, ids),
@@ -349,17 +351,17 @@ class Chain:
         raise Broken("the state has no validators for height {height}", height=height)
 
 
-def open_chain(genesis: Genesis, kv: KeyValue, crypto: Crypto) -> Chain:
+def open_chain(genesis: Genesis, kv: KeyValue, crypto: Crypto, ledger: Ledger = LEDGER) -> Chain:
     """The chain in this store; an empty store gets the genesis state first. Raises Rejected where it is damaged."""
     if is_empty(kv):
-        create_chain_store(genesis, kv)
-    return Chain(genesis, open_store(kv, genesis.network), crypto)
+        create_chain_store(genesis, kv, ledger)
+    return Chain(genesis, open_store(kv, genesis.network), crypto, ledger)
 
 
-def create_chain_store(genesis: Genesis, kv: KeyValue) -> None:
+def create_chain_store(genesis: Genesis, kv: KeyValue, ledger: Ledger = LEDGER) -> None:
     """Writes the state before block 1 into an empty store."""
     view = View(lambda _key: None)
-    write_genesis(view, genesis)
+    ledger.write_genesis(view, genesis)
     state = {key: value for key, value in view.changes().items() if value is not None}
     create_store(kv, genesis.network, state, view.history())
 

@@ -66,6 +66,7 @@ from node.replica.wire import (
     batch_raw,
     decode_message,
 )
+from state.ledger import LEDGER, Ledger
 from state.store.blockstore import find_block
 from state.store.kv import KeyValue
 from state.store.opening import OpenStore
@@ -486,13 +487,21 @@ class Replica:
         )
 
 
-def open_replica(genesis: Genesis, key: bytes | None, kv: KeyValue, files: Files, crypto: Crypto, now: Now) -> Replica:
+def open_replica(
+    genesis: Genesis,
+    key: bytes | None,
+    kv: KeyValue,
+    files: Files,
+    crypto: Crypto,
+    now: Now,
+    ledger: Ledger = LEDGER,
+) -> Replica:
     """The replica of this node as its store and files have it; an empty store gets the genesis state.
 
     `key` None is an observer. Raises Rejected where store or files are damaged or of another network.
     """
     out = Outbox()
-    chain = open_chain(genesis, kv, crypto)
+    chain = open_chain(genesis, kv, crypto, ledger)
     segments, entries = open_segments(files, out, chain.marks)
     guard = open_guard(files, key, genesis.hash) if key is not None else None
     replica = Replica(chain, key, crypto, guard, out, segments)

@@ -22,9 +22,10 @@ one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from concento.errors import ConcentoError
 from concento.keys import Check
@@ -47,8 +48,7 @@ class Priority(IntEnum):
     BULK = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Struct, frozen=True, gc=False):
     """The time of an event: a clock that only grows, for durations, and the time of day, for block time."""
 
     mono_ms: int
@@ -58,58 +58,50 @@ class Now:
 # Events
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True, gc=False):
     """The first event, once the runner is ready to perform effects."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerUp:
+class PeerUp(Struct, frozen=True, gc=False):
     """A connection to this node key is open for both sides."""
 
     peer: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PeerDown:
+class PeerDown(Struct, frozen=True, gc=False):
     """The connection is gone; nothing sent to this peer after its last message is known to have arrived."""
 
     peer: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PeerMessage:
+class PeerMessage(Struct, frozen=True, gc=False):
     """One payload from a connected peer, whole, not decoded."""
 
     peer: bytes
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(Struct, frozen=True, gc=False):
     """Transactions from a client of this node; answered by one `Answer` with the same token, maybe much later."""
 
     token: Token
     raw: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True, gc=False):
     """The verdicts on the checks of a `Verify`, in order."""
 
     token: Token
     verdicts: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(Struct, frozen=True, gc=False):
     """The time of an `ArmTimer` has come."""
 
     timer: TimerId
 
 
-@dataclass(frozen=True, slots=True)
-class OverrideGuard:
+class OverrideGuard(Struct, frozen=True, gc=False):
     """The operator of a node without a usable guard takes the risk of a double signature: it signs from `height` on."""
 
     height: int
@@ -121,8 +113,7 @@ Event: TypeAlias = Started | PeerUp | PeerDown | PeerMessage | Submit | Verified
 # Effects: what must be durable
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(Struct, frozen=True, gc=False):
     """Append to this file of `Files`; it holds `offset` bytes now. Not durable before its `Sync`."""
 
     file: str
@@ -130,23 +121,20 @@ class Append:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Sync:
+class Sync(Struct, frozen=True, gc=False):
     """Make everything appended to this file durable."""
 
     file: str
 
 
-@dataclass(frozen=True, slots=True)
-class WriteGuard:
+class WriteGuard(Struct, frozen=True, gc=False):
     """Overwrite the guard file at this offset and make it durable."""
 
     offset: int
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True, gc=False):
     """`KeyValue.write`: one atomic durable batch. One per block, and whatever belongs to that block is in it."""
 
     changes: Mapping[bytes, bytes | None]
@@ -155,8 +143,7 @@ class Write:
 # Effects: what leaves
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True, gc=False):
     """One payload to each of these peers, encoded once. One that is gone is passed over; one whose queue is
     full is disconnected, never skipped."""
 
@@ -165,8 +152,7 @@ class Send:
     priority: Priority
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnect:
+class Disconnect(Struct, frozen=True, gc=False):
     """Close the connection (a `PeerDown` follows) and accept none from this peer for `ban_ms`."""
 
     peer: bytes
@@ -174,24 +160,21 @@ class Disconnect:
     ban_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ArmTimer:
+class ArmTimer(Struct, frozen=True, gc=False):
     """Answer with `TimerFired(timer)` in `delay_ms`, on the clock of `Now.mono_ms`."""
 
     timer: TimerId
     delay_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Struct, frozen=True, gc=False):
     """Check these signatures away from the loop, in chunks, and answer with `Verified`. Any order among several."""
 
     token: Token
     checks: tuple[Check, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What became of one submitted transaction. `id` is None where the bytes are not even a transaction.
 
     `known`: this node has met exactly this id before. `error` is None where the node now holds it or the chain has it.
@@ -203,16 +186,14 @@ class Outcome:
     error: ConcentoError | None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """The outcomes of a `Submit`, one per transaction, in order."""
 
     token: Token
     outcomes: tuple[Outcome, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True, gc=False):
     """A block is final, applied and on disk: for subscribers, indexers and metrics.
 
     `events` are per transaction, then one list of finalisation, as in `stored.events`. `synced`: taken from a peer
@@ -225,8 +206,7 @@ class Committed:
     synced: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Struct, frozen=True, gc=False):
     """Something an operator may want to know: an event name and its fields, never prose to be parsed."""
 
     level: Literal["debug", "info", "warning", "error"]
@@ -234,8 +214,7 @@ class Log:
     fields: Mapping[str, int | str | bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(Struct, frozen=True, gc=False):
     """Stop the process with this sentence: going on would be unsafe."""
 
     sentence: str

@@ -13,17 +13,25 @@ from node.replica.chain import MARKS_KEY, Chain, open_chain
 from node.replica.files import Files
 from node.replica.outbox import Outbox
 from node.replica.segments import FIRST_MARKS, Marks, Segments
+from state.ledger import LEDGER, Ledger
 from state.store.blockstore import find_block
 from state.store.kv import KeyValue, KeyValueView
 
 
-def replay(genesis: Genesis, source: KeyValueView, files: Files, crypto: Crypto, target: KeyValue) -> Chain:
+def replay(
+    genesis: Genesis,
+    source: KeyValueView,
+    files: Files,
+    crypto: Crypto,
+    target: KeyValue,
+    ledger: Ledger = LEDGER,
+) -> Chain:
     """Fills the empty store `target` from the blocks in `source` and their bodies; up to the last block that is whole.
 
     Raises Rejected where a block does not fit the state that those below it give: then the source lies, or another
     release made it.
     """
-    chain = open_chain(genesis, target, crypto)
+    chain = open_chain(genesis, target, crypto, ledger)
     segments = Segments(files, Outbox(), FIRST_MARKS.durable)
     marks = source.get(MARKS_KEY)
     durable = FIRST_MARKS.durable if marks is None else decode(Marks, marks, "segment marks").durable
