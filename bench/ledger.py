@@ -19,10 +19,10 @@ from concento.transactions import Body, Transaction, sign_transaction
 from concento.validators import ValidatorSet
 from concento.votes import EMPTY_COMMIT
 from state.modules.identity import ACCOUNTS, Account
-from state.store.blockstore import find_transaction
 from state.store.kv import STATE
 from state.store.leveldb import LevelDb
 from state.store.opening import OpenStore, create_store
+from state.store.recent import Recent, load_recent
 from state.transition import BlockContext, BlockOutcome, write_genesis
 from state.view import Known, View
 
@@ -41,6 +41,7 @@ class Bench:
     accounts: list[bytes]
     seeds: list[bytes]
     time_ms: int
+    recent: Recent
     known: Known = field(default_factory=dict)
     number: int = 0
 
@@ -52,9 +53,7 @@ class Bench:
     def view(self) -> View:
         """As a node makes it: records read or written before are still decoded."""
         kv = self.store.kv
-        return View(
-            lambda key: kv.get(STATE + key), lambda identity: find_transaction(kv, identity) is not None, self.known
-        )
+        return View(lambda key: kv.get(STATE + key), self.recent.has, self.known)
 
     def transfers(self, count: int) -> list[bytes]:
         """Signed transfers for the next block, each of another sender as long as there are any."""
@@ -115,6 +114,7 @@ class Bench:
         if failed:
             raise RuntimeError(f"{len(failed)} transfers of the benchmark did not succeed: {failed[0]}")
         self.known.update(view.records())
+        self.recent.add(self.time_ms, [result.id for result in outcome.results])
         self.time_ms += 100
 
 
@@ -131,4 +131,5 @@ def open_bench(path: Path, accounts: int) -> Bench:
     state.update((ACCOUNTS.key(name), rich) for name in names)
     kv = LevelDb.create(path)
     store = create_store(kv, genesis.network, state, view.history())
-    return Bench(genesis, store, names, seeds, genesis.time_ms + 1_000)
+    recent = load_recent(kv, 0, genesis.params.consensus.replay_window_ms)
+    return Bench(genesis, store, names, seeds, genesis.time_ms + 1_000, recent)

@@ -109,7 +109,7 @@ _SENTENCES: Final[dict[str, str]] = {
 
 def encode_events(events: Sequence[Event]) -> bytes:
     """The events of one transaction, or of one finalisation, as they are stored and hashed."""
-    return encode(tuple((event.kind, tuple(event.fields.items())) for event in events))
+    return encode([(event.kind, [*event.fields.items()]) for event in events])
 
 
 def decode_events(data: bytes) -> list[Event]:

@@ -159,4 +159,7 @@ def route_of(action: Action) -> Route:
 
 def weight_of(body: Body) -> int:
     """About how many state records the transaction writes, its fee's included: known before it runs."""
-    return 1 + sum(ROUTES[type(action)].weight(action) for action in body.actions)
+    weight = 1
+    for action in body.actions:
+        weight += ROUTES[type(action)].weight(action)
+    return weight

@@ -127,6 +127,7 @@ def write_genesis(view: View, genesis: Genesis) -> None:
     view.height, view.time_ms, view.tx = 0, genesis.time_ms, b""
     for entry in genesis.balances:
         tokens.credit(view, entry.account, entry.amount_ubeat, "genesis")
+    tokens.write_movements(view)
     tokens.write_supply(view, genesis.supply_ubeat)
     for party in genesis.parties:
         record = identity.Party(party.name, party.kind, party.roles, NO_HASH, 0)
@@ -146,7 +147,8 @@ def apply_block(view: View, context: BlockContext) -> BlockOutcome:
         tokens.bucket_add(view, "fees", progress.fees_ubeat)
     rows = _finalise(view, context, progress)
     check_conservation(view)
-    leaves = [encode(result) for result in progress.results] + rows
+    tokens.write_movements(view)
+    leaves = [*map(encode, progress.results), *rows]
     return BlockOutcome(
         results=progress.results,
         rows=rows,

@@ -7,7 +7,7 @@ rolled back to its mark. Nothing is written to a store: the block's changes are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from concento.encoding import Record, decode, encode
 from concento.errors import Broken, Rejected
@@ -21,6 +21,9 @@ Read: TypeAlias = Callable[[bytes], bytes | None]
 
 Known: TypeAlias = dict[bytes, Record | None]
 """State key -> committed record, or None where there is none."""
+
+Mark: TypeAlias = tuple[int, int, int]
+"""A moment of a block: how much was written, told and noted until then."""
 
 Included: TypeAlias = Callable[[bytes], bool]
 """Whether a transaction id is in the chain below this block; asked only about ids that have not expired."""
@@ -69,14 +72,17 @@ class View:
         self._overlay: dict[bytes, Record | None] = {}
         self._before: dict[bytes, Record | None] = {}
         self._history: dict[bytes, bytes] = {}
-        self._journal: list[tuple[bytes, Record | None] | bytes] = []
+        self._notes: list[tuple[str, Any]] = []
+        self._journal: list[tuple[bytes, Record | None]] = []
 
     def find(self, kind: Kind[R], key: bytes) -> R | None:
         """The record as this block has it so far, or None."""
         name = kind.prefix + key
         record = self._overlay.get(name, _ABSENT)
         if record is _ABSENT:
-            record = self._find_committed(kind, name)
+            record = self._known.get(name, _ABSENT)
+            if record is _ABSENT:
+                record = self._committed(kind, name)
         return record  # type: ignore[return-value]  # a name holds records of its kind only: `put` takes no other
 
     def get(self, kind: Kind[R], key: bytes) -> R:
@@ -99,7 +105,16 @@ class View:
         if key in self._history:
             raise Broken("history record {key} is written twice", key=key)
         self._history[key] = value
-        self._journal.append(key)
+
+    def note(self, topic: str, note: Any) -> None:
+        """Leaves something for the end of the block, which whoever left it then asks for."""
+        self._notes.append((topic, note))
+
+    def take_notes(self, topic: str) -> list[Any]:
+        """What was noted under a topic, in order, once; only where nothing older can be rolled back any more."""
+        taken = [note for about, note in self._notes if about == topic]
+        self._notes = [entry for entry in self._notes if entry[0] != topic]
+        return taken
 
     @property
     def history_count(self) -> int:
@@ -110,19 +125,19 @@ class View:
         """Whether the chain below this block holds the transaction."""
         return self._included(transaction_id)
 
-    def mark(self) -> int:
-        """Where the undo journal stands now."""
-        return len(self._journal)
+    def mark(self) -> Mark:
+        """Where the block stands now."""
+        return len(self._journal), len(self._history), len(self._notes)
 
-    def rollback(self, mark: int) -> None:
-        """Undoes everything written since the mark."""
-        while len(self._journal) > mark:
-            entry = self._journal.pop()
-            if isinstance(entry, bytes):
-                del self._history[entry]
-                continue
-            name, before = entry
+    def rollback(self, mark: Mark) -> None:
+        """Undoes everything since the mark."""
+        written, told, noted = mark
+        while len(self._journal) > written:
+            name, before = self._journal.pop()
             self._overlay[name] = before
+        while len(self._history) > told:
+            self._history.popitem()
+        del self._notes[noted:]
 
     def written(self, kind: Kind[R]) -> Iterator[tuple[bytes, R | None, R | None]]:
         """(key, committed record, record now) of every record of this kind that the block wrote."""
@@ -147,19 +162,21 @@ class View:
         """History key (without the store's space prefix) -> value."""
         return dict(self._history)
 
-    def _find_committed(self, kind: Kind[R], name: bytes) -> Record | None:
-        record = self._known.get(name, _ABSENT)
-        if record is _ABSENT:
-            data = self._read(name)
-            record = self._known[name] = None if data is None else kind.decode(data)
-        return record  # type: ignore[return-value]  # what stands for absence was replaced
-
     def _write(self, kind: Kind[R], name: bytes, record: Record | None) -> None:
         before = self._overlay.get(name, _ABSENT)
         if before is _ABSENT:
-            before = self._before[name] = self._find_committed(kind, name)
-        self._journal.append((name, before))  # type: ignore[arg-type]  # as in `_find_committed`
+            before = self._known.get(name, _ABSENT)
+            if before is _ABSENT:
+                before = self._committed(kind, name)
+            self._before[name] = before  # type: ignore[assignment]  # what stands for absence was replaced
+        self._journal.append((name, before))  # type: ignore[arg-type]  # the same
         self._overlay[name] = record
+
+    def _committed(self, kind: Kind[R], name: bytes) -> Record | None:
+        """Read from the store, and known from now on."""
+        data = self._read(name)
+        record = self._known[name] = None if data is None else kind.decode(data)
+        return record
 
 
 def open_view(kv: KeyValueView) -> View:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from concento.blocks import Block, Header, commit_root, content_root, evidence_root, results_root
@@ -34,14 +35,17 @@ from state.store.blockstore import (
 )
 from state.store.kv import REPLICA, STATE, KeyValue, KeyValueView
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
+from state.store.recent import load_recent
 from state.transition import BlockContext, BlockOutcome
 from state.validators import PUNISHMENTS, SETS, SetRecord, height_key
 from state.view import Known, View
 
 TURNS_KEY: Final = REPLICA + b"turns"
 MARKS_KEY: Final = REPLICA + b"segments"
-KNOWN_MAX: Final = 1 << 16
-"""Decoded records of the state kept from block to block, some 30 MB: the same accounts pay again and again."""
+KNOWN_MAX: Final = 1 << 18
+"""Decoded records of the state kept from block to block, some 75 MB: the same accounts pay again and again."""
+_FORGOTTEN: Final = KNOWN_MAX // 8
+"""How many of them go at a time, those known longest: a few milliseconds, once in many blocks."""
 
 
 @dataclass(slots=True)
@@ -94,6 +98,7 @@ class Chain:
         self.store = store
         self.records = Pending(store.kv)
         self._known: Known = {}
+        self._recent = load_recent(self.records, store.commit.height, genesis.params.consensus.replay_window_ms)
         self._crypto = crypto
         height = store.commit.height
         record = find_block(store.kv, height) if height else None
@@ -152,9 +157,14 @@ class Chain:
 
     def view(self) -> View:
         """A fresh view of the state after the newest block."""
-        return View(lambda key: self.records.get(STATE + key), self.is_included, self._known)
+        return View(lambda key: self.records.get(STATE + key), self.is_recent, self._known)
+
+    def is_recent(self, transaction_id: bytes) -> bool:
+        """Whether the chain has this transaction, which has not expired."""
+        return self._recent.has(transaction_id)
 
     def is_included(self, transaction_id: bytes) -> bool:
+        """The same of any transaction: looked up on disk."""
         return find_transaction(self.records, transaction_id) is not None
 
     # Making and checking
@@ -328,6 +338,8 @@ class Chain:
 
     def _move_on(self, stored: StoredBlock, outcome: BlockOutcome, turns: Turns, marks: Marks) -> None:
         self.tip = stored.record
+        included = (outcome.id for outcome in stored.outcomes if outcome.status != "skipped")
+        self._recent.add(self.tip_time_ms, included)
         self._results_root = outcome.results_root
         self._turns = turns
         self.marks = marks
@@ -339,7 +351,8 @@ class Chain:
         """Keeps the records of an applied block decoded for the next; what is forgotten is read again."""
         self._known.update(view.records())
         if len(self._known) > KNOWN_MAX:
-            self._known.clear()
+            for name in list(islice(self._known, _FORGOTTEN)):
+                del self._known[name]
 
     def _stored_set(self, height: int) -> ValidatorSet:
         """The newest set whose first height is not above this one."""

@@ -24,6 +24,9 @@ BUCKET_NAMES: Final[tuple[BucketName, ...]] = ("fees", "burnt", "escrow", "royal
 
 HISTORY_PREFIX: Final = b"account/"
 
+_MOVEMENT: Final = "movement"
+"""What is noted of each movement until the end of the block."""
+
 
 class Bucket(Record):
     """The total of one bucket."""
@@ -117,6 +120,22 @@ def next_head(height: int, entry: bytes) -> bytes:
 def history_key(account: bytes, height: int, index: int) -> bytes:
     """The history key of a movement: an account's records are in the order of the chain."""
     return HISTORY_PREFIX + account + height.to_bytes(8, "big") + index.to_bytes(4, "big")
+
+
+def write_movements(view: View) -> None:
+    """The end of a block: tells every movement that stood in the history, and moves the heads of the accounts on.
+
+    Not while they happen: a movement that is rolled back is never encoded or hashed.
+    """
+    heads: dict[bytes, bytes] = {}
+    for index, (account, tx, cause, counterparty, delta_ubeat, left_ubeat, detail) in enumerate(view.take_notes(_MOVEMENT)):
+        before = heads.get(account) or view.get(ACCOUNTS, account).head
+        entry = encode(Entry(view.time_ms, tx, cause, counterparty, delta_ubeat, left_ubeat, detail, before))
+        heads[account] = next_head(view.height, entry)
+        view.put_history(history_key(account, view.height, index), entry)
+    for account, head in heads.items():
+        record = view.get(ACCOUNTS, account)
+        view.put(ACCOUNTS, account, Account(record.balance_ubeat, record.policy, head))
 
 
 # Buckets and escrow
@@ -221,9 +240,8 @@ def _move(
 ) -> None:
     before = found or _EMPTY
     left = before.balance_ubeat + delta_ubeat
-    entry = encode(Entry(view.time_ms, view.tx, cause, counterparty, delta_ubeat, left, detail, before.head))
-    view.put(ACCOUNTS, account, Account(left, before.policy, next_head(view.height, entry)))
-    view.put_history(history_key(account, view.height, view.history_count), entry)
+    view.put(ACCOUNTS, account, Account(left, before.policy, before.head))
+    view.note(_MOVEMENT, (account, view.tx, cause, counterparty, delta_ubeat, left, detail))
 
 
 def _set_deposit(view: View, deposit_id: bytes, amount_ubeat: int) -> None:

@@ -90,6 +90,7 @@ class RevenueChain:
         """Ends the block: commits it and checks every invariant of the books."""
         self.view.tx = b""
         finalised = royalties.finalise(self.view, self.params, weight)
+        tokens.write_movements(self.view)
         self.rows = [decode(FinalisationRow, row) for row in finalised.rows]  # type: ignore[arg-type]
         for key, value in self.view.changes().items():
             if value is None:
