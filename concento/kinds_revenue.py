@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
+    "dataset.other_members": (
+        "dataset {dataset} has {count} members that are not the first of this list",
+        "go on with the list that it was begun with; see: concento dataset members {dataset}",
+    ),
     "dispute.answered": ("dispute {dispute} is answered already", "see: concento dispute show {dispute}"),
     "dispute.bond_low": ("a bond of {bond} ubeat is below the least, {bond_min}", "set a larger --bond"),
     "dispute.claim_empty": ("a dispute of this kind claims nothing", "claim a part of a leg, or shares of a holder"),
@@ -136,6 +140,9 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "royalties.vault_rows": ("vault {vault} has {rows} rows, the chunk begins at {first}", "send what is missing only"),
     "royalties.vault_sealed": ("vault {vault} is sealed and gets no more rows", None),
     "royalties.vault_shares": ("vault {vault} would have {shares} shares in all, more than can be counted", None),
+    "rows.invalid": ("{path}, line {line}: {reason}", "correct the line; nothing was sent"),
+    "rows.none": ("{path} holds no rows", "a CSV file with a heading line, or JSON Lines"),
+    "rows.repeated": ("{path}, line {line}: {text} stands in line {other} already", "put it into one line"),
     "usage.closed": ("the usage of batch {pot} is closed: the rest was paid by weight", None),
     "usage.no_pot": ("no money waits for usage {pot}", "see: concento usage list"),
     "usage.not_filled": ("the money of usage {pot} is still on its way", "post it after the next block"),
@@ -148,5 +155,9 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "usage.root_differs": ("the rows are not those that the reader signed", None),
     "usage.units_exceeded": ("the rows use {units} units, {units_total} were paid for", None),
     "usage.unknown_member": ("dataset {asset} has no member {index}", None),
+    "vault.other_rows": (
+        "vault {vault} has {rows} rows that are not the first rows of this list",
+        "go on with the list that it was begun with; see: concento vault rows {vault}",
+    ),
     "vault.not_found": ("there is no vault {text}", "see: concento vault list"),
 }

@@ -50,6 +50,10 @@ class Methods(ABC, Generic[A]):
     def asset(self, asset: str) -> A:
         return self.call("asset_get", id=asset)
 
+    def members(self, asset: str, cursor: str | None = None, limit: int | None = None, deep: bool | None = None) -> A:
+        """The members of a dataset; `deep` those of datasets inside it in their stead."""
+        return self.call("asset_getMembers", id=asset, cursor=cursor, limit=limit, deep=deep)
+
     def search(
         self,
         tag: str | None = None,
@@ -88,6 +92,46 @@ class Methods(ABC, Generic[A]):
     def lineage(self, asset: str, direction: str | None = None, depth: int | None = None) -> A:
         """What an asset was made from, with rates and rights, or what was made from it."""
         return self.call("asset_getLineage", id=asset, direction=direction, depth=depth)
+
+    def amendments(self, asset: str | None = None, owner: str | None = None, cursor: str | None = None) -> A:
+        """Links that one of two owners has proposed."""
+        return self.call("asset_listAmendments", asset=asset, owner=owner, cursor=cursor)
+
+    def vault(self, vault: str) -> A:
+        return self.call("vault_get", id=vault)
+
+    def vaults(self, owner: str | None = None, cursor: str | None = None) -> A:
+        return self.call("vault_list", owner=owner, cursor=cursor)
+
+    def vault_rows(
+        self, vault: str, from_row: int | None = None, cursor: str | None = None, limit: int | None = None
+    ) -> A:
+        """The rows of a vault from a place on."""
+        return self.call("vault_getRows", id=vault, from_row=from_row, cursor=cursor, limit=limit)
+
+    def vault_statement(
+        self, vault: str, from_height: int | None = None, to_height: int | None = None, cursor: str | None = None
+    ) -> A:
+        """What a vault was credited in a period."""
+        return self.call("vault_getStatement", id=vault, from_height=from_height, to_height=to_height, cursor=cursor)
+
+    def shares(self, who: str, source: str | None = None, cursor: str | None = None) -> A:
+        """Which shares of which assets and vaults an account holds."""
+        return self.call("share_list", who=who, source=source, cursor=cursor)
+
+    def pot(self, pot: int) -> A:
+        """Money of a usage-weighted dataset that waits for the use of its batch."""
+        return self.call("usage_getPot", pot=pot)
+
+    def pots(self, asset: str | None = None, cursor: str | None = None) -> A:
+        return self.call("usage_listPots", asset=asset, cursor=cursor)
+
+    def usage_rows(self, pot: int) -> A:
+        """The rows that belong to a pot, made again of the receipts of its batch."""
+        return self.call("usage_getRows", pot=pot)
+
+    def offer(self, offer: str) -> A:
+        return self.call("licence_getOffer", id=offer)
 
     def dispute(self, dispute: str) -> A:
         return self.call("dispute_get", id=dispute)
