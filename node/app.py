@@ -38,12 +38,13 @@ from node.p2p.peers import Address, Peers
 from node.ports import check_port_free, port_error
 from node.replica.core import Replica, open_replica
 from node.replica.events import Committed, OverrideGuard, PeerDown, PeerMessage, PeerUp, Started
-from node.replica.files import GUARD_FILE, DiskFiles
+from node.replica.files import GUARD_FILE, DiskFiles, Files
 from node.replica.wire import check_payload
 from node.rpc.server import serve
 from node.runner import Core, Runner, time_now
 from node.signer import NodeKey, read_key
 from node.verify import VerifyMany, VerifyThread
+from state.store.kv import KeyValue
 from state.store.leveldb import LevelDb
 
 R = TypeVar("R")
@@ -57,6 +58,8 @@ GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 CoreFactory = Callable[[Replica], Core]
 """Puts something between runner and replica: the simulator's misbehaving nodes are made so."""
+DiskFactory = Callable[[LevelDb, DiskFiles], tuple[KeyValue, Files]]
+"""Puts something between the node and its disk: the simulator's failing disks are made so."""
 
 
 def run_node(
@@ -64,6 +67,7 @@ def run_node(
     core_factory: CoreFactory | None = None,
     sign_from: int | None = None,
     verify: VerifyMany = verify_many,
+    disk_factory: DiskFactory | None = None,
 ) -> int:
     """Runs the node until a signal ends it; the exit code is 128 + the signal, or 1 where an invariant failed.
 
@@ -87,7 +91,7 @@ def run_node(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if config.engine == "comet":
                 return runner.run(CometNode(config, genesis, key).run())
-            return runner.run(_Node(config, genesis, key, core_factory, sign_from, verify).run())
+            return runner.run(_Node(config, genesis, key, core_factory, sign_from, verify, disk_factory).run())
 
 
 def check_key(config: NodeConfig, genesis: Genesis, key: NodeKey) -> None:
@@ -118,8 +122,10 @@ class _Node:
         core_factory: CoreFactory | None,
         sign_from: int | None,
         verify: VerifyMany,
+        disk_factory: DiskFactory | None,
     ) -> None:
         self._verify = verify
+        self._disk_factory = disk_factory or (lambda kv, files: (kv, files))
         self._config = config
         self._genesis = genesis
         self._key = key
@@ -135,8 +141,9 @@ class _Node:
         files = DiskFiles(self._config.files_path)
         verifier = VerifyThread(self._verify)
         try:
-            replica = open_replica(self._genesis, self._key.public, kv, files, self._key, time_now())
-            runner = Runner(self._core_factory(replica), kv, files, verifier, self._log)
+            store, folder = self._disk_factory(kv, files)
+            replica = open_replica(self._genesis, self._key.public, store, folder, self._key, time_now())
+            runner = Runner(self._core_factory(replica), store, folder, verifier, self._log)
             return await self._serve(replica, runner, verifier, stop)
         except Broken as error:
             self._log.error("node.broken", reason=str(error))
