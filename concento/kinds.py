@@ -355,6 +355,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "{rel_bps} and {abs_bps} basis points cannot be asked of what is made from the asset",
         "ask for more than nothing and for at most 10,000 in all",
     ),
+    "offer.works_left_out": (
+        "the members of dataset {asset} have works, which are paid of everything that it earns",
+        "offer it for both layers, or offer its recordings one by one",
+    ),
     "peer.frame": ("a frame of {bytes} bytes; 1 to {bytes_max} are allowed", None),
     "peer.message": ("a peer sent what no honest node sends: {reason}", None),
     "peer.refused": ("the connection was refused: {reason}", "see docs/protocol/peers.md"),

@@ -97,6 +97,8 @@ DEPTH_MAX: Final = 256
 """Links of the longest line of descent when an asset is linked."""
 CLAIMS_MAX: Final = 32
 """Distinct ancestors with an absolute claim on one asset: each is paid at every sale of it."""
+WORKS_MAX: Final = 64
+"""Works behind one remix: as many as it may have parents; each is a leg that every sale of it pays."""
 TIERS_MAX: Final = 8
 """Steps of a volume price."""
 

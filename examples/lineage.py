@@ -43,7 +43,14 @@ from concento.messages.assets import (
 from concento.messages.disputes import AnswerDispute, OpenDispute, RuleDispute, Ruling
 from concento.messages.identity import Admit
 from concento.messages.licences import BuyLicence, CreateOffer, Price, Rate
-from concento.messages.lineage import Parent, RegisterDerivative, RegisterModel, RegisterOutput, Training
+from concento.messages.lineage import (
+    AuthoriseOutputs,
+    Parent,
+    RegisterDerivative,
+    RegisterModel,
+    RegisterOutput,
+    Training,
+)
 from concento.messages.tokens import Transfer
 from concento.terms import LAYERS, make_terms, terms_hash
 from concento.transactions import object_id
@@ -57,6 +64,8 @@ NEWCOMERS = {"erin": "curator", "gus": "songwriter", "hana": "singer", "fay": "r
 PAID = ("fay", "gus", "hana", "dana", "bob", "alice", "bea", "erin")
 ANCESTORS_MOST = 16
 CLAIMED_BPS = 4_000
+OWN_LEG = 1
+"""Of the remix: behind the leg of gus's song."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,7 @@ def make_everything(cast: Cast, number: int, work: Path) -> Scene:
     titles[model.hex()] = model_action.description.title
 
     licence = buy(cast, "dana", make_offer(cast, "bob", model, 2_000), "inference-service")
+    cast.act("dana", AuthoriseOutputs(licence, 1))
     track = new_asset(cast, "carol", an_output(model, licence, track_audio))
     titles[track.hex()] = track_audio.title
     song = make_song(cast, song_audio, titles)
@@ -349,9 +359,11 @@ def split_by_hand(net: int) -> dict[str, int]:
     members = dataset * 90 // 100
     work = members // 2
     alice = (members - work) * 40 // 100 + work
+    # Half of the song is gus's, who wrote it, and so is half of what its remix keeps.
+    mix = net - track - song
     return {
-        "fay": net - track - song,
-        "gus": song // 2,
+        "fay": mix - mix // 2,
+        "gus": song // 2 + mix // 2,
         "hana": song - song // 2,
         "dana": track - model,
         "bob": model - dataset,
@@ -381,7 +393,7 @@ def dispute(cast: Cast, scene: Scene, before: dict[str, int]) -> None:
     """carol claims a part of the remix: that part waits, everybody else is paid on, until arbiters have ruled."""
     nonce = fresh_nonce("carol")
     remix, case = scene.assets["remix"], object_id("dispute", cast.account("carol"), nonce, 0)
-    claim = OpenDispute(remix, "ownership", 0, CLAIMED_BPS, b"", 0, 0, BOND, sha256(nonce).digest())
+    claim = OpenDispute(remix, "ownership", OWN_LEG, CLAIMED_BPS, b"", 0, 0, BOND, sha256(nonce).digest())
     cast.act("carol", claim, nonce=nonce)
     height, _, payments = sell(cast, scene)
     held = before["fay"] * CLAIMED_BPS // 10_000

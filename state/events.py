@@ -72,6 +72,8 @@ _SENTENCES: Final[dict[str, str]] = {
     "receipts.anchored": "{gateway} anchored {receipts} receipts of {licensee} for {amount_ubeat}, under root {root}",
     "licence.renewed": "{licensee} paid {price_ubeat} for another period of licence {licence}",
     "lineage.linked": "asset {asset} was made from {parents} and owes them {rel_bps} of 10,000",
+    "lineage.outputs_authorised": "{licensee} lets {service} register {outputs} outputs under licence {licence}, "
+    "{used} of them are registered",
     "lineage.amendment_proposed": "{sender} says that asset {asset} was made from {parent} and owes it {rel_bps} of "
     "10,000",
     "lineage.amendment_withdrawn": "{sender} no longer says that asset {asset} was made from {parent}",

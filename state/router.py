@@ -104,6 +104,9 @@ ROUTES: Final[dict[type, Route]] = {
     lineage_messages.RegisterModel: Route(
         models.check_register_model, models.apply_register_model, models.weigh_register_model
     ),
+    lineage_messages.AuthoriseOutputs: Route(
+        models.check_authorise_outputs, models.apply_authorise_outputs, models.weigh_authorise_outputs
+    ),
     lineage_messages.RegisterOutput: Route(
         models.check_register_output, models.apply_register_output, models.weigh_register_output
     ),

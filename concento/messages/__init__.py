@@ -31,6 +31,7 @@ Action: TypeAlias = (
     | licences.RenewLicence
     | licences.ReportRevenue
     | lineage.RegisterModel
+    | lineage.AuthoriseOutputs
     | lineage.RegisterOutput
     | lineage.RegisterDerivative
     | lineage.AmendProvenance

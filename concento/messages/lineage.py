@@ -56,11 +56,21 @@ class RegisterModel(Record, tag="lineage.register_model"):
     ancestors: Natural
 
 
+class AuthoriseOutputs(Record, tag="lineage.authorise_outputs"):
+    """The licensee of a model lets its service register so many outputs under the licence, in all; 0 for no more.
+
+    Each takes up one of the licence's outputs, costs its price from the deposit, and belongs to the licensee.
+    """
+
+    licence: RightId
+    outputs: Natural
+
+
 class RegisterOutput(Record, tag="lineage.register_output"):
     """A track that a model made, by the model's service. `parameters` commits to how.
 
-    With a licence of the model it belongs to the licensee alone (no splits), else to the model's owner (`licence` is
-    empty).
+    With a licence of the model it belongs to the licensee alone (no splits), who has authorised so many or is the
+    service itself; else to the model's owner (`licence` is empty).
     """
 
     description: Description

@@ -11,6 +11,7 @@ from concento.encoding import BasisPoints, Natural, Record
 from concento.errors import Rejected
 from concento.identifiers import check_isrc
 from concento.limits import ANCESTORS_MAX
+from concento.messages.assets import Leg
 from concento.messages.licences import Rate
 from concento.messages.lineage import AmendProvenance, RegisterDerivative
 from concento.terms import check_terms
@@ -46,6 +47,7 @@ from state.modules.lineage import (
 )
 from state.modules.offers import Pointer
 from state.modules.royalties import ALL, Edge
+from state.modules.works import inherited_legs
 from state.view import Kind, View
 
 PROPOSAL_MS: Final = 30 * 86_400_000
@@ -81,6 +83,7 @@ def check_register_derivative(view: View, call: Call, message: RegisterDerivativ
     for basis in bases:
         check_slots(basis, outputs=1)
     plan_links(view, bases, message.terms, message.ancestors)
+    _legs(view, message)
 
 
 def apply_register_derivative(view: View, call: Call, message: RegisterDerivative) -> list[Event]:
@@ -89,14 +92,19 @@ def apply_register_derivative(view: View, call: Call, message: RegisterDerivativ
     plan = plan_links(view, bases, message.terms, message.ancestors)
     for basis in bases:
         use_licence(view, basis, outputs=1)
-    asset = new_record(call, "remix", message.description, message.isrc, (), message.parts, message.facts)
+    legs = _legs(view, message)
+    asset = new_record(call, "remix", message.description, message.isrc, legs, message.parts, message.facts)
     return register_child(view, call, asset_id, asset, plan, split_rows(message.splits))
 
 
 def weigh_register_derivative(message: RegisterDerivative) -> int:
-    """As a recording without works; its links."""
-    own = 8 + len(message.splits) + bool(message.isrc) + len(message.parts)
+    """As a recording; its links. The works behind each parent are read, and are a leg in the record of its rank."""
+    own = 8 + len(message.splits) + bool(message.isrc) + len(message.parts) + len(message.parents)
     return own + weigh_links(len(message.parents), message.ancestors)
+
+
+def _legs(view: View, message: RegisterDerivative) -> tuple[Leg, ...]:
+    return inherited_legs(view, [parent.asset for parent in message.parents])
 
 
 def _parents(view: View, call: Call, message: RegisterDerivative) -> list[Basis]:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from concento.encoding import BasisPoints, Natural, Record
 from concento.errors import Rejected
 from concento.limits import ANCESTORS_MAX, CLAIMS_MAX, DEPTH_MAX, PARENTS_MAX
-from concento.messages.assets import AssetId
+from concento.messages.assets import OWN, AssetId
 from concento.messages.licences import Rate
 from concento.terms import LAYERS, Terms, combine, inherited, permits, permits_nothing
 from concento.units import Amount
@@ -169,7 +169,7 @@ def check_layers(view: View, bases: Sequence[Basis], both: bool) -> None:
         parent = require_asset(view, basis.asset_id)
         if parent.kind == "work" or basis.layers == LAYERS:
             continue
-        works = [leg.target for leg in parent.legs if leg.target]
+        works = [leg.target for leg in parent.legs if leg.target != OWN]
         if works and all(work in named for work in works):
             continue
         if both or view.get(RIGHTS, basis.asset_id).work:
@@ -236,9 +236,11 @@ def register_child(
     plan: Plan,
     rows: Sequence[tuple[bytes, int]],
 ) -> list[Event]:
-    """Writes a planned child: one table of its own, its edges, its terms for both layers; returns the events."""
+    """Writes a planned child: works and a table of its own, its edges, its terms for both layers; the events."""
     table = royalties.new_table(view, rows)
-    legs = [royalties.table_leg(table, WHOLE_BPS)]
+    own_bps = asset.legs[-1].bps if asset.legs else WHOLE_BPS
+    works = [royalties.asset_leg(require_rank(view, leg.target), leg.bps) for leg in asset.legs[:-1]]
+    legs = [*works, royalties.table_leg(table, own_bps)]
     rank = royalties.new_asset(view, asset_id, asset.kind, legs, plan.edges, plan.claims)
     for ancestor, ceiling_ubeat in plan.ceilings.items():
         royalties.set_ceiling(view, rank, ancestor, ceiling_ubeat)

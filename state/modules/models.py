@@ -1,17 +1,22 @@
 """Models and what they make: a model version with its training manifest, and the tracks that its service registers.
 
 A model is refused unless licences cover everything that it learnt from, both the works and the recordings, for the
-way in which it learnt. An output names its model and commits to the parameters that made it.
+way in which it learnt. An output names its model and commits to the parameters that made it. What it costs is the
+licensee's, so the service registers as many under a licence as the licensee has authorised.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
+from msgspec.structs import replace
+
 from concento.accounts import AccountId
-from concento.encoding import Bytes32, Record
+from concento.encoding import Bytes32, Natural, Record
 from concento.errors import Rejected
 from concento.messages.assets import AssetId
 from concento.messages.licences import Rate
-from concento.messages.lineage import RegisterModel, RegisterOutput, Training
+from concento.messages.lineage import AuthoriseOutputs, RegisterModel, RegisterOutput, Training
 from concento.terms import LAYERS, check_terms
 from state.calls import Call, Event
 from state.modules import charges, royalties
@@ -27,7 +32,7 @@ from state.modules.assets import (
     split_rows,
 )
 from state.modules.identity import require_party, require_role
-from state.modules.licences import require_licence
+from state.modules.licences import require_licence, require_own
 from state.modules.lineage import (
     Basis,
     Plan,
@@ -60,8 +65,19 @@ class Output(Record):
     parameters: Bytes32
 
 
+class Allowance(Record):
+    """How many outputs a licensee lets the service register under a licence in all, and how many are registered."""
+
+    outputs: Natural
+    used: Natural
+
+
 MODELS = Kind(b"model/", Model)
 OUTPUTS = Kind(b"output/", Output)
+ALLOWANCES = Kind(b"output-allowance/", Allowance)
+"""By licence."""
+
+_NOTHING: Final = Allowance(0, 0)
 
 
 # Models
@@ -104,6 +120,56 @@ def _training(view: View, call: Call, message: RegisterModel) -> list[Basis]:
 # Outputs
 
 
+def check_authorise_outputs(view: View, call: Call, message: AuthoriseOutputs) -> None:
+    licence = require_own(view, call, message.licence)
+    _require_model(view, licence.asset)
+
+
+def apply_authorise_outputs(view: View, call: Call, message: AuthoriseOutputs) -> list[Event]:
+    """A number in all and not one more: sent twice, or beside an output on its way, it says the same."""
+    allowance = replace(_allowance(view, message.licence), outputs=message.outputs)
+    view.put(ALLOWANCES, message.licence, allowance)
+    model = require_licence(view, message.licence).asset
+    return [
+        Event(
+            "lineage.outputs_authorised",
+            {
+                "licence": message.licence,
+                "asset": model,
+                "licensee": call.sender,
+                "service": view.get(MODELS, model).service,
+                "outputs": allowance.outputs,
+                "used": allowance.used,
+            },
+        )
+    ]
+
+
+def weigh_authorise_outputs(_message: AuthoriseOutputs) -> int:
+    return 1
+
+
+def _allowance(view: View, licence: bytes) -> Allowance:
+    return view.find(ALLOWANCES, licence) or _NOTHING
+
+
+def _check_authorised(view: View, call: Call, basis: Basis) -> None:
+    """Raises Rejected("lineage.outputs_unauthorised") where the service would spend what nobody gave it."""
+    if basis.licence is None or basis.licence.licensee == call.sender:
+        return
+    allowance = _allowance(view, basis.right)
+    if allowance.used >= allowance.outputs:
+        raise Rejected(
+            "lineage.outputs_unauthorised", licence=basis.right, outputs=allowance.outputs, used=allowance.used
+        )
+
+
+def _use_allowance(view: View, call: Call, basis: Basis) -> None:
+    if basis.licence is not None and basis.licence.licensee != call.sender:
+        allowance = _allowance(view, basis.right)
+        view.put(ALLOWANCES, basis.right, replace(allowance, used=allowance.used + 1))
+
+
 def check_register_output(view: View, call: Call, message: RegisterOutput) -> None:
     model = _require_model(view, message.model)
     if model.service != call.sender:
@@ -119,6 +185,7 @@ def check_register_output(view: View, call: Call, message: RegisterOutput) -> No
     check_terms(message.terms)
     check_parts(view, message.parts)
     basis = _output_basis(view, call, message, model)
+    _check_authorised(view, call, basis)
     check_slots(basis, outputs=1)
     plan_links(view, [basis], message.terms, message.ancestors)
     if basis.licence is not None:
@@ -130,6 +197,7 @@ def apply_register_output(view: View, call: Call, message: RegisterOutput) -> li
     basis = _output_basis(view, call, message, _require_model(view, message.model))
     plan: Plan = plan_links(view, [basis], message.terms, message.ancestors)
     use_licence(view, basis, outputs=1)
+    _use_allowance(view, call, basis)
     owner = view.get(ASSETS, message.model).owner if basis.licence is None else basis.licence.licensee
     asset = new_record(call, "output", message.description, "", (), message.parts, message.facts, owner)
     rows = split_rows(message.splits) or [(royalties.account_holder(owner), royalties.SPLIT_SHARES)]
@@ -140,8 +208,8 @@ def apply_register_output(view: View, call: Call, message: RegisterOutput) -> li
 
 
 def weigh_register_output(message: RegisterOutput) -> int:
-    """As a model; its files; the fee that a licensee pays for it."""
-    own = 9 + max(1, len(message.splits)) + len(message.parts) + 3 + royalties.PAY_WEIGHT
+    """As a model; its files; the licensee's allowance; the fee that a licensee pays for it."""
+    own = 10 + max(1, len(message.splits)) + len(message.parts) + 3 + royalties.PAY_WEIGHT
     return own + weigh_links(1, message.ancestors)
 
 
@@ -170,14 +238,19 @@ def _fee_ubeat(view: View, basis: Basis) -> int:
 
 
 __all__ = [
+    "ALLOWANCES",
     "MODELS",
     "OUTPUTS",
+    "Allowance",
     "Model",
     "Output",
+    "apply_authorise_outputs",
     "apply_register_model",
     "apply_register_output",
+    "check_authorise_outputs",
     "check_register_model",
     "check_register_output",
+    "weigh_authorise_outputs",
     "weigh_register_model",
     "weigh_register_output",
 ]

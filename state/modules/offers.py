@@ -20,7 +20,7 @@ from concento.terms import LAYERS, Layer, Terms, check_terms, excess, terms_hash
 from concento.transactions import object_id
 from state.calls import Call, Event
 from state.modules import royalties
-from state.modules.assets import ASSETS, Asset, effective_terms, require_not_retired, require_owned
+from state.modules.assets import ASSETS, RIGHTS, Asset, effective_terms, require_not_retired, require_owned
 from state.modules.identity import require_party
 from state.view import Kind, View
 
@@ -151,8 +151,8 @@ def quota_unit(pricing: tuple[Price, ...], terms: Terms) -> Literal["access", "s
 
 
 def route_of(view: View, offer: Offer) -> int:
-    """Where the income of an offer goes: one on a recording's own layer alone leaves its works out."""
-    alone = offer.layers == ("recording",) and view.get(ASSETS, offer.asset).kind == "recording"
+    """Where the income of an offer goes: one on a recording's or remix's own layer alone leaves its works out."""
+    alone = offer.layers == ("recording",) and view.get(ASSETS, offer.asset).kind in ("recording", "remix")
     return royalties.OWN if alone else royalties.ALL
 
 
@@ -166,7 +166,7 @@ def check_create_offer(view: View, call: Call, message: CreateOffer) -> None:
         raise Rejected("asset.not_sealed", asset=message.asset)
     require_not_retired(message.asset, asset)
     _new_offer_id(view, call)
-    _check_layers(message, asset)
+    _check_layers(view, message, asset)
     _check_pricing(message)
     _check_upstream(message.upstream)
     _check_offer_terms(view, message)
@@ -242,12 +242,17 @@ def _new_offer_id(view: View, call: Call) -> bytes:
     return offer_id
 
 
-def _check_layers(message: CreateOffer, asset: Asset) -> None:
-    """A work sells its own layer; everything else sells recordings, with or without the works behind them."""
+def _check_layers(view: View, message: CreateOffer, asset: Asset) -> None:
+    """A work sells its own layer; everything else sells recordings, with or without the works behind them.
+
+    Rows of a table have no routes: what a dataset earns reaches its members' works too, so they are sold with it.
+    """
     if message.layers != tuple(layer for layer in LAYERS if layer in message.layers):
         raise Rejected("offer.layers_order")
     if asset.kind != "work" and "recording" not in message.layers:
         raise Rejected("offer.layer_missing", asset=message.asset, layers=", ".join(message.layers))
+    if asset.kind == "dataset" and message.layers == ("recording",) and view.get(RIGHTS, message.asset).work:
+        raise Rejected("offer.works_left_out", asset=message.asset)
 
 
 def _check_pricing(message: CreateOffer) -> None:

@@ -16,7 +16,7 @@ from concento.encoding import Record, encode
 from concento.errors import Broken, Rejected
 from concento.genesis import Params
 from concento.hashing import NO_HASH
-from concento.limits import LEGS_MAX
+from concento.limits import LEGS_MAX, WORKS_MAX
 from concento.messages.royalties import Claim, Sweep
 from state.calls import Call, Event, Finalised, Value
 from state.modules import inbox, payout, pots, settlement, shares, tokens
@@ -67,6 +67,9 @@ CLAIM_WEIGHT: Final = shares.PAGE_ROWS + 8
 
 EVENTS_MAX: Final = 1_000
 """Incomes of one block that are told one by one: a sweep of a large table must not flood subscribers."""
+
+_LEGS_MOST: Final = max(LEGS_MAX, WORKS_MAX + 1)
+"""Legs of a recording, or of a remix with the works behind all of its parents."""
 
 _RANK_MAX: Final = 256**inbox.RANK_BYTES - 1
 
@@ -454,8 +457,8 @@ def _check_payee(view: View, rank: int, legs: Sequence[Leg], edges: Sequence[Edg
     """What was checked before this point, once more: the pass relies on it and cannot refuse."""
     if rank > _RANK_MAX:
         raise Broken("no rank is left")
-    if not 1 <= len(legs) <= LEGS_MAX or any(leg.weight < 1 for leg in legs):
-        raise Broken("an asset needs one to {most} legs with a weight each", most=LEGS_MAX)
+    if not 1 <= len(legs) <= _LEGS_MOST or any(leg.weight < 1 for leg in legs):
+        raise Broken("an asset needs one to {most} legs with a weight each", most=_LEGS_MOST)
     if shares.held_table(legs[-1].target) is None:
         raise Broken("the last leg of an asset is a table of its own")
     parents = [edge.parent for edge in (*edges, *claims)]

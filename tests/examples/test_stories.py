@@ -40,8 +40,8 @@ def test_everybody_behind_a_remix_is_paid_and_a_dispute_moves_only_its_part(tmp_
         told = played(tmp_path, "lineage")
         amounts = dict(re.findall(r"^ +(\w+) +(\d+\.\d{6})  \d+ % of", told, re.MULTILINE))
         assert amounts == {
-            "fay": "59.400000",
-            "gus": "12.375000",
+            "fay": "29.700000",
+            "gus": "42.075000",
             "hana": "12.375000",
             "dana": "11.880000",
             "bob": "2.079000",
@@ -51,7 +51,7 @@ def test_everybody_behind_a_remix_is_paid_and_a_dispute_moves_only_its_part(tmp_
         }
         assert f"Harbour Tapes {run}" in told
         assert "refused without a licence: lineage.no_right" in told
-        assert "23.760000 of fay's wait" in told
+        assert "11.880000 of fay's wait" in told
         assert len(re.findall(r" OK$", told, re.MULTILINE)) == 4
 
 

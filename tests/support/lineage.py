@@ -15,6 +15,7 @@ from concento.messages.identity import Admit
 from concento.messages.licences import Price, Rate, RenewLicence, ReportRevenue, Tier
 from concento.messages.lineage import (
     AmendProvenance,
+    AuthoriseOutputs,
     Parent,
     RegisterDerivative,
     RegisterModel,
@@ -153,14 +154,16 @@ def good_messages(ledger: Ledger) -> tuple[list[tuple[str, Action]], list[bytes]
     timed = replace(OPEN, duration_ms=86_400_000)
     right = licence(ledger, trained, "alice", "bob", rel(3_000), terms=timed, pricing=pricing, price_max_ubeat=2 * BEAT)
     model = register(ledger, "bob", model_action((trained, right)))
+    using = licence(ledger, model, "bob", "bea", rel(1_000), terms=timed, purpose="inference-service")
     own = own_right(ledger, track, "alice", rel(2_500))
     remix = remix_of(ledger, "alice", (track, own), name="a remix")
     good: list[tuple[str, Action]] = [
         ("bob", model_action((trained, right), weights=sha256(b"other weights").digest())),
+        ("bea", AuthoriseOutputs(using, 3)),
         ("dana", output_action(model, "an output")),
         ("alice", remix_action((track, own), name="another remix")),
         ("bea", AmendProvenance(remix, song, 500, 1_000, 2)),
         ("bob", RenewLicence(right, 2 * BEAT)),
         ("bob", ReportRevenue(trained, right, 0, ledger.time_ms, 10**9, b"")),
     ]
-    return good, [song, track, trained, right, model, own, remix]
+    return good, [song, track, trained, right, model, using, own, remix]

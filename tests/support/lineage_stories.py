@@ -5,6 +5,8 @@ The model's edges and claims are worked out here once more from the rates alone,
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import floor
 from random import Random
 
 from msgspec.structs import replace
@@ -45,6 +47,7 @@ class LineageStory:
         self.owners: list[str] = []
         self.claims: dict[int, dict[int, Claim]] = {}
         self.parents: dict[int, set[int]] = {}
+        self.works: dict[int, dict[int, int]] = {}
         self.reported = 0
 
     def block(self) -> None:
@@ -94,8 +97,18 @@ class LineageStory:
             assert self.ledger.refusal(owner, action) == "lineage.rates_sum"
             return None
         self._register(owner, action)
-        self._add([], rows, rated)
+        self._add([(("asset", work), bps) for work, bps in self._works_behind(ranks).items()], rows, rated)
         return None
+
+    def _works_behind(self, ranks: list[int]) -> dict[int, int]:
+        """What the writers have of a remix: as much as of the parent that gives them most, in proportion."""
+        behind = [{work: bps for work, bps in self.works[rank].items() if work not in ranks} for rank in ranks]
+        most = max(sum(parts.values()) for parts in behind)
+        best = {work: max(parts.get(work, 0) for parts in behind) for parts in behind for work in parts}
+        if sum(best.values()) > most:
+            scale = Fraction(min(most, BPS - len(best)), sum(best.values()))
+            return {work: max(1, floor(bps * scale)) for work, bps in best.items()}
+        return best
 
     def _amend(self) -> None:
         """Both owners agree, in one block."""
@@ -166,6 +179,7 @@ class LineageStory:
         for parent, _ in rated:
             self.model.routes[rank, parent, "rel"] = self._route(parent)
         self.claims[rank] = claims
+        self.works[rank] = {number: weight for (_, number), weight in legs}
         self.parents[rank] = {parent for parent, _ in rated}
 
     def _merged(self, rated: list[tuple[int, Rate]]) -> dict[int, Claim]:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from concento.messages.licences import Price, Rate, RenewLicence, ReportRevenue, Tier
+from concento.messages.lineage import AuthoriseOutputs
 from state.modules import charges, tokens
 from state.modules.licences import LICENCES, Licence, charge_ubeat, state_of
 from state.supply import audit
@@ -186,6 +187,7 @@ def outputs_market(*pricing: Price, **changes: Any) -> tuple[Ledger, bytes, byte
 
 def test_each_output_costs_its_fee_from_the_deposit_and_pays_the_models_ancestors() -> None:
     ledger, model, licence_id = outputs_market(Price("per-output", 1_000_000), deposit_ubeat=2_500_000)
+    ledger.run("bea", AuthoriseOutputs(licence_id, 9))
     for number in range(2):
         output = output_action(model, f"output{number}", licence=licence_id, splits=())
         events = ledger.run("dana", output)

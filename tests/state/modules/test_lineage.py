@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from concento.limits import ANCESTORS_MAX, CLAIMS_MAX
 from concento.messages import Action
 from concento.messages.licences import Price, Rate, RevokeLicence
-from concento.messages.lineage import AmendProvenance
+from concento.messages.lineage import AmendProvenance, AuthoriseOutputs
 from concento.terms import LAYERS, make_terms, permits, terms_hash
 from concento.transactions import object_id
-from state.modules import derivatives, lineage, models
+from state.modules import derivatives, lineage, models, tokens
 from state.modules.assets import ASSETS, effective_terms
-from support.ledger import Ledger, account_of
+from support.ledger import BEAT, Ledger, account_of
 from support.lineage import (
     FREE,
     OPEN,
@@ -64,11 +66,11 @@ def rights(ledger: Ledger, assets: list[bytes], owner: str, rate: Rate | None) -
 
 def test_a_model_needs_a_licence_that_covers_works_and_recordings() -> None:
     ledger = Ledger()
-    trained = album(ledger, tracks(ledger, 2, terms=OPEN))
-    alone = licence(ledger, trained, "alice", "bob", rel(1_000), layers=("recording",))
-    assert ledger.refusal("bob", model_action((trained, alone))) == "lineage.layer_uncovered"
-    both = licence(ledger, trained, "alice", "bob", rel(1_000), layers=LAYERS)
-    register(ledger, "bob", model_action((trained, both)))
+    track = tracks(ledger, 1, terms=OPEN)[0]
+    alone = licence(ledger, track, "alice", "bob", rel(1_000), layers=("recording",))
+    assert ledger.refusal("bob", model_action((track, alone))) == "lineage.layer_uncovered"
+    both = licence(ledger, track, "alice", "bob", rel(1_000), layers=LAYERS)
+    register(ledger, "bob", model_action((track, both)))
 
 
 def test_a_model_that_learnt_from_a_recording_of_an_unknown_work_is_refused() -> None:
@@ -147,6 +149,7 @@ def test_only_the_service_registers_outputs_and_a_licensees_output_is_the_licens
     assert ledger.refusal("dana", output_action(trained)) == "lineage.not_a_model"
     right = licence(ledger, model, "bob", "bea", rel(3_000), purpose="inference-service")
     assert ledger.refusal("dana", output_action(model, licence=right)) == "lineage.output_splits"
+    ledger.run("bea", AuthoriseOutputs(right, 1))
     output = register(ledger, "dana", output_action(model, licence=right, splits=()))
     assert ledger.view().get(ASSETS, output).owner == account_of("bea")
     assert ledger.view().get(models.OUTPUTS, output).licence == right
@@ -160,8 +163,64 @@ def test_each_output_takes_a_slot_of_its_licence() -> None:
     model = register(ledger, "bob", model_action((trained, licence(ledger, trained, "alice", "bob", None))))
     one = replace(OPEN, outputs_max=1)
     right = licence(ledger, model, "bob", "bea", None, terms=one, purpose="inference-service")
+    ledger.run("bea", AuthoriseOutputs(right, 2))
     register(ledger, "dana", output_action(model, licence=right, splits=()))
     assert ledger.refusal("dana", output_action(model, "two", licence=right, splits=())) == "lineage.slots_used"
+
+
+def used_model(ledger: Ledger, *pricing: Price, service: str = "dana", **changes: Any) -> tuple[bytes, bytes]:
+    """(bob's model, bea's licence of it)."""
+    trained = album(ledger, tracks(ledger, 1, terms=OPEN))
+    manifest = (trained, licence(ledger, trained, "alice", "bob", rel(1_000)))
+    model = register(ledger, "bob", model_action(manifest, service=account_of(service)))
+    wanted = {"purpose": "inference-service", "pricing": pricing or FREE, **changes}
+    return model, licence(ledger, model, "bob", "bea", None, **wanted)
+
+
+def test_a_service_spends_no_deposit_and_takes_no_slot_that_the_licensee_has_not_given_it() -> None:
+    """Attack: the service of a model registers tracks that nobody ordered and is paid for each of them."""
+    ledger = Ledger()
+    price = Price("per-output", BEAT)
+    model, right = used_model(ledger, price, price_max_ubeat=BEAT, deposit_ubeat=9 * BEAT)
+    forced = output_action(model, licence=right, splits=())
+    assert ledger.refusal("dana", forced) == "lineage.outputs_unauthorised"
+    ledger.run("bea", AuthoriseOutputs(right, 1))
+    register(ledger, "dana", forced)
+    assert ledger.refusal("dana", output_action(model, "two", licence=right, splits=())) == (
+        "lineage.outputs_unauthorised"
+    )
+    assert tokens.escrowed(ledger.view(), right) == 8 * BEAT
+
+
+def test_an_authorisation_is_a_number_in_all_so_that_sending_it_twice_gives_nothing_more() -> None:
+    ledger = Ledger()
+    model, right = used_model(ledger)
+    ledger.run("bea", AuthoriseOutputs(right, 2))
+    register(ledger, "dana", output_action(model, "one", licence=right, splits=()))
+    ledger.run("bea", AuthoriseOutputs(right, 2))
+    assert ledger.view().get(models.ALLOWANCES, right) == models.Allowance(2, 1)
+    register(ledger, "dana", output_action(model, "two", licence=right, splits=()))
+    three = output_action(model, "three", licence=right, splits=())
+    assert ledger.refusal("dana", three) == "lineage.outputs_unauthorised"
+    ledger.run("bea", AuthoriseOutputs(right, 3))
+    ledger.run("bea", AuthoriseOutputs(right, 0))
+    assert ledger.refusal("dana", three) == "lineage.outputs_unauthorised"
+
+
+def test_nobody_but_the_licensee_authorises_a_service_and_only_of_a_model() -> None:
+    ledger = Ledger()
+    _, right = used_model(ledger)
+    for other in ("dana", "bob", "alice"):
+        assert ledger.refusal(other, AuthoriseOutputs(right, 9)) == "licence.not_yours"
+    track = tracks(ledger, 1, prefix="t", terms=OPEN)[0]
+    remixing = licence(ledger, track, "alice", "bea", None)
+    assert ledger.refusal("bea", AuthoriseOutputs(remixing, 9)) == "lineage.not_a_model"
+
+
+def test_a_licensee_who_runs_the_service_needs_no_word_of_his_own() -> None:
+    ledger = Ledger()
+    model, right = used_model(ledger, service="bea")
+    register(ledger, "bea", output_action(model, licence=right, splits=()))
 
 
 # Terms

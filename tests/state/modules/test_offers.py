@@ -167,6 +167,14 @@ def test_an_offer_of_the_recording_alone_leaves_the_work_out(ledger: Ledger) -> 
     assert paid == [(0, 9_900_000), (4_950_000, 4_950_000)]
 
 
+def test_a_dataset_whose_members_have_works_is_not_offered_without_them(ledger: Ledger) -> None:
+    """What it earns reaches the works through its members: nobody is sold a layer less and pays it all the same."""
+    wrapped = album(ledger, [album(ledger, tracks(ledger, 2, prefix="w"))])
+    assert refused(ledger, offer_action(wrapped, layers=("recording",))) == "offer.works_left_out"
+    offer(ledger, wrapped)
+    offer(ledger, album(ledger, [register(ledger, "alice", recording("alone"))]), layers=("recording",))
+
+
 def test_an_offer_is_closed_by_its_owner_once(ledger: Ledger, track: bytes) -> None:
     offer_id = offer(ledger, track)
     assert refused(ledger, CloseOffer(offer_id), sender="bea") == "offer.not_yours"
