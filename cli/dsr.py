@@ -54,7 +54,7 @@ def _sale(block: str, number: str, line: dict[str, Any]) -> Sequence[str]:
     where = [str(line["height"]), str(line["index"]), str(line["paid_height"])]
     amounts = [_beat(line[f"{name}_ubeat"]) for name in ("gross", "fee", "upstream", "keep", "amount")]
     share = [line["shares"], line["shares_total"], line["rate"]]
-    source = [line["cause"], line["cause_tx"] or "", line["payer"] or "", "/".join(line["path"])]
+    source = [line["cause"], line["source"], line["cause_tx"] or "", line["payer"] or "", "/".join(line["path"])]
     return ["SU", block, number, time, *where, *source, *share, *amounts]
 
 

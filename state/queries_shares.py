@@ -246,6 +246,7 @@ def _credit_line(tracer: Tracer, height: int, credit: CreditedParts, part: Part)
         "index": origin.index,
         "time_ms": origin.time_ms,
         "cause": "royalty" if part.derived else origin.cause,
+        "source": origin.cause,
         "cause_tx": None if origin.tx is None else origin.tx.hex(),
         "payer": None if origin.payer is None else tracer.address(origin.payer),
         "asset": None if asset is None else asset.hex(),

@@ -161,6 +161,7 @@ def shown(tracer: Tracer, item: Item) -> dict[str, Any]:
         "index": origin.index,
         "time_ms": origin.time_ms,
         "cause": "royalty" if item.part.derived else origin.cause,
+        "source": origin.cause,
         "cause_tx": None if origin.tx is None else origin.tx.hex(),
         "payer": None if origin.payer is None else tracer.address(origin.payer),
         "asset": None if asset is None else asset.hex(),

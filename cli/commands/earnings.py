@@ -20,6 +20,7 @@ _COLUMNS: Final = (
     "index",
     "time_ms",
     "cause",
+    "source",
     "cause_tx",
     "payer",
     "asset",

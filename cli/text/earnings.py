@@ -20,7 +20,7 @@ def statement(document: dict[str, Any], who: str) -> Iterator[Piece]:
                 (
                     str(line["paid_height"]),
                     day(line["time_ms"]),
-                    line["cause"],
+                    _cause(line),
                     line["title"] or short(line["asset"]),
                     line["layer"] or "-",
                     number(line["gross_ubeat"]),
@@ -45,6 +45,12 @@ def statement(document: dict[str, Any], who: str) -> Iterator[Piece]:
     if accrued is not None and int(accrued):
         pairs.append(("not paid yet", f"{number(accrued).rjust(width)} BEAT"))
     yield Facts(pairs)
+
+
+def _cause(line: dict[str, Any]) -> str:
+    """What nobody but the payer vouches for is told as that, however far away it was paid."""
+    told: str = line["cause"]
+    return f"{told} (declared)" if line["source"] == "declared" != told else told
 
 
 def _share(line: dict[str, Any]) -> str:

@@ -387,6 +387,10 @@ class StatementLine(Shape):
     index: Count
     time_ms: TimeMs
     cause: Literal["sale", "usage", "declared", "royalty", "reward", "dispute"]
+    source: Annotated[
+        Literal["sale", "usage", "declared", "reward", "dispute"],
+        Meta(description="the payment behind it, also where a royalty came of it"),
+    ]
     cause_tx: Id | None
     payer: Address | None
     asset: Id | None

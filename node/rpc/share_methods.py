@@ -99,6 +99,10 @@ class VaultLine(Shape):
     index: Count
     time_ms: TimeMs
     cause: Literal["sale", "usage", "declared", "royalty", "reward", "dispute"]
+    source: Annotated[
+        Literal["sale", "usage", "declared", "reward", "dispute"],
+        Meta(description="the payment behind it, also where a royalty came of it"),
+    ]
     cause_tx: Id | None
     payer: Address | None
     asset: Id | None

@@ -46,7 +46,7 @@ def test_title_with_tabs_and_line_breaks_stays_one_cell():
     for line in statement["lines"]:
         line["title"] = "a\tb\r\nFOOT"
     found = records(flat_file(statement, "concento-dev-1"))
-    assert {len(record) for record in found if record[0] == "SU"} == {19}
+    assert {len(record) for record in found if record[0] == "SU"} == {20}
     assert sum(record[0] == "FOOT" for record in found) == 1
 
 

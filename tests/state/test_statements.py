@@ -25,6 +25,7 @@ from state.store.opening import create_store
 from support.revenue_chain import GENESIS, PAYER, RevenueChain, account, asset_id, holder, make_params, run_until_idle
 from support.revenue_stories import PEOPLE, Story
 
+PAIR = ("song", "remix")
 SPLIT = [(holder("alice"), 700_000), (holder("bea"), 300_000)]
 
 
@@ -144,6 +145,20 @@ def test_income_from_a_derivative_is_a_royalty_and_names_what_its_ancestors_took
     )
     (line,) = whole(chain, "remix")["lines"]
     assert (line["cause"], line["upstream_ubeat"], line["keep_ubeat"]) == ("sale", "250", "750")
+
+
+def test_what_was_declared_stays_declared_for_everybody_upstream() -> None:
+    """A royalty of revenue that only its reporter vouches for must not read like one of a sale on the chain."""
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "song", "remix")
+    song = chain.simple(1, [(holder("song"), 1)])
+    chain.simple(2, [(holder("remix"), 1)], edges=[Edge(song, 2_500, ALL, False)])
+    for cause in ("declared", "sale"):
+        chain.sell(2, 1_000, cause=cause)
+    chain.finalise()
+    told = {name: [(line["cause"], line["source"]) for line in whole(chain, name)["lines"]] for name in PAIR}
+    assert told["remix"] == [("declared", "declared"), ("sale", "sale")]
+    assert told["song"] == [("royalty", "declared"), ("royalty", "sale")]
 
 
 def test_a_period_counts_what_was_paid_in_it() -> None:

@@ -186,6 +186,7 @@ LINE = {
     "index": 0,
     "time_ms": TIME_MS,
     "cause": "sale",
+    "source": "sale",
     "cause_tx": TX,
     "payer": WHO["bob"],
     "asset": MEMBER,
