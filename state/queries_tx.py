@@ -29,6 +29,7 @@ from state.fees import transaction_fee
 from state.queries import Chain, find_id
 from state.queries_chain import block_at, shown_status
 from state.router import weight_of
+from state.refusals import read_refusal, refusal_key, told
 from state.store.blockstore import Place, find_events, find_result, find_skip, find_transaction
 from state.store.kv import TRANSACTION
 from state.transition import simulate
@@ -83,7 +84,7 @@ def tx_simulate(chain: Chain, transaction: Transaction, time_ms: int) -> dict[st
     document["fee_ubeat"] = str(outcome.fee_ubeat)
     document["known"] = False
     if outcome.error is not None:
-        document["error"] = _told(outcome.error.kind, outcome.error.message, outcome.error.hint)
+        document["error"] = _told(told(outcome.error, chain.dev))
     document["events"] = [
         {**event_json(event, chain.dev), "text": event_text(event, chain.dev, chain.name)} for event in outcome.events
     ]
@@ -102,7 +103,7 @@ def _included(chain: Chain, place: Place, raw: bytes | None) -> dict[str, Any]:
         index=place.index,
         time_ms=block_at(chain, place.height).block.header.time_ms,
         fee_ubeat=str(result.fee_ubeat),
-        error=_error(result),
+        error=_error(chain, result),
         events=_events(chain, place),
         created=_created(transaction) if transaction is not None and result.status == "ok" else [],
     )
@@ -116,15 +117,15 @@ def _waiting(chain: Chain, transaction: Transaction, status: str, skipped: Place
     document["fee_ubeat"] = str(_fee(chain, transaction))
     if skipped is not None:
         result = find_result(chain.store, skipped)
-        document["error"] = None if result is None else _error(result)
+        document["error"] = None if result is None else _error(chain, result)
         document["status"] = "skipped" if over else "pending"
     elif over:
         document["status"] = "expired"
-        document["error"] = _told("tx.expired", _expired(chain, transaction), KINDS["tx.expired"][1])
+        document["error"] = _told(_expired(chain, transaction))
     return document
 
 
-def _expired(chain: Chain, transaction: Transaction) -> str:
+def _expired(chain: Chain, transaction: Transaction) -> Rejected:
     times = {"valid_until_ms": transaction.body.valid_until_ms, "time_ms": _block_time(chain)}
     return Rejected("tx.expired", **times).message
 
@@ -159,18 +160,23 @@ def _document(transaction: Transaction | None, identity: bytes, status: str, dev
     }
 
 
-def _error(result: TransactionResult) -> dict[str, Any] | None:
-    """The stored kind in words; the numbers were told when it was refused, and are not kept."""
+def _error(chain: Chain, result: TransactionResult) -> dict[str, Any] | None:
+    """Why it had no effect, with its numbers where they are known."""
     if result.status == "ok":
         return None
     if result.kind not in KINDS:
-        return _told(result.kind, result.kind, None)
+        return {"kind": result.kind, "message": result.kind, "hint": None, "numbers": {}}
+    refusal = read_refusal(result.kind, chain.find_history(refusal_key(result.id)))
+    if refusal is not None:
+        return _told(told(refusal, chain.dev))
     sentence, hint = KINDS[result.kind]
-    return _told(result.kind, _NUMBER.sub("…", sentence), None if hint is None or "{" in hint else hint)
+    words = _NUMBER.sub("…", sentence)
+    return {"kind": result.kind, "message": words, "hint": None if hint is None or "{" in hint else hint, "numbers": {}}
 
 
-def _told(kind: str, message: str, hint: str | None) -> dict[str, Any]:
-    return {"kind": kind, "message": message, "hint": hint}
+def _told(error: Rejected) -> dict[str, Any]:
+    numbers = {name: value.hex() if isinstance(value, bytes) else value for name, value in error.numbers.items()}
+    return {"kind": error.kind, "message": error.message, "hint": error.hint, "numbers": numbers}
 
 
 def _events(chain: Chain, place: Place) -> list[dict[str, Any]]:

@@ -26,7 +26,8 @@ from concento.validators import ValidatorSet
 from state.calls import Call, Event
 from state.events import NO_EVENTS, NO_EVENTS_HASH, encode_events, events_hash
 from state.fees import distribute, transaction_fee
-from state.modules import identity, tokens
+from state.modules import governance, governance_changes, identity, tokens
+from state.refusals import keep_refusal
 from state.replay import check_window, remember
 from state.router import STAGES, route_of, weight_of
 from state.validators import newest_set, punish, write_set
@@ -182,6 +183,7 @@ def _execute(view: View, context: BlockContext, progress: Progress, transaction:
     except Rejected as refusal:
         view.rollback(mark)
         progress.fail(transaction, bill, refusal)
+        keep_refusal(view, transaction.id, refusal)
     else:
         progress.succeed(transaction, bill, events)
 

@@ -58,6 +58,8 @@ class Error(Shape):
 class Reason(Shape):
     kind: str
     message: str
+    hint: str | None
+    numbers: dict[str, int | str | None]
 
 
 # Nodes

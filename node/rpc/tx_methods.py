@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from concento.errors import Rejected
+from concento.errors import ConcentoError, Rejected
 from concento.limits import BATCH_TRANSACTIONS_MAX
 from concento.transactions import check_network, decode_transaction
 from node.backend import Submission
@@ -18,6 +18,7 @@ from node.rpc.dispatch import Method, Params
 from node.rpc.errors import Refused, refusal_object
 from node.rpc.params import IdText, TransactionBytes, WaitMs
 from state import queries_tx
+from state.refusals import told
 from state.store.blockstore import Place
 
 
@@ -38,14 +39,18 @@ async def submit(call: Call, params: OneTransaction) -> dict[str, Any]:
     raw = params.tx
     submission = (await call.desk.backend.submit([raw]))[0]
     if submission.error is not None:
-        raise Refused(submission.error, submission.tx)
+        raise Refused(_told(call, submission.error), submission.tx)
     status = submission.status or "pending"
     return queries_tx.tx_pending(call.desk.chain, decode_transaction(raw), status, submission.known)
 
 
 async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
     submissions = await call.desk.backend.submit(params.txs)
-    return {"items": [_item(submission) for submission in submissions], "next": None, "height": call.desk.chain.height}
+    return {
+        "items": [_item(call, submission) for submission in submissions],
+        "next": None,
+        "height": call.desk.chain.height,
+    }
 
 
 async def get(call: Call, params: TransactionId) -> dict[str, Any]:
@@ -97,8 +102,13 @@ def _find(call: Call, identity: bytes) -> dict[str, Any]:
     return queries_tx.tx_get(call.desk.chain, identity, body_reader(call), held)
 
 
-def _item(submission: Submission) -> dict[str, Any]:
-    error = submission.error
+def _told(call: Call, error: ConcentoError) -> ConcentoError:
+    """A refusal as people read it."""
+    return told(error, call.desk.chain.dev) if isinstance(error, Rejected) else error
+
+
+def _item(call: Call, submission: Submission) -> dict[str, Any]:
+    error = None if submission.error is None else _told(call, submission.error)
     return {
         "tx": None if submission.tx is None else submission.tx.hex(),
         "status": submission.status,
