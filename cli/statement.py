@@ -39,7 +39,7 @@ from state.modules.revenue import (
     paid_key,
 )
 from state.modules.shares import number_key
-from state.modules.tokens import Entry, next_head
+from state.modules.tokens import Entry, Movements, next_head
 from state.provenance import Tracer
 from state.queries import Chain
 from state.statements import payout_items, payouts_of, shown
@@ -56,7 +56,6 @@ class _Movement:
     """A movement that the account's head commits to; for income in the period, the records of its lines by height."""
 
     height: int
-    raw: bytes
     entry: Entry
     lines: Sequence[tuple[int, bytes]]
 
@@ -164,29 +163,30 @@ def _proved_movements(
     if proved.key != f"account/{document['statement']['address']}" or proved.height < last:
         refuse("its proof is of another account, or older than the period")
     record = AccountValue(0, None) if proved.value is None else decode(AccountValue, proved.value, "account")
-    movements = [_movement(item, first, last, account) for item in document["movements"]]
-    head = movements[0].entry.before if movements else NO_HASH
-    if movements and head != NO_HASH and movements[0].height >= first:
-        refuse("it does not begin before its period")
-    for movement in movements:
-        if movement.entry.before != head:
-            refuse(f"a movement before one of block {movement.height} is missing or another one")
-        head = next_head(movement.height, movement.raw)
-    if head != record.head:
+    movements: list[_Movement] = []
+    head: bytes | None = None
+    for item in document["movements"]:
+        height, raw = item["height"], _bytes(item["movements"])
+        block = decode(Movements, raw, "movements")
+        if head is None and block.before != NO_HASH and height >= first:
+            refuse("it does not begin before its period")
+        if head not in (None, block.before):
+            refuse(f"a movement before those of block {height} is missing or another one")
+        head = next_head(height, raw)
+        for entry, lines in zip(block.entries, item["lines"], strict=True):
+            movements.append(_movement(height, entry, lines, first <= height <= last))
+    if (head or NO_HASH) != record.head:
         refuse("its movements are not those of the account")
     return movements, proved.signers
 
 
-def _movement(item: Mapping[str, Any], first: int, last: int, account: bytes) -> _Movement:
-    raw = _bytes(item["entry"])
-    entry = decode(Entry, raw, "movement")
-    height = item["height"]
-    lines = [(at, _bytes(record)) for at, record in item["lines"]]
-    if entry.cause == INCOME and first <= height <= last:
+def _movement(height: int, entry: Entry, found: Sequence[Any], inside: bool) -> _Movement:
+    lines = [(at, _bytes(record)) for at, record in found]
+    if entry.cause == INCOME and inside:
         _check_income(entry, height, lines)
     elif lines:
         refuse(f"a movement of block {height} has lines, but is no income of the period")
-    return _Movement(height, raw, entry, lines)
+    return _Movement(height, entry, lines)
 
 
 def _check_income(entry: Entry, height: int, lines: Sequence[tuple[int, bytes]]) -> None:

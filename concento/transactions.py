@@ -52,8 +52,8 @@ class Signed(Record):
 class Transaction(Struct, frozen=True, gc=False):
     """A decoded transaction and the bytes that it came from.
 
-    `id` names it for ever; `digest` is the hash of the full bytes, signatures included, and keys the cache of checked
-    signatures: the same body with other signatures is another thing to check.
+    `id` names it for ever; `digest` is the id with all signatures behind it, and keys the cache of checked signatures:
+    the same body with other signatures is another thing to check.
     """
 
     raw: bytes
@@ -86,12 +86,13 @@ def decode_transaction(raw: bytes) -> Transaction:
     signers = tuple([key for key, _ in signed.signatures])
     if len(signers) > 1 and any(left >= right for left, right in pairwise(signers)):
         raise Rejected("tx.malformed", reason="signatures unsorted or repeated")
-    if len(body.memo.encode()) > MEMO_BYTES_MAX:
+    if body.memo and len(body.memo.encode()) > MEMO_BYTES_MAX:
         raise Rejected("tx.malformed", reason="the memo is too long")
+    identity = transaction_id(signed.body)
     return Transaction(
         raw=raw,
-        id=transaction_id(signed.body),
-        digest=tagged_hash("signed", raw),
+        id=identity,
+        digest=b"".join([identity, *[part for pair in signed.signatures for part in pair]]),
         body=body,
         body_bytes=signed.body,
         signatures=signed.signatures,

@@ -17,7 +17,7 @@ from concento.encoding import decode
 from concento.errors import Rejected
 from state.modules.revenue import NodeRow, Paid, lines_prefix, paid_key
 from state.modules.shares import number_key
-from state.modules.tokens import HISTORY_PREFIX, Entry, history_key
+from state.modules.tokens import HISTORY_PREFIX, Entry, Movements, history_key
 from state.provenance import Tracer
 from state.queries import Chain, account_of, page_size
 from state.statements import Payout, payout_items, period, shown
@@ -27,16 +27,16 @@ INCOME: Final = "royalty"
 """The cause of a movement that lines explain."""
 
 _NODE: Final = HISTORY + b"node/"
-_CURSOR: Final = re.compile(r"(\d{1,16})\.(\d{1,10})", re.ASCII)
+_CURSOR: Final = re.compile(r"\d{1,15}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
-    """One movement of the account, encoded, and where it stands."""
+class Block:
+    """What moved the account in one block, encoded and decoded."""
 
     height: int
-    index: int
     raw: bytes
+    movements: Movements
 
 
 class Recorder:
@@ -70,7 +70,10 @@ def statement_evidence(
     cursor: str | None = None,
     limit: int | None = None,
 ) -> dict[str, Any]:
-    """Movements from the last one before the period up to `until_height`; for income in the period, all behind it."""
+    """Movements from the last block before the period up to `until_height`; for income in the period, all behind it.
+
+    An item is a block, with the lines of each of its movements; a page is full when it has as many movements.
+    """
     account = account_of(chain, who)
     first, last = period(chain, from_height, to_height)
     until = chain.height if until_height is None else until_height
@@ -80,13 +83,15 @@ def statement_evidence(
     tracer = Tracer(reader)
     items: list[dict[str, Any]] = []
     following = None
-    for movement in _movements(chain, account, first, cursor):
-        if movement.height > until:
+    count = 0
+    for block in _blocks(chain, account, first, cursor):
+        if block.height > until:
             break
-        if len(items) == size:
-            following = f"{movement.height}.{movement.index}"
+        if count >= size:
+            following = str(block.height)
             break
-        items.append(_item(reader, tracer, account, movement, first <= movement.height <= last))
+        count += len(block.movements.entries)
+        items.append(_item(reader, tracer, account, block, first <= block.height <= last))
     lines = HISTORY + b"lines/"
     records = {key: value for key, value in recorder.found.items() if not key.startswith(lines)}
     return {
@@ -98,43 +103,45 @@ def statement_evidence(
     }
 
 
-def _movements(chain: Chain, account: bytes, first: int, cursor: str | None) -> Iterator[Movement]:
-    """From the cursor on, or from the last movement before the period."""
+def _blocks(chain: Chain, account: bytes, first: int, cursor: str | None) -> Iterator[Block]:
+    """From the cursor on, or from the last one before the period."""
     prefix = HISTORY_PREFIX + account
-    start = history_key(account, first, 0)
+    start = history_key(account, first)
     if cursor is not None:
-        found = _CURSOR.fullmatch(cursor)
-        if found is None or int(found.group(2)) >= 2**32:
+        if _CURSOR.fullmatch(cursor) is None:
             raise Rejected("rpc.cursor_malformed", text=cursor[:40])
-        start = history_key(account, int(found.group(1)), int(found.group(2)))
+        start = history_key(account, int(cursor))
     else:
         for key, raw in chain.scan_history(prefix, start, reverse=True):
-            yield _movement(key, raw)
+            yield _block(key, raw)
             break
     # A scan starts behind its key: the record at the start itself comes first.
     here = chain.find_history(start)
     if here is not None:
-        yield _movement(start, here)
+        yield _block(start, here)
     for key, raw in chain.scan_history(prefix, start):
-        yield _movement(key, raw)
+        yield _block(key, raw)
 
 
-def _movement(key: bytes, raw: bytes) -> Movement:
-    return Movement(int.from_bytes(key[-12:-4], "big"), int.from_bytes(key[-4:], "big"), raw)
+def _block(key: bytes, raw: bytes) -> Block:
+    return Block(int.from_bytes(key[-8:], "big"), raw, decode(Movements, raw, "history record"))
 
 
-def _item(reader: Chain, tracer: Tracer, account: bytes, movement: Movement, inside: bool) -> dict[str, Any]:
-    entry = decode(Entry, movement.raw, "history record")
-    lines: list[list[Any]] = []
-    if inside and entry.cause == INCOME:
-        holder = entry.counterparty or account
-        raw = reader.find_history(paid_key(account, movement.height, holder))
-        paid = decode(Paid, raw or b"", "history record")
-        lines = [[height, _base64(record)] for height, record in _line_records(reader, holder, paid, movement.height)]
-        payout = Payout(movement.height, holder, paid.since, paid.amount_ubeat)
-        for item in payout_items(reader, tracer, payout):
-            shown(tracer, item)
-    return {"height": movement.height, "index": movement.index, "entry": _base64(movement.raw), "lines": lines}
+def _item(reader: Chain, tracer: Tracer, account: bytes, block: Block, inside: bool) -> dict[str, Any]:
+    lines = [_lines(reader, tracer, account, block.height, entry, inside) for entry in block.movements.entries]
+    return {"height": block.height, "movements": _base64(block.raw), "lines": lines}
+
+
+def _lines(reader: Chain, tracer: Tracer, account: bytes, height: int, entry: Entry, inside: bool) -> list[list[Any]]:
+    """The records of the lines behind a movement: none unless it is an income of the period."""
+    if not inside or entry.cause != INCOME:
+        return []
+    holder = entry.counterparty or account
+    paid = decode(Paid, reader.find_history(paid_key(account, height, holder)) or b"", "history record")
+    payout = Payout(height, holder, paid.since, paid.amount_ubeat)
+    for item in payout_items(reader, tracer, payout):
+        shown(tracer, item)
+    return [[at, _base64(record)] for at, record in _line_records(reader, holder, paid, height)]
 
 
 def _line_records(chain: Chain, holder: bytes, paid: Paid, height: int) -> Iterator[tuple[int, bytes]]:

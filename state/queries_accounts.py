@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from concento.accounts import Policy, account_of_key, single_key
-from concento.encoding import decode
+from concento.encoding import NUMBER_MAX, decode
 from concento.errors import Rejected
 from concento.hashing import NO_HASH
 from state.accruals import accrued_ubeat
 from state.modules.identity import ACCOUNTS, PARTIES, PAYOUT_NOW, PAYOUTS, Party
-from state.modules.tokens import HISTORY_PREFIX, Entry
+from state.modules.tokens import HISTORY_PREFIX, Entry, Movements, history_key
 from state.queries import Chain, account_of, cursor_key, page, page_size
 from state.queries_licences import escrow_ubeat
 
+_HEIGHT_BYTES: Final = 8
+"""At the end of a history key, and at the beginning of a position."""
 _POSITION_BYTES: Final = 12
-"""Height and index at the end of a history key."""
+"""A height and the index of a movement in its block: a cursor."""
 
 
 def account_get(chain: Chain, who: str) -> dict[str, Any]:
@@ -39,24 +42,20 @@ def account_get(chain: Chain, who: str) -> dict[str, Any]:
 def account_history(chain: Chain, who: str, cursor: str | None = None, limit: int | None = None) -> dict[str, Any]:
     """Every movement of the balance, the newest first."""
     account = account_of(chain, who)
-    prefix = HISTORY_PREFIX + account
     behind = cursor_key(cursor)
     size = page_size(limit)
     items: list[dict[str, Any]] = []
-    after = None if behind is None else prefix + behind
-    for key, raw in chain.scan_history(prefix, after, reverse=True):
+    for height, index, time_ms, entry in _entries_before(chain, account, behind):
         if len(items) == size:
             return {"items": items, "next": _position(items[-1]), "height": chain.height}
-        items.append(_movement(chain, key[-_POSITION_BYTES:], decode(Entry, raw, "history record")))
+        items.append(_movement(chain, height, index, time_ms, entry))
     return {"items": items, "next": None, "height": chain.height}
 
 
 def balance_after(chain: Chain, account: bytes, height: int) -> int:
     """The balance after this height, from the history: 0 before anything happened."""
-    prefix = HISTORY_PREFIX + account
-    end = prefix + (height + 1).to_bytes(8, "big")
-    for _, raw in chain.scan_history(prefix, end, reverse=True):
-        return decode(Entry, raw, "history record").balance_ubeat
+    for _, raw in chain.scan_history(HISTORY_PREFIX + account, history_key(account, height + 1), reverse=True):
+        return decode(Movements, raw, "history record").entries[-1].balance_ubeat
     return 0
 
 
@@ -123,11 +122,29 @@ def _genesis_policy(chain: Chain, account: bytes) -> Policy | None:
     return None
 
 
-def _movement(chain: Chain, position: bytes, entry: Entry) -> dict[str, Any]:
+def _entries_before(chain: Chain, account: bytes, behind: bytes | None) -> Iterator[tuple[int, int, int, Entry]]:
+    """(height, index, time, movement), the newest first; those below a position where one is given."""
+    prefix = HISTORY_PREFIX + account
+    after, limit = None, None
+    if behind is not None:
+        height, limit = int.from_bytes(behind[:_HEIGHT_BYTES], "big"), int.from_bytes(behind[_HEIGHT_BYTES:], "big")
+        if len(behind) != _POSITION_BYTES or height > NUMBER_MAX:
+            raise Rejected("rpc.cursor_malformed", text=behind.hex()[:40])
+        # The block of the position itself may have more.
+        after = history_key(account, height + 1)
+    for key, raw in chain.scan_history(prefix, after, reverse=True):
+        movements = decode(Movements, raw, "history record")
+        height = int.from_bytes(key[-_HEIGHT_BYTES:], "big")
+        for index, entry in reversed(list(enumerate(movements.entries[:limit]))):
+            yield height, index, movements.time_ms, entry
+        limit = None
+
+
+def _movement(chain: Chain, height: int, index: int, time_ms: int, entry: Entry) -> dict[str, Any]:
     return {
-        "height": int.from_bytes(position[:8], "big"),
-        "index": int.from_bytes(position[8:], "big"),
-        "time_ms": entry.time_ms,
+        "height": height,
+        "index": index,
+        "time_ms": time_ms,
         "tx": entry.tx.hex() or None,
         "cause": entry.cause,
         "counterparty": chain.address(entry.counterparty) if entry.counterparty else None,

@@ -10,8 +10,8 @@ from concento.transactions import Transaction, signature_checks
 from node.replica.events import Verify
 from node.replica.outbox import Outbox
 
-VERIFIED_MAX: Final = 200_000
-"""Digests kept, 100 bytes each: a transaction comes back within seconds of its first arrival or never."""
+VERIFIED_MAX: Final = 50_000
+"""Digests until the older ones may go, 200 bytes each: a transaction comes back within seconds or never."""
 
 Done: TypeAlias = Callable[[list[int | None]], None]
 """Called with one entry a transaction: None where all is well, else the position of its first bad signature."""
@@ -23,7 +23,8 @@ class Verifier:
     def __init__(self, network: Network, out: Outbox) -> None:
         self._network = network
         self._out = out
-        self._good: dict[bytes, None] = {}
+        self._good: set[bytes] = set()
+        self._good_before: set[bytes] = set()
         self._jobs: dict[int, tuple[Sequence[Transaction], list[int], Done]] = {}
         self._token = 0
         self._waiting = 0
@@ -38,7 +39,7 @@ class Verifier:
         checks = []
         counts = []
         for transaction in transactions:
-            wanted = [] if transaction.digest in self._good else signature_checks(self._network, transaction)
+            wanted = [] if self._is_good(transaction) else signature_checks(self._network, transaction)
             counts.append(len(wanted))
             checks += wanted
         if not checks:
@@ -63,12 +64,19 @@ class Verifier:
             start += count
             bad.append(next((index for index, good in enumerate(own) if not good), None))
             if bad[-1] is None:
-                self._good[transaction.digest] = None
-        while len(self._good) > VERIFIED_MAX:
-            del self._good[next(iter(self._good))]
+                self._good.add(transaction.digest)
+        self._forget()
         done(bad)
 
     def trust(self, transactions: Iterable[Transaction]) -> None:
         """Counts as checked: they were, before they were written to disk."""
-        for transaction in transactions:
-            self._good[transaction.digest] = None
+        self._good.update(transaction.digest for transaction in transactions)
+        self._forget()
+
+    def _is_good(self, transaction: Transaction) -> bool:
+        return transaction.digest in self._good or transaction.digest in self._good_before
+
+    def _forget(self) -> None:
+        """Keeps the newest digests and as many before them."""
+        if len(self._good) > VERIFIED_MAX:
+            self._good_before, self._good = self._good, set()

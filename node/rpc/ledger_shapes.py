@@ -408,15 +408,14 @@ class StatementLine(Shape):
     paid_height: Height
 
 
-class StatementMovement(Shape):
+class StatementMovements(Shape):
     height: Height
-    index: Count
-    entry: str
-    lines: list[tuple[Height, str]]
+    movements: str
+    lines: list[list[tuple[Height, str]]]
 
 
 class StatementEvidence(Page):
-    items: list[StatementMovement]
+    items: list[StatementMovements]
     records: list[tuple[str, str]]
     heights: list[Height]
 

@@ -41,20 +41,26 @@ class Deposit(Record):
 
 
 class Entry(Record):
-    """A history record: one movement of one balance. `amount_ubeat` is negative where money left.
+    """One movement of one balance. `amount_ubeat` is negative where money left.
 
     `counterparty` is an account or empty; `tx` is empty for movements of finalisation and genesis. `detail` is the head
-    of the lines that an income consists of (`revenue.next_lines_head`), else empty. `before` is the head before this.
+    of the lines that an income consists of (`revenue.next_lines_head`), else empty.
     """
 
-    time_ms: Natural
     tx: bytes
     cause: str
     counterparty: bytes
     amount_ubeat: int
     balance_ubeat: Amount
     detail: bytes = b""
-    before: Bytes32 = NO_HASH
+
+
+class Movements(Record):
+    """A history record: what moved one balance in one block, in order. `before` is the head before it."""
+
+    time_ms: Natural
+    before: Bytes32
+    entries: tuple[Entry, ...]
 
 
 class Supply(Record):
@@ -109,33 +115,33 @@ def require_balance(view: View, account: bytes, amount_ubeat: int) -> None:
         raise balance_low(held, amount_ubeat)
 
 
-def next_head(height: int, entry: bytes) -> bytes:
-    """The head of an account's movements after the one of this encoded record, which names the head before.
+def next_head(height: int, movements: bytes) -> bytes:
+    """The head of an account's movements after the block of this encoded record, which names the head before.
 
     Whoever knows the head of a state can be shown any tail of the account's history, and nothing can be left out of it.
     """
-    return tagged_hash("movement", height.to_bytes(8, "big"), entry)
+    return tagged_hash("movement", height.to_bytes(8, "big"), movements)
 
 
-def history_key(account: bytes, height: int, index: int) -> bytes:
-    """The history key of a movement: an account's records are in the order of the chain."""
-    return HISTORY_PREFIX + account + height.to_bytes(8, "big") + index.to_bytes(4, "big")
+def history_key(account: bytes, height: int) -> bytes:
+    """The history key of an account's movements in a block: its records are in the order of the chain."""
+    return HISTORY_PREFIX + account + height.to_bytes(8, "big")
 
 
 def write_movements(view: View) -> None:
-    """The end of a block: tells every movement that stood in the history, and moves the heads of the accounts on.
+    """The end of a block: a history record for each account whose balance moved, and a head that commits to it.
 
-    Not while they happen: a movement that is rolled back is never encoded or hashed.
+    Not while they happen: an account is hashed once however often it pays, and what is rolled back never.
     """
-    heads: dict[bytes, bytes] = {}
-    for index, (account, tx, cause, counterparty, delta_ubeat, left_ubeat, detail) in enumerate(view.take_notes(_MOVEMENT)):
-        before = heads.get(account) or view.get(ACCOUNTS, account).head
-        entry = encode(Entry(view.time_ms, tx, cause, counterparty, delta_ubeat, left_ubeat, detail, before))
-        heads[account] = next_head(view.height, entry)
-        view.put_history(history_key(account, view.height, index), entry)
-    for account, head in heads.items():
+    moved: dict[bytes, list[Entry]] = {}
+    for account, entry in view.take_notes(_MOVEMENT):
+        moved.setdefault(account, []).append(entry)
+    for account, entries in moved.items():
         record = view.get(ACCOUNTS, account)
+        movements = encode(Movements(view.time_ms, record.head, tuple(entries)))
+        head = next_head(view.height, movements)
         view.put(ACCOUNTS, account, Account(record.balance_ubeat, record.policy, head))
+        view.put_history(history_key(account, view.height), movements)
 
 
 # Buckets and escrow
@@ -241,7 +247,7 @@ def _move(
     before = found or _EMPTY
     left = before.balance_ubeat + delta_ubeat
     view.put(ACCOUNTS, account, Account(left, before.policy, before.head))
-    view.note(_MOVEMENT, (account, view.tx, cause, counterparty, delta_ubeat, left, detail))
+    view.note(_MOVEMENT, (account, Entry(view.tx, cause, counterparty, delta_ubeat, left, detail)))
 
 
 def _set_deposit(view: View, deposit_id: bytes, amount_ubeat: int) -> None:

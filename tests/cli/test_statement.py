@@ -18,7 +18,7 @@ from concento.encoding import decode, encode
 from concento.errors import Rejected
 from concento.genesis import genesis_json
 from state.modules.revenue import Inflow, Line, NodeRow, Source
-from state.modules.tokens import Entry
+from state.modules.tokens import Movements
 from support.fake_node import FakeNode
 from support.node import DecidedLedger
 from support.told import Asked, sold
@@ -84,8 +84,8 @@ def _text(raw: bytes) -> str:
 
 
 def _income(document: dict[str, Any]) -> dict[str, Any]:
-    """The first movement with lines."""
-    return next(item for item in document["movements"] if item["lines"])
+    """The first block with an income: the last of its movements."""
+    return next(item for item in document["movements"] if item["lines"][-1])
 
 
 def _line(**changes: Any) -> Lie:
@@ -113,7 +113,7 @@ def _line_added(document: dict[str, Any]) -> None:
 def _paying_block_left_out_everywhere(document: dict[str, Any]) -> None:
     """A consistent lie: the block's payment, its lines, and the sums are all gone."""
     statement, gone = document["statement"], _income(document)
-    amount = decode(Entry, _bytes(gone["entry"])).amount_ubeat
+    amount = sum(entry.amount_ubeat for entry in decode(Movements, _bytes(gone["movements"])).entries)
     document["movements"].remove(gone)
     statement["lines"] = [line for line in statement["lines"] if line["paid_height"] != gone["height"]]
     for name in ("earned_ubeat", "closing_ubeat"):
@@ -137,15 +137,16 @@ def _beginning_left_out(document: dict[str, Any]) -> None:
 
 
 def _movement_changed(document: dict[str, Any]) -> None:
-    movement = _income(document)
-    entry = decode(Entry, _bytes(movement["entry"]))
-    movement["entry"] = _text(encode(replace(entry, cause="transfer")))
-    movement["lines"] = []
+    block = _income(document)
+    movements = decode(Movements, _bytes(block["movements"]))
+    *others, income = movements.entries
+    block["movements"] = _text(encode(replace(movements, entries=(*others, replace(income, cause="transfer")))))
+    block["lines"][-1] = []
 
 
 def _lines_of_movement(change: Callable[[tuple[Line, ...]], tuple[Line, ...]]) -> Lie:
     def lie(document: dict[str, Any]) -> None:
-        lines = _income(document)["lines"]
+        lines = _income(document)["lines"][-1]
         lines[0][1] = _text(encode(change(decode(tuple[Line, ...], _bytes(lines[0][1])))))
 
     return lie

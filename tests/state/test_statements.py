@@ -58,7 +58,8 @@ def all_pages(reader: Chain, name: str, first: int | None, last: int | None, lim
 def movements(chain: RevenueChain, name: str) -> list[tokens.Entry]:
     """Everything that moved somebody's balance."""
     prefix = tokens.HISTORY_PREFIX + account(name)
-    return [decode(tokens.Entry, raw) for key, raw in chain.history.items() if key.startswith(prefix)]
+    records = [decode(tokens.Movements, raw) for key, raw in chain.history.items() if key.startswith(prefix)]
+    return [entry for record in records for entry in record.entries]
 
 
 def check(document: dict[str, Any]) -> None:
