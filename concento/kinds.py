@@ -195,7 +195,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "identity.role_required": (
         "account {account} does not have role {role}",
-        "an issuer gives it: concento identity admit {account} --role {role} --from ISSUER",
+        "an issuer gives it: concento identity admit {account} --role {role}; who has it: identity list --role {role}",
     ),
     "identity.roles_invalid": ("roles must be sorted and distinct", None),
     "json.invalid": ("this is not valid {what}: {reason}", None),

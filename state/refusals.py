@@ -16,9 +16,10 @@ _ACCOUNT_BYTES = 32
 
 
 class Refusal(Record):
-    """Name and value of every number, in the order in which the error was given them."""
+    """Name and value of every number, and of all that is bytes: ids and accounts."""
 
-    numbers: tuple[tuple[str, int | str | bytes | None], ...]
+    numbers: tuple[tuple[str, int | str | None], ...]
+    names: tuple[tuple[str, bytes], ...]
 
 
 def refusal_key(transaction_id: bytes) -> bytes:
@@ -27,14 +28,17 @@ def refusal_key(transaction_id: bytes) -> bytes:
 
 
 def keep_refusal(view: View, transaction_id: bytes, error: Rejected) -> None:
-    view.put_history(refusal_key(transaction_id), encode(Refusal(tuple(error.numbers.items()))))
+    numbers = tuple((name, value) for name, value in error.numbers.items() if not isinstance(value, bytes))
+    names = tuple((name, value) for name, value in error.numbers.items() if isinstance(value, bytes))
+    view.put_history(refusal_key(transaction_id), encode(Refusal(numbers, names)))
 
 
 def read_refusal(kind: str, raw: bytes | None) -> Rejected | None:
     """The error again; None where its numbers are not known."""
     if raw is None:
         return None
-    return Rejected(kind, **dict(decode(Refusal, raw, "history record").numbers))
+    refusal = decode(Refusal, raw, "history record")
+    return Rejected(kind, **dict(refusal.numbers), **dict(refusal.names))
 
 
 def told(error: Rejected, dev: bool) -> Rejected:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from concento.accounts import address
 from concento.errors import Rejected
+from concento.messages.identity import Admit
 from concento.messages.tokens import Transfer
 from concento.transactions import Transaction
 from state.queries import Chain
@@ -52,7 +54,20 @@ def test_one_that_was_refused_in_its_block_has_failed_and_says_why() -> None:
     found = fate(node, transaction)
     assert found["status"] == "failed"
     assert found["error"]["kind"] == "tokens.balance_low"  # type: ignore[index]
+    assert found["error"]["numbers"]["needed_beat"] == "49999.000000"  # type: ignore[index]
+    assert "less than the 49999.000000 BEAT needed" in found["error"]["message"]  # type: ignore[index]
     assert found["events"] == []
+
+
+def test_a_refusal_names_accounts_by_their_addresses_and_says_who_helps() -> None:
+    node = DecidedNode()
+    transaction = node.tx("bob", Admit(account_of("zoe"), "zoe", "person", ("creator",)))
+    node.block(transaction)
+    found = fate(node, transaction)["error"]
+    bob = address(account_of("bob"), dev=True)
+    assert found["message"] == f"account {bob} does not have role issuer"  # type: ignore[index]
+    assert found["numbers"] == {"account": bob, "role": "issuer"}  # type: ignore[index]
+    assert f"concento identity admit {bob} --role issuer" in found["hint"]  # type: ignore[index]
 
 
 def test_one_that_was_skipped_is_pending_until_its_time_is_over() -> None:
