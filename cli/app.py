@@ -30,6 +30,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "receipt": ("cli.commands.receipt", "Proofs of access."),
     "earnings": ("cli.commands.earnings", "Who was paid how much, when and why."),
     "dispute": ("cli.commands.dispute", "Claim a part of an income, answer, rule."),
+    "gov": ("cli.commands.gov", "Who runs the network: propose, approve, look."),
     "tx": ("cli.commands.tx", "Transactions."),
     "proof": ("cli.commands.proof", "Proofs that need no trust in a node."),
     "rpc": ("cli.commands.rpc", "Call any method of a node."),

@@ -48,6 +48,7 @@ _BY_KIND: Final = {
     "licence.not_yours": REFUSED,
     "asset.not_owner": REFUSED,
     "asset.not_sublicensable": REFUSED,
+    "governance.not_a_validator": REFUSED,
     "rpc.forbidden": REFUSED,
     "gateway.content_changed": REFUSED,
     "gateway.session_foreign": REFUSED,

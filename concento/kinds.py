@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from concento.kinds_governance import GOVERNANCE_KINDS
 from concento.kinds_revenue import REVENUE_KINDS
 
 KINDS: Final[dict[str, tuple[str, str | None]]] = {
@@ -310,6 +311,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "node.key_missing": ("there is no node key at {path}", "make one with: concento node init"),
     "node.key_open": ("the key {path} can be read by others (mode {mode})", "run: chmod 600 {path}"),
     "node.locked": ("the node in {path} is running already, as process {pid}", "stop it first: kill {pid}"),
+    "node.protocol_new": (
+        "from block {height} on this network speaks protocol {protocol}; this release knows up to {protocol_max}",
+        "install a release that speaks protocol {protocol}, then start the node again: concento node run",
+    ),
     "node.optimised": ("a node does not run under python -O, which removes checks", "start it without -O"),
     "offer.closed": ("offer {offer} is closed", "see the open ones: concento asset search"),
     "offer.exclusive": (
@@ -374,6 +379,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "prove a record of the state instead: concento proof get account/NAME",
     ),
     "proof.invalid": ("the proof does not hold: {reason}", None),
+    **GOVERNANCE_KINDS,
     **REVENUE_KINDS,
     "rpc.answer_too_large": (
         "the answer has {bytes} bytes, at most {bytes_max} are sent",
@@ -439,6 +445,11 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "testnet.absent": ("there is no local network in {home}", "start one with: concento testnet up"),
     "testnet.already_up": ("{name} is running already", "see: concento testnet status"),
     "testnet.damaged": ("{path} cannot be read", "start over with: concento testnet up --reset"),
+    "testnet.engine": (
+        "the nodes of a network with engine {engine} can be neither cut, slowed nor made to lie",
+        "start one whose engine is our own: concento testnet up --reset --engine own",
+    ),
+    "testnet.mode_unknown": ("no node lies like this: {mode}", "choose of: {modes}"),
     "testnet.no_such_node": ("this network has no {name}, only {names}", "see: concento testnet status"),
     "testnet.not_dev": ("{chain_id} is not a development network", "a local network needs a genesis with dev: true"),
     "testnet.not_running": ("{name} is not running", "start it with: concento testnet start {name}"),
@@ -447,6 +458,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "delete it and start over with: concento testnet up --reset",
     ),
     "testnet.size": ("a local network has 1 to {nodes_max} nodes, not {nodes}", None),
+    "testnet.split_invalid": (
+        "{text} is no split of the network: {reason}",
+        "name the parts like this: concento testnet partition node1,node2/node3,node4",
+    ),
     "text.invalid": ("{field} cannot be written so: {reason}", "remove what cannot be seen, and extra spaces"),
     "tokens.amount_zero": ("an amount of nothing cannot be sent", None),
     "tokens.balance_low": (

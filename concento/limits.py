@@ -39,6 +39,14 @@ BLOCK_EVIDENCE_MAX: Final = 16
 # Validators
 VALIDATORS_MAX: Final = 128
 """Votes are all-to-all and every validator checks every vote."""
+OBSERVERS_MAX: Final = 128
+"""Nodes that are admitted without a vote: each holds a connection at every validator."""
+
+# Governance
+PROPOSAL_MS_MAX: Final = 90 * 86_400_000
+"""How long after block time a proposal may end: what nobody wants for a quarter is proposed anew."""
+PROPOSALS_OPEN_MAX: Final = 8
+"""Open proposals of one account: nobody crowds out the others."""
 
 # Peers
 FRAME_BYTES_MAX: Final = 5 * MIB

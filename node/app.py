@@ -240,22 +240,30 @@ class _Door:
 
 
 class _Allowance:
-    """Keeps the allow-list what the chain says: validators, and the observers that the operator named."""
+    """Keeps the allow-list what the chain says: validators and observers, and whom the operator named.
+
+    A peer that the operator wants dialled is let in, too, while the chain does not say that it has left: a node that
+    begins from genesis does not know yet who validates now.
+    """
 
     def __init__(self, replica: Replica, peers: Peers, observers: frozenset[bytes]) -> None:
         self._replica = replica
         self._peers = peers
         self._observers = observers
         self._allowed: frozenset[bytes] = frozenset()
+        self._known: tuple[object, ...] = ()
 
-    def update(self, committed: Committed) -> None:
-        header = committed.stored.record.block.header
-        if header.next_validators_hash != header.validators_hash or not self._allowed:
+    def update(self, _committed: Committed) -> None:
+        status = self._replica.status()
+        if (status.validators, status.next_validators, status.observers) != self._known:
             self.refresh()
 
     def refresh(self) -> None:
         status = self._replica.status()
-        allowed = frozenset((*status.validators.keys, *status.next_validators.keys)) | self._observers
+        self._known = (status.validators, status.next_validators, status.observers)
+        members = (*status.validators.keys, *status.next_validators.keys)
+        named = (key for key in self._peers.targets if not self._replica.has_left(key))
+        allowed = frozenset((*members, *(node.key for node in status.observers), *named)) | self._observers
         if allowed != self._allowed:
             self._allowed = allowed
             self._peers.allow(allowed)

@@ -81,7 +81,7 @@ class OwnBackend:
             "name": self.name,
             "role": self.role,
             "version": __version__,
-            "protocol": self.genesis.protocol,
+            "protocol": found.protocol,
             "height": found.height,
             "block_id": found.block_id.hex(),
             "app_hash": found.app_hash.hex(),
@@ -169,8 +169,11 @@ class OwnBackend:
 
     def name_of(self, key: bytes) -> str:
         """What people call the node with this key."""
-        members = (*self._replica.status().validators.members, *self.genesis.validators.members)
-        return next((member.name for member in members if member.key == key), key.hex()[:16])
+        status = self._replica.status()
+        names = {member.key: member.name for member in self.genesis.validators.members}
+        names |= {observer.key: observer.name for observer in status.observers}
+        names |= {member.key: member.name for member in status.validators.members}
+        return names.get(key, key.hex()[:16])
 
     def note_peer(self, key: bytes, is_up: bool) -> None:
         """Remembers since when a peer is connected."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Final, Protocol
 
@@ -29,6 +29,7 @@ from node.replica.events import (
     Now,
     Outcome,
     Send,
+    Stop,
     Submit,
     Sync,
     TimerFired,
@@ -53,7 +54,7 @@ def time_now() -> Now:
 class Core(Protocol):
     """What the runner runs: the replica, or a wrapper around it that misbehaves on purpose."""
 
-    def handle(self, event: Event, now: Now) -> Sequence[Effect]: ...
+    def handle(self, event: Event, now: Now) -> Iterable[Effect]: ...
 
 
 class Links(Protocol):
@@ -174,6 +175,8 @@ class Runner:
                 self._log.limited(effect.level, effect.name, **effect.fields)
             case Halt():
                 raise Broken(effect.sentence)
+            case Stop():
+                self._fail(effect.reason)
             case _:
                 raise Broken(f"no such effect: {type(effect).__name__}")
 

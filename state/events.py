@@ -103,6 +103,17 @@ _SENTENCES: Final[dict[str, str]] = {
     "rewards.made": "{amount_ubeat} was made for the use of {assets} assets in epoch {epoch}",
     "fees.distributed": "{validators} validators earned {share_ubeat} each from {collected_ubeat} of fees, "
     "{burnt_ubeat} was burnt",
+    "governance.proposed": "{sender} proposes {change} as {proposal}, until {expires_ms}",
+    "governance.approved": "{sender} approves {change} ({proposal}): {approvals} of the {needed} voices that it needs",
+    "governance.accepted": "{change} is decided ({proposal})",
+    "governance.failed": "{change} was approved but cannot be done any more ({proposal}): {reason}",
+    "observers.admitted": "the node {observer} may observe; {account} speaks for it",
+    "observers.removed": "the node {observer} may no longer observe",
+    "protocol.scheduled": "protocol {protocol} begins at height {at_height}",
+    "protocol.cancelled": "protocol {protocol} does not begin after all",
+    "validators.added": "{validator} validates from height {from_height} on",
+    "validators.left": "{validator} leaves the validators at height {from_height}",
+    "validators.key_replaced": "{validator} validates with key {new_key} from height {from_height} on",
     "validators.removed": "{validator} signed twice at height {height} and leaves the validators at {from_height}",
     "validators.suspended": "{validator} signed twice at height {height} and earns no fees until {until_ms}",
 }

@@ -18,6 +18,7 @@ from concento.errors import KINDS, Rejected
 from concento.messages import Action, kind_of
 from concento.messages.assets import RegisterDataset, RegisterRecording, RegisterWork
 from concento.messages.disputes import OpenDispute
+from concento.messages.governance import Propose
 from concento.messages.licences import BuyLicence, CreateOffer
 from concento.messages.lineage import RegisterDerivative, RegisterModel, RegisterOutput
 from concento.messages.receipts import AnchorReceipts, receipt_id
@@ -28,8 +29,8 @@ from state.events import ACCOUNT_FIELDS, decode_events, event_json, event_text
 from state.fees import transaction_fee
 from state.queries import Chain, find_id
 from state.queries_chain import block_at, shown_status
-from state.router import weight_of
 from state.refusals import read_refusal, refusal_key, told
+from state.router import weight_of
 from state.store.blockstore import Place, find_events, find_result, find_skip, find_transaction
 from state.store.kv import TRANSACTION
 from state.transition import simulate
@@ -127,7 +128,7 @@ def _waiting(chain: Chain, transaction: Transaction, status: str, skipped: Place
 
 def _expired(chain: Chain, transaction: Transaction) -> Rejected:
     times = {"valid_until_ms": transaction.body.valid_until_ms, "time_ms": _block_time(chain)}
-    return Rejected("tx.expired", **times).message
+    return Rejected("tx.expired", **times)
 
 
 def _block_time(chain: Chain) -> int:
@@ -212,6 +213,8 @@ def _created(transaction: Transaction) -> list[dict[str, str]]:
                 kind = "vault"
             case OpenDispute():
                 kind = "dispute"
+            case Propose():
+                kind = "proposal"
             case AnchorReceipts():
                 found += [{"kind": "receipt", "id": receipt_id(leaf).hex()} for leaf in action.bodies]
                 continue
@@ -233,7 +236,9 @@ def record_json(name: str, value: Any, dev: bool) -> Any:
     """A field of a message in JSON: accounts as addresses, content as CIDs, other bytes as hex, amounts as strings."""
     match value:
         case Record():
-            return {field: record_json(field, getattr(value, field), dev) for field in value.__struct_fields__}
+            tag = value.__struct_config__.tag
+            fields = {field: record_json(field, getattr(value, field), dev) for field in value.__struct_fields__}
+            return fields if tag is None else {"kind": tag, **fields}
         case tuple():
             return [record_json(name, item, dev) for item in value]
         case bytes() if not value:

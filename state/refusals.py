@@ -28,9 +28,14 @@ def refusal_key(transaction_id: bytes) -> bytes:
 
 
 def keep_refusal(view: View, transaction_id: bytes, error: Rejected) -> None:
-    numbers = tuple((name, value) for name, value in error.numbers.items() if not isinstance(value, bytes))
+    numbers = tuple((name, _kept(value)) for name, value in error.numbers.items() if not isinstance(value, bytes))
     names = tuple((name, value) for name, value in error.numbers.items() if isinstance(value, bytes))
     view.put_history(refusal_key(transaction_id), encode(Refusal(numbers, names)))
+
+
+def _kept(value: int | str | None) -> int | str | None:
+    """A sum of what a stranger has written may be larger than an amount can be: it is kept as text."""
+    return str(value) if isinstance(value, int) and not 0 <= value < 2**63 else value
 
 
 def read_refusal(kind: str, raw: bytes | None) -> Rejected | None:

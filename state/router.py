@@ -7,6 +7,7 @@ from typing import Final
 from concento.messages import Action
 from concento.messages import assets as assets_messages
 from concento.messages import disputes as disputes_messages
+from concento.messages import governance as governance_messages
 from concento.messages import identity as identity_messages
 from concento.messages import licences as licences_messages
 from concento.messages import lineage as lineage_messages
@@ -21,6 +22,7 @@ from state.modules import (
     datasets,
     derivatives,
     disputes,
+    governance,
     identity,
     lanes,
     licences,
@@ -144,16 +146,22 @@ ROUTES: Final[dict[type, Route]] = {
     disputes_messages.RuleDispute: Route(
         rulings.check_rule_dispute, rulings.apply_rule_dispute, rulings.weigh_rule_dispute
     ),
+    governance_messages.Propose: Route(governance.check_propose, governance.apply_propose, governance.weigh),
+    governance_messages.Approve: Route(governance.check_approve, governance.apply_approve, governance.weigh),
 }
 
 STAGES: Final[tuple[tuple[str, Finalise], ...]] = (
     ("rewards", rewards.finalise),
-    ("royalties", royalties.finalise),
     ("lanes", lanes.finalise),
     ("licences", licences.finalise),
     ("disputes", rulings.finalise),
+    ("royalties", royalties.finalise),
+    ("purses", rulings.divide_purses),
 )
-"""The end of a block, in this order; then misbehaviour is punished and fees are shared out."""
+"""The end of a block, in this order: whatever pays assets comes before the pass.
+
+Then misbehaviour is punished, proposals are decided, fees are shared out.
+"""
 
 
 def route_of(action: Action) -> Route:

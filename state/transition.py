@@ -30,7 +30,7 @@ from state.modules import governance, governance_changes, identity, tokens
 from state.refusals import keep_refusal
 from state.replay import check_window, remember
 from state.router import STAGES, route_of, weight_of
-from state.validators import newest_set, punish, write_set
+from state.validators import changes_set, newest_set, punish, write_set
 from state.view import View
 
 
@@ -134,6 +134,7 @@ def write_genesis(view: View, genesis: Genesis) -> None:
         record = identity.Party(party.name, party.kind, party.roles, NO_HASH, 0)
         identity.admit(view, account_of_key(party.key), record)
     write_set(view, 1, genesis.validators)
+    governance_changes.write_first_protocol(view, genesis.protocol)
 
 
 def apply_block(view: View, context: BlockContext) -> BlockOutcome:
@@ -147,8 +148,8 @@ def apply_block(view: View, context: BlockContext) -> BlockOutcome:
         remember(view, list(progress.ids), progress.valid_until_ms_max)
         tokens.bucket_add(view, "fees", progress.fees_ubeat)
     rows = _finalise(view, context, progress)
-    check_conservation(view)
     tokens.write_movements(view)
+    check_conservation(view)
     leaves = [*map(encode, progress.results), *rows]
     return BlockOutcome(
         results=progress.results,
@@ -182,8 +183,8 @@ def _execute(view: View, context: BlockContext, progress: Progress, transaction:
         events = _run_actions(view, transaction, context.height, context.time_ms, context.params, context.network)
     except Rejected as refusal:
         view.rollback(mark)
-        progress.fail(transaction, bill, refusal)
         keep_refusal(view, transaction.id, refusal)
+        progress.fail(transaction, bill, refusal)
     else:
         progress.succeed(transaction, bill, events)
 
@@ -230,7 +231,7 @@ def _run_actions(
 
 
 def _finalise(view: View, context: BlockContext, progress: Progress) -> list[bytes]:
-    """The stages of finalisation in their order, then misbehaviour and fees. Returns the rows for the results list."""
+    """The stages of finalisation in their order, then misbehaviour, proposals and fees. Returns the rows."""
     rows: list[bytes] = []
     for name, finalise in STAGES:
         try:
@@ -240,6 +241,7 @@ def _finalise(view: View, context: BlockContext, progress: Progress) -> list[byt
         rows += finalised.rows
         progress.closing_events += finalised.events
     progress.closing_events += punish(view, context.evidence, context.params.consensus.validators_min)
+    progress.closing_events += governance.finalise(view, context.params, changes_set(view))
     collected = tokens.bucket(view, "fees") - progress.fees_before_ubeat
     burn_bps = context.params.fees.burn_bps
     progress.closing_events += distribute(view, collected, context.validators, burn_bps)

@@ -7,7 +7,7 @@ Rules: docs/protocol/validators.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from concento.encoding import Natural, Record
 from concento.validators import Validator, ValidatorSet
@@ -45,10 +45,18 @@ class Suspension(Record):
     until_ms: Natural
 
 
+class Departure(Record):
+    """A key that stood in a set, or among the observers, and left: by a vote, or for signing twice."""
+
+    was: Literal["observer", "validator", "offender"]
+    time_ms: Natural
+
+
 SETS = Kind(b"validators/", SetRecord)
 NEWEST = Kind(b"validators-newest/", NewestRecord)
 PUNISHMENTS = Kind(b"punishment/", Punishment)
 SUSPENSIONS = Kind(b"suspension/", Suspension)
+DEPARTURES = Kind(b"departure/", Departure)
 NEWEST_KEY: Final = b""
 
 
@@ -56,6 +64,16 @@ def write_set(view: View, first_height: int, validators: ValidatorSet) -> None:
     """Makes this the newest set."""
     view.put(SETS, height_key(first_height), SetRecord(validators.members))
     view.put(NEWEST, NEWEST_KEY, NewestRecord(first_height))
+
+
+def change_set(view: View, validators: ValidatorSet) -> None:
+    """From two heights on, these validate."""
+    write_set(view, view.height + EFFECT_HEIGHTS, validators)
+
+
+def changes_set(view: View) -> bool:
+    """Whether this block has decided on another set."""
+    return view.get(NEWEST, NEWEST_KEY).first_height == view.height + EFFECT_HEIGHTS
 
 
 def newest_set(view: View) -> ValidatorSet:
@@ -81,13 +99,14 @@ def punish(view: View, evidence: Sequence[tuple[bytes, int]], validators_min: in
         fields: dict[str, Value] = {"validator": member.name, "key": key, "height": height}
         if len(validators) > validators_min:
             validators = ValidatorSet(member for member in validators.members if member.key != key)
+            view.put(DEPARTURES, key, Departure("offender", view.time_ms))
             events.append(Event("validators.removed", {**fields, "from_height": view.height + EFFECT_HEIGHTS}))
         else:
             until_ms = view.time_ms + SUSPENSION_MS
             view.put(SUSPENSIONS, key, Suspension(until_ms))
             events.append(Event("validators.suspended", {**fields, "until_ms": until_ms}))
     if validators != newest:
-        write_set(view, view.height + EFFECT_HEIGHTS, validators)
+        change_set(view, validators)
     return events
 
 

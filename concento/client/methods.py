@@ -139,6 +139,19 @@ class Methods(ABC, Generic[A]):
     def disputes(self, asset: str | None = None, state: str | None = None, cursor: str | None = None) -> A:
         return self.call("dispute_list", asset=asset, state=state, cursor=cursor)
 
+    def proposal(self, proposal: str) -> A:
+        return self.call("gov_getProposal", id=proposal)
+
+    def proposals(self, state: str | None = None, cursor: str | None = None) -> A:
+        return self.call("gov_listProposals", state=state, cursor=cursor)
+
+    def observers(self) -> A:
+        return self.call("gov_listObservers")
+
+    def protocol(self) -> A:
+        """The protocol version in force, and the heights at which it switches."""
+        return self.call("gov_getProtocol")
+
     def block(self, height: int | None = None, block_id: str | None = None) -> A:
         return self.call("chain_getBlock", height=height, id=block_id)
 

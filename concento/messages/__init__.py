@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from concento.hashing import Network
 from concento.keys import Check
-from concento.messages import assets, disputes, identity, licences, lineage, receipts, royalties, tokens
+from concento.messages import assets, disputes, governance, identity, licences, lineage, receipts, royalties, tokens
 
 Action: TypeAlias = (
     identity.Admit
@@ -49,6 +49,8 @@ Action: TypeAlias = (
     | disputes.AnswerDispute
     | disputes.RaiseBond
     | disputes.RuleDispute
+    | governance.Propose
+    | governance.Approve
 )
 
 

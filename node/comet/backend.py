@@ -23,10 +23,12 @@ from node.comet.engine import Broadcast, Engine
 from node.config import NodeConfig, peer_targets
 from node.health import LoopLag
 from node.metrics import Metrics
+from state.modules.governance_changes import protocol_at, switches_of
 from state.store.blockstore import find_block, find_transaction
 from state.store.kv import KeyValue
 from state.store.opening import committed
 from state.store.tree import Tree
+from state.view import open_view
 
 POLL_S: Final = 1.0
 """How often the engine is asked for its peers: it does not tell by itself."""
@@ -80,7 +82,7 @@ class CometBackend:
             "name": self.name,
             "role": self.role,
             "version": __version__,
-            "protocol": self.genesis.protocol,
+            "protocol": protocol_at(switches_of(open_view(self.store)), commit.height + 1),
             "height": commit.height,
             "block_id": commit.block_id.hex(),
             "app_hash": commit.app_hash.hex(),

@@ -16,12 +16,13 @@ from concento.blocks import block_id as id_of
 from concento.cometlight import address_of
 from concento.encoding import decode, encode
 from concento.errors import Broken, Rejected
-from concento.genesis import Genesis
+from concento.genesis import PROTOCOL, Genesis
 from concento.hashing import NO_HASH
 from concento.transactions import Transaction
 from concento.validators import ValidatorSet
 from concento.votes import EMPTY_COMMIT, Commit
 from node.comet.messages import FinalizeBlock, Misbehavior
+from state.modules.governance_changes import protocol_at, switches_of
 from state.store.blockstore import BlockRecord, StoredBlock, find_block, find_results
 from state.store.kv import REPLICA, STATE, KeyValueView, number_key
 from state.store.opening import OpenStore, advance
@@ -76,6 +77,9 @@ def decide(
     `transactions` are those of the request that decode and whose signatures are good, in order.
     """
     kv, height = store.kv, request.height
+    protocol = protocol_at(switches_of(open_view(kv)), height)
+    if protocol > PROTOCOL:
+        raise Rejected("node.protocol_new", height=height, protocol=protocol, protocol_max=PROTOCOL)
     # CometBFT's time, cut to milliseconds; it grows by at least one, as the ledger expects.
     time_ms = max(request.time.ms if request.time else 0, tip_time_ms(genesis, kv, height - 1) + 1)
     validators = validators_at(kv, height)
@@ -90,7 +94,7 @@ def decide(
         network=genesis.network,
     )
     outcome = apply_block(open_view(kv), context)
-    stored = _stored(genesis, store, request, context, outcome)
+    stored = _stored(genesis, store, request, context, outcome, protocol)
     following = OpenStore(kv, store.tree.fork(outcome.changes), store.commit)
     batch = advance(following, stored, outcome.changes, outcome.history)
     batch[BODIES + number_key(height)] = encode(tuple(transaction.raw for transaction in transactions))
@@ -99,7 +103,12 @@ def decide(
 
 
 def _stored(
-    genesis: Genesis, store: OpenStore, request: FinalizeBlock, context: BlockContext, outcome: BlockOutcome
+    genesis: Genesis,
+    store: OpenStore,
+    request: FinalizeBlock,
+    context: BlockContext,
+    outcome: BlockOutcome,
+    protocol: int,
 ) -> StoredBlock:
     height = context.height
     batches = (request.hash,) if request.hash else ()
@@ -118,7 +127,7 @@ def _stored(
         app_hash=store.commit.app_hash,
         results_root=results_root(find_results(store.kv, height - 1) or () if height > 1 else ()),
         missed_hash=NO_HASH,
-        protocol=genesis.protocol,
+        protocol=protocol,
     )
     ids = tuple(transaction.id for transaction in context.transactions)
     commit = Commit(height, 0, id_of(header), ())

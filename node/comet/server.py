@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from concento.errors import Broken
+from concento.errors import Broken, ConcentoError
 from concento.keys import Check
 from node.comet import messages as abci
 from node.comet.application import Application, raws_of
@@ -105,7 +105,7 @@ class Server:
             # The engine went away; it comes back, or the process that keeps it ends the node.
             pass
         except Exception as error:
-            broken = error if isinstance(error, Broken) else Broken("{reason}", reason=repr(error))
+            broken = error if isinstance(error, ConcentoError) else Broken("{reason}", reason=repr(error))
             writer.write(abci.frame(abci.encode_response(abci.ExceptionAnswer(str(broken)))))
             if not self.failed.done():
                 self.failed.set_exception(broken)

@@ -25,6 +25,7 @@ from consensus.signer import Crypto
 from node.replica.evidence import check_for_block
 from node.replica.segments import FIRST_MARKS, Marks
 from state.ledger import LEDGER, Ledger
+from state.modules.governance_changes import Observer, Switch, observers_of, protocol_at, switches_of
 from state.store.blockstore import (
     BlockRecord,
     BodyPlace,
@@ -37,7 +38,7 @@ from state.store.kv import REPLICA, STATE, KeyValue, KeyValueView
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
 from state.store.recent import load_recent
 from state.transition import BlockContext, BlockOutcome
-from state.validators import PUNISHMENTS, SETS, SetRecord, height_key
+from state.validators import DEPARTURES, PUNISHMENTS, SETS, SetRecord, height_key
 from state.view import Known, View
 
 TURNS_KEY: Final = REPLICA + b"turns"
@@ -46,6 +47,8 @@ KNOWN_MAX: Final = 1 << 18
 """Decoded records of the state kept from block to block, some 75 MB: the same accounts pay again and again."""
 _FORGOTTEN: Final = KNOWN_MAX // 8
 """How many of them go at a time, those known longest: a few milliseconds, once in many blocks."""
+_GOVERNANCE_EVENTS: Final = ("observers.", "protocol.", "validators.")
+"""Kinds of events after which who may connect, or what is spoken, must be read again."""
 
 
 @dataclass(slots=True)
@@ -109,6 +112,9 @@ class Chain:
         self.marks = _marks(store.kv)
         self.validators = self._stored_set(height + 1)
         self.next_validators = self._stored_set(height + 2)
+        self.observers: tuple[Observer, ...] = ()
+        self._switches: tuple[Switch, ...] = ()
+        self._read_governance()
         self._previous = self._stored_set(height) if height else self.validators
         self._order: tuple[bytes, ...] | None = None
 
@@ -138,6 +144,17 @@ class Chain:
         if self._order is None:
             self._order = order(self.validators, self.height, self._turns, self.tip_time_ms)
         return self._order
+
+    @property
+    def protocol(self) -> int:
+        """The protocol version of the height being decided."""
+        return protocol_at(self._switches, self.height)
+
+    def has_left(self, key: bytes) -> bool:
+        """Whether the node with this key validated or observed once and no longer does either."""
+        is_member = key in self.validators or key in self.next_validators
+        is_observer = any(observer.key == key for observer in self.observers)
+        return not is_member and not is_observer and self.view().find(DEPARTURES, key) is not None
 
     def validators_at(self, height: int) -> ValidatorSet:
         """The set that decides this height, at most one above the current one."""
@@ -250,7 +267,7 @@ class Chain:
             app_hash=self.store.commit.app_hash,
             results_root=self._results_root,
             missed_hash=missed_hash(self._turns),
-            protocol=self.genesis.protocol,
+            protocol=self.protocol,
         )
 
     def _check_last_commit(self, commit: Commit) -> None:
@@ -334,6 +351,8 @@ class Chain:
         self.records.add(batch)
         self._move_on(stored, outcome, turns, marks)
         self._remember(view)
+        if any(event.kind.startswith(_GOVERNANCE_EVENTS) for event in outcome.events[-1]):
+            self._read_governance()
         return Applied(stored, outcome, batch)
 
     def _move_on(self, stored: StoredBlock, outcome: BlockOutcome, turns: Turns, marks: Marks) -> None:
@@ -353,6 +372,10 @@ class Chain:
         if len(self._known) > KNOWN_MAX:
             for name in list(islice(self._known, _FORGOTTEN)):
                 del self._known[name]
+
+    def _read_governance(self) -> None:
+        view = self.view()
+        self.observers, self._switches = observers_of(view), switches_of(view)
 
     def _stored_set(self, height: int) -> ValidatorSet:
         """The newest set whose first height is not above this one."""

@@ -15,7 +15,7 @@ from concento.batches import Batch, decode_batch
 from concento.blocks import Block
 from concento.errors import Broken, Rejected
 from concento.evidence import Evidence, offender
-from concento.genesis import Genesis
+from concento.genesis import PROTOCOL, Genesis
 from concento.votes import Commit, Proposal, Vote
 from consensus import effects as asked
 from consensus.engine import Engine
@@ -39,6 +39,7 @@ from node.replica.events import (
     PeerMessage,
     PeerUp,
     Started,
+    Stop,
     Submit,
     TimerFired,
     Verified,
@@ -76,6 +77,10 @@ BATCH_AGE_MS: Final = 20
 
 CUT_TIMER: Final = ("cut",)
 
+RETIRE_MS: Final = 2_000
+"""How long a node whose release is too old still gives away the last block that it could decide: others may lack it."""
+RETIRE_TIMER: Final = ("retire",)
+
 
 class Replica:
     """One node between its seams. Made by `open_replica`; `handle` is the one way in."""
@@ -88,8 +93,11 @@ class Replica:
         guard: Guard | None,
         out: Outbox,
         segments: Segments,
+        protocol_max: int = PROTOCOL,
     ) -> None:
         self._chain = chain
+        self._protocol_max = protocol_max
+        self._is_retiring = False
         self._key = key
         self._crypto = crypto
         self._guard = guard
@@ -185,11 +193,17 @@ class Replica:
             pool_bytes=self._pool.size,
             syncing=self._sync.is_catching_up,
             oldest_height=newest.oldest_height,
+            protocol=chain.protocol,
             validators=chain.validators,
             next_validators=chain.next_validators,
+            observers=chain.observers,
             peer_heights={peer: tip for peer in self._peers if (tip := self._sync.tip_of(peer)) is not None},
             guard_usable=self._guard is not None and self._guard.may_sign(chain.height),
         )
+
+    def has_left(self, peer: bytes) -> bool:
+        """Whether this node was a validator or an observer once, and is neither any more."""
+        return self._chain.has_left(peer)
 
     def lookup(self, identity: bytes) -> PoolView | None:
         """What the pool knows of this transaction."""
@@ -301,6 +315,9 @@ class Replica:
             case ("cut",):
                 self._is_cutting = False
                 self._cut()
+            case _ if timer == RETIRE_TIMER:
+                self._is_halted = True
+                self._out.emit(Stop(_too_old(self._chain, self._protocol_max)))
             case _ if timer == FETCH_TIMER:
                 self._batches.fetch(self._now)
             case _ if timer == BLOCK_TIMER:
@@ -449,7 +466,10 @@ class Replica:
         self._out.emit(Committed(applied.stored, transactions, events, synced))
         self._admission.decided(applied.outcome.results)
         self._settle(block)
-        self._inputs.append(self._start_height())
+        if self._chain.protocol > self._protocol_max:
+            self._retire()
+        else:
+            self._inputs.append(self._start_height())
 
     def _settle(self, block: Block) -> None:
         """After a block: forget what belongs to it, drop what is too old, cut the next batch."""
@@ -465,7 +485,7 @@ class Replica:
 
     def _heard_decided(self, peer: bytes, response: BlockResponse) -> None:
         """A decided block that this node has asked for: proved by its commit, it is applied without a vote."""
-        held = self._sync.proved(peer, response, self._now)
+        held = None if self._is_retiring else self._sync.proved(peer, response, self._now)
         if held is None:
             return
         try:
@@ -475,6 +495,12 @@ class Replica:
             return
         self._commit(response.block, response.commit, held, synced=True)
         self._sync.delivered(self._now)
+
+    def _retire(self) -> None:
+        """The next block is made by rules that this program does not know: it votes no more, and ends soon."""
+        self._is_retiring = True
+        self._out.log("protocol.unknown", "error", protocol=self._chain.protocol, height=self._chain.height)
+        self._out.emit(ArmTimer(RETIRE_TIMER, RETIRE_MS))
 
     def _halt(self, error: Rejected) -> None:
         """More than two thirds decided what this node computes otherwise: its own state is wrong, or its software."""
@@ -495,18 +521,26 @@ def open_replica(
     crypto: Crypto,
     now: Now,
     ledger: Ledger = LEDGER,
+    protocol_max: int = PROTOCOL,
 ) -> Replica:
     """The replica of this node as its store and files have it; an empty store gets the genesis state.
 
-    `key` None is an observer. Raises Rejected where store or files are damaged or of another network.
+    `key` None is an observer; `protocol_max` is the newest protocol that this program speaks. Raises Rejected where
+    store or files are damaged or of another network, or the next block is of a newer protocol.
     """
     out = Outbox()
     chain = open_chain(genesis, kv, crypto, ledger)
+    if chain.protocol > protocol_max:
+        raise _too_old(chain, protocol_max)
     segments, entries = open_segments(files, out, chain.marks)
     guard = open_guard(files, key, genesis.hash) if key is not None else None
-    replica = Replica(chain, key, crypto, guard, out, segments)
+    replica = Replica(chain, key, crypto, guard, out, segments, protocol_max)
     replica.restore(entries, now)
     return replica
+
+
+def _too_old(chain: Chain, protocol_max: int) -> Rejected:
+    return Rejected("node.protocol_new", height=chain.height, protocol=chain.protocol, protocol_max=protocol_max)
 
 
 def _is_follower_prevote(record: GuardRecord) -> bool:

@@ -220,6 +220,12 @@ class Halt(Struct, frozen=True, gc=False):
     sentence: str
 
 
+class Stop(Struct, frozen=True, gc=False):
+    """End the process in good order: it cannot take part any more, for this reason, which says what to do."""
+
+    reason: ConcentoError
+
+
 Effect: TypeAlias = (
-    Append | Sync | WriteGuard | Write | Send | Disconnect | ArmTimer | Verify | Answer | Committed | Log | Halt
+    Append | Sync | WriteGuard | Write | Send | Disconnect | ArmTimer | Verify | Answer | Committed | Log | Halt | Stop
 )

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from concento.validators import ValidatorSet
+from state.modules.governance_changes import Observer
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
     """Where a replica stands. `height` and what belongs to it are of the newest decided block; `round`, `step` and
-    `proposer` of the height being decided. `peer_heights` are the newest heights that connected peers told."""
+    `proposer` of the height being decided, as is the version `protocol`. `peer_heights` are the newest heights that
+    connected peers told. `observers` may connect though they do not vote."""
 
     height: int
     block_id: bytes
@@ -24,8 +26,10 @@ class ReplicaStatus:
     pool_bytes: int
     syncing: bool
     oldest_height: int
+    protocol: int
     validators: ValidatorSet
     next_validators: ValidatorSet
+    observers: tuple[Observer, ...]
     peer_heights: dict[bytes, int]
     guard_usable: bool
 

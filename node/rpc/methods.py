@@ -7,6 +7,7 @@ from typing import Final
 from node.rpc.chain_methods import CHAIN_METHODS, DEVELOPMENT_METHODS, NODE_METHODS
 from node.rpc.dispatch import Method
 from node.rpc.dispute_methods import DISPUTE_METHODS
+from node.rpc.governance_methods import GOVERNANCE_METHODS
 from node.rpc.ledger_methods import (
     ACCOUNT_METHODS,
     ASSET_METHODS,
@@ -27,6 +28,7 @@ METHODS: Final[tuple[Method, ...]] = (
     *RECEIPT_METHODS,
     *EARNINGS_METHODS,
     *DISPUTE_METHODS,
+    *GOVERNANCE_METHODS,
     *SHARE_METHODS,
     *PROOF_METHODS,
     *TX_METHODS,

@@ -21,6 +21,7 @@ from concento.merkle import merkle_root
 from concento.messages import Action
 from concento.messages.assets import AddMembers, RetireAsset, SealDataset, Split, UpdateMetadata
 from concento.messages.disputes import DISMISSED, AnswerDispute, OpenDispute, RaiseBond, RuleDispute
+from concento.messages.governance import AdmitObserver, Approve, Propose, Upgrade
 from concento.messages.identity import Admit, BindPlaceholder, RevokeRoles, RotateKeys, SetPayoutPolicy
 from concento.messages.licences import CloseOffer, RevokeLicence, TopUpLicence, WithdrawDeposit
 from concento.messages.receipts import PostUsage, UsageRow, usage_leaf, usage_root
@@ -47,7 +48,7 @@ from support.rights import (
 )
 
 ROOT = Path(__file__).parents[2]
-SENDERS = ("alice", "bea", "bob", "gateway1", "issuer", "dana", "arbiter1")
+SENDERS = ("alice", "bea", "bob", "gateway1", "issuer", "dana", "arbiter1", "node1")
 GHOST = placeholder_id(b"drummer")
 
 
@@ -89,6 +90,12 @@ def make_world() -> World:
     signed = usage_root(0, 1, merkle_root([usage_leaf(usage[0])]))
     pot = ledger.run("gateway1", user.anchor_action(user.voucher(usage_root=signed)))[-1].fields["pot"]
     assert isinstance(pot, int)
+    for name in ("node1", "node2"):
+        ledger.run("treasury", Transfer(account_of(name), BEAT))
+    until_ms = ledger.time_ms + 3_600_000
+    admitted = AdmitObserver(key_of("yan"), "yan", account_of("yan"))
+    proposal = ledger.run("node1", Propose(admitted, until_ms))[0].fields["proposal"]
+    assert isinstance(proposal, bytes)
     good: list[tuple[str, Action]] = [
         ("alice", Transfer(account_of("carol"), 5)),
         ("issuer", Admit(account_of("zoe"), "zoe", "person", ("creator",))),
@@ -123,13 +130,29 @@ def make_world() -> World:
         ("alice", AnswerDispute(disputed[0], False, b"")),
         ("dana", RaiseBond(disputed[0], BEAT)),
         ("arbiter1", RuleDispute(disputed[1], DISMISSED)),
+        ("node1", Propose(Upgrade(2, 1_000), until_ms)),
+        ("node2", Approve(proposal)),
         *lineage,
     ]
     people = [account_of(name) for name in (*SENDERS, "carol", "zoe")]
     return World(
         ledger,
         good,
-        [*people, *members, sealed, other, opened, offer_id, second, licence, vault, *disputed, GHOST, *linked],
+        [
+            *people,
+            *members,
+            sealed,
+            other,
+            opened,
+            offer_id,
+            second,
+            licence,
+            vault,
+            proposal,
+            *disputed,
+            GHOST,
+            *linked,
+        ],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from concento.accounts import account_of_key
 from concento.blocks import TransactionResult
-from concento.development import ACCOUNTS, development_seed
+from concento.development import ACCOUNTS, VALIDATORS_DEV_MAX, development_seed, validator_names
 from concento.devnet import development_genesis
 from concento.genesis import Genesis, Params
 from concento.keys import public_key
@@ -26,8 +26,9 @@ BLOCK_MS: Final = 1_000
 
 
 def seed_of(name: str) -> bytes:
-    """The seed of a development account; any other name has a seed of its own."""
-    return development_seed(name) if name in ACCOUNTS else name.encode().rjust(32, b"\0")
+    """The seed of a development account or validator; any other name has a seed of its own."""
+    known = name in ACCOUNTS or name in validator_names(VALIDATORS_DEV_MAX)
+    return development_seed(name) if known else name.encode().rjust(32, b"\0")
 
 
 def key_of(name: str) -> bytes:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from concento.messages.assets import Split
 from concento.messages.disputes import OpenDispute
+from concento.messages.governance import AdmitObserver, Propose
 from concento.messages.licences import TopUpLicence
 from concento.messages.lineage import AmendProvenance
 from concento.messages.receipts import receipt_id
 from concento.messages.royalties import OpenVault, SealVault
 from concento.messages.tokens import Transfer
 from concento.usage import signed_root, usage_rows
-from support.ledger import BEAT, Ledger, account_of
+from support.ledger import BEAT, Ledger, account_of, key_of
 from support.rights import Reader, album, buy, offer, register, splits, tracks, work
 
 
@@ -79,9 +80,13 @@ def share(ledger: Ledger) -> dict[str, str]:
     ledger.run("bob", reader.open_action(2))
     reader.read(member, "used0")
     ledger.run("gateway1", reader.anchor_action(reader.voucher(usage_root=signed_root(0, usage_rows([(0, 1)])))))
+    ledger.run("treasury", Transfer(account_of("node1"), BEAT))
+    observer = AdmitObserver(key_of("node5"), "node5", account_of("node5"))
+    proposal = ledger.run("node1", Propose(observer, ledger.time_ms + 3_600_000))[0].fields["proposal"]
+    assert isinstance(proposal, bytes)
     ledger.block()
     ledger.block()
-    return {"vault": vault.hex()}
+    return {"vault": vault.hex(), "proposal": proposal.hex()}
 
 
 def base64_of(raw: bytes) -> str:
