@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from concento.cids import cid
+from concento.errors import Rejected
 from concento.messages.disputes import Ruling
 from state.modules.cascade import PAYEES, RANKS, Payee
 from state.modules.disputes import DISPUTES, DISPUTES_OF, OPEN_OF, Dispute, is_pending, stand_in
@@ -14,6 +15,7 @@ from state.modules.payout import DUES
 from state.modules.rulings import ALIASES
 from state.modules.shares import held_asset, number_key
 from state.modules.tokens import DEPOSITS
+from state.modules.vaults import VAULTS
 from state.queries import Chain, cursor_key, id_of, page
 from state.queries_lineage import asset_of
 
@@ -56,7 +58,17 @@ def dispute_list(
     after = cursor_key(cursor)
     if asset is None:
         return page(chain, chain.scan(DISPUTES, after=after), limit, shown)
-    return page(chain, chain.scan(DISPUTES_OF, prefix=asset_of(chain, asset), after=after), limit, shown)
+    return page(chain, chain.scan(DISPUTES_OF, prefix=_subject_of(chain, asset), after=after), limit, shown)
+
+
+def _subject_of(chain: Chain, text: str) -> bytes:
+    """The asset or vault of an id. Raises Rejected."""
+    try:
+        return asset_of(chain, text)
+    except Rejected as refusal:
+        if refusal.kind != "asset.not_found":
+            raise
+        return id_of(chain, VAULTS.prefix, text, "asset.not_found")
 
 
 def taint(chain: Chain, asset: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def dispute() -> None:
 @click.option("--holder", metavar="WHO", help="Claim shares of WHO instead.")
 @click.option("--shares", type=click.IntRange(1), help="How many shares of the holder.")
 @click.option("--page", type=click.IntRange(0), default=0, help="The page of the holder's row [0].")
+@click.option("--vault", is_flag=True, help="ASSET is a vault; of one only shares of a holder can be claimed.")
 @click.option(
     "--bond", required=True, metavar="BEAT", help="What one loses if the claim fails; ten times it may be held."
 )
@@ -55,6 +56,7 @@ def open_dispute(
     holder: str | None,
     shares: int | None,
     page: int,
+    vault: bool,
     bond: str,
     evidence: str,
 ) -> int:
@@ -64,7 +66,9 @@ def open_dispute(
 
     if bool(part) == bool(holder) or bool(shares) != bool(holder):
         raise click.UsageError("Claim either --part of a leg, or --shares of a --holder.")
-    found = context.client.asset(context.id(asset))
+    if vault and not holder:
+        raise click.UsageError("Of a vault, claim --shares of a --holder.")
+    found = context.client.vault(context.id(asset)) if vault else context.client.asset(context.id(asset))
     action = OpenDispute(
         asset=bytes.fromhex(found["id"]),
         reason=reason,  # type: ignore[arg-type]

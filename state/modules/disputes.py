@@ -23,7 +23,7 @@ from concento.transactions import object_id
 from concento.units import AMOUNT_UBEAT_MAX, Amount
 from state import wheel
 from state.calls import Call, Event, Value
-from state.modules import holds, royalties, shares, tokens
+from state.modules import holds, royalties, shares, tokens, vaults
 from state.modules.assets import require_asset
 from state.modules.holds import LegHold, ShareHold
 from state.modules.identity import require_on_board, require_party
@@ -44,7 +44,8 @@ class Vote(Record):
 class Dispute(Record):
     """One claim. Against a leg `holder` is empty; against a holder `bps` is 0 and `page` is where the shares are.
 
-    `respondent` is the asset's owner or that holder. Bonds and held money are deposits.
+    `asset` may be a vault: then `rank` is 0 and the claim is against a holder. `respondent` is the asset's owner or
+    that holder. Bonds and held money are deposits.
     """
 
     asset: AssetId
@@ -123,6 +124,11 @@ def open_disputes(view: View, asset: bytes) -> tuple[bytes, ...]:
     return () if found is None else found.disputes
 
 
+def owner_of(view: View, asset: bytes) -> bytes:
+    """Whose the disputed asset is; nobody's where it is a vault. Raises Rejected where it is neither."""
+    return b"" if view.find(vaults.VAULTS, asset) is not None else require_asset(view, asset).owner
+
+
 def stand_in(dispute: bytes) -> bytes:
     """The account in whose name disputed shares stand: nobody's, until a ruling says whose."""
     return placeholder_id(b"dispute" + dispute)
@@ -156,9 +162,8 @@ def cap_of(call: Call, bond_ubeat: int) -> int:
 def check_open_dispute(view: View, call: Call, message: OpenDispute) -> None:
     require_party(view, call.sender)
     params = call.params.disputes
-    asset = require_asset(view, message.asset)
-    rank = royalties.rank_of(view, message.asset)
-    if rank is None:
+    owner = owner_of(view, message.asset)
+    if owner and royalties.rank_of(view, message.asset) is None:
         raise Rejected("asset.not_sealed", asset=message.asset)
     if message.bond_ubeat < params.bond_min_ubeat:
         raise Rejected("dispute.bond_low", bond=message.bond_ubeat, bond_min=params.bond_min_ubeat)
@@ -168,7 +173,7 @@ def check_open_dispute(view: View, call: Call, message: OpenDispute) -> None:
     count = len(open_disputes(view, message.asset))
     if count >= params.open_max:
         raise Rejected("dispute.too_many", asset=message.asset, count=count)
-    if call.sender == (message.holder or asset.owner):
+    if call.sender == (message.holder or owner):
         raise Rejected("dispute.self")
     _check_claim(view, message)
     tokens.require_balance(view, call.sender, message.bond_ubeat)
@@ -178,12 +183,14 @@ def _check_claim(view: View, message: OpenDispute) -> None:
     if bool(message.bps) == bool(message.holder) or bool(message.shares) != bool(message.holder):
         raise Rejected("dispute.claim_form")
     if message.bps:
+        if not owner_of(view, message.asset):
+            raise Rejected("dispute.claim_form")
         royalties.require_leg(view, message.asset, message.leg)
         return
     if len(message.holder) != len(stand_in(b"")):
         raise Rejected("dispute.claim_form")
     require_on_board(message.holder)
-    table = royalties.require_table(view, message.asset, message.leg)
+    table = vaults.table_of(view, message.asset, message.leg)
     held = shares.shares_on_page(view, table, message.page, shares.account_holder(message.holder))
     if held < message.shares:
         raise Rejected("royalties.shares_short", table=table, shares=held)
@@ -204,7 +211,7 @@ def apply_open_dispute(view: View, call: Call, message: OpenDispute) -> list[Eve
         asset=message.asset,
         reason=message.reason,
         claimant=call.sender,
-        respondent=message.holder or require_asset(view, message.asset).owner,
+        respondent=message.holder or owner_of(view, message.asset),
         rank=rank,
         leg=message.leg,
         bps=message.bps,
@@ -250,7 +257,7 @@ def weigh_open_dispute(_message: OpenDispute) -> int:
 
 def _hold_shares(view: View, call: Call, dispute_id: bytes, message: OpenDispute, cap_ubeat: int) -> int:
     """The page on which the disputed shares stand now."""
-    table = royalties.require_table(view, message.asset, message.leg)
+    table = vaults.table_of(view, message.asset, message.leg)
     account = stand_in(dispute_id)
     source = message.page, shares.account_holder(message.holder)
     target = message.page, shares.account_holder(account)

@@ -19,7 +19,7 @@ from concento.messages.disputes import DISMISSED, AnswerDispute, RuleDispute, Ru
 from concento.messages.licences import Rate
 from state import wheel
 from state.calls import Call, Event, Finalised, Value
-from state.modules import derivatives, holds, identity, lineage, royalties, shares, tokens
+from state.modules import derivatives, holds, identity, lineage, royalties, shares, tokens, vaults
 from state.modules.assets import ASSETS, check_splits, require_asset, split_rows
 from state.modules.cascade import POISONS
 from state.modules.disputes import (
@@ -33,6 +33,7 @@ from state.modules.disputes import (
     Vote,
     answer_id,
     open_disputes,
+    owner_of,
     put_answer,
     require_dispute,
     require_pending,
@@ -77,8 +78,7 @@ def check_rule_dispute(view: View, call: Call, message: RuleDispute) -> None:
     dispute = require_pending(view, message.dispute)
     if dispute.state != "answered":
         raise Rejected("dispute.not_ready", dispute=message.dispute, deadline_ms=dispute.deadline_ms)
-    owner = require_asset(view, dispute.asset).owner
-    if call.sender in (dispute.claimant, dispute.respondent, owner):
+    if call.sender in (dispute.claimant, dispute.respondent, owner_of(view, dispute.asset)):
         raise Rejected("dispute.conflict", dispute=message.dispute, account=call.sender)
     if Vote(call.sender, _hash_of(message.ruling)) in dispute.votes:
         raise Rejected("dispute.voted", account=call.sender, dispute=message.dispute)
@@ -139,6 +139,8 @@ def _check_ruling(view: View, dispute_id: bytes, dispute: Dispute, ruling: Rulin
         _refuse(dispute_id, "a claim that is not upheld gets nothing")
     if ruling.shares > dispute.shares:
         _refuse(dispute_id, "more shares than are held")
+    if not owner_of(view, dispute.asset) and (ruling.splits or ruling.parent or ruling.original or ruling.delist):
+        _refuse(dispute_id, "of a vault only shares can be ruled on")
     if ruling.splits:
         _check_new_splits(view, dispute_id, dispute, ruling)
     if bool(ruling.parent) != bool(ruling.parent_bps):
@@ -224,7 +226,7 @@ def _release(view: View, dispute_id: bytes, dispute: Dispute, ruling: Ruling) ->
 def _return_shares(view: View, params: Params, dispute_id: bytes, dispute: Dispute, ruling: Ruling) -> None:
     """Shares go to whom they belong, and what they earned while they were held goes with them."""
     account = stand_in(dispute_id)
-    table = royalties.require_table(view, dispute.asset, dispute.leg)
+    table = vaults.table_of(view, dispute.asset, dispute.leg)
     source = dispute.page, shares.account_holder(account)
     parts = ((dispute.claimant, ruling.shares), (dispute.holder, dispute.shares - ruling.shares))
     # Whoever has a row needs no new one: in a full table the other takes the row that the dispute leaves.

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from concento.messages.assets import Split
 from concento.messages.disputes import DISMISSED, AnswerDispute, OpenDispute, RaiseBond, RuleDispute
 from concento.messages.identity import BindPlaceholder, RevokeRoles
-from concento.messages.royalties import TransferShares
+from concento.messages.royalties import OpenVault, SealVault, TransferShares
 from state.modules import tokens
 from state.modules.disputes import DISPUTES, OPEN_OF, Dispute, open_disputes, stand_in
 from state.modules.holds import held_id
@@ -304,6 +305,65 @@ def test_disputed_shares_cannot_be_sold_or_bound_away(court: Court) -> None:
     assert court.ledger.refusal("alice", sale) == "royalties.shares_short"
     bind = BindPlaceholder(stand_in(dispute), account_of("carol"))
     assert court.ledger.refusal("issuer", bind) == "dispute.not_ready"
+
+
+class VaultCourt(Court):
+    """carol and dana share a vault that holds half of alice's part of the song."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows = tuple(sorted((Split(account_of(name), 500) for name in ("carol", "dana")), key=lambda row: row.holder))
+        vault = self.ledger.run("carol", OpenVault("a fund", rows))[0].fields["vault"]
+        assert isinstance(vault, bytes)
+        self.vault = vault
+        assert self.ledger.refusal("bob", self.against_dana()) == "royalties.vault_open"
+        self.ledger.run("carol", SealVault(vault))
+        self.ledger.run("alice", TransferShares(self.song, 0, 0, "vault", vault, 0, 400_000))
+
+    def against_dana(self, **changes: Any) -> OpenDispute:
+        fields = {"asset": self.vault, "holder": account_of("dana"), "shares": 300, "evidence": "a receipt", **changes}
+        return self.claim(**fields)
+
+
+def test_shares_of_a_vault_are_disputed_like_those_of_a_split() -> None:
+    court = VaultCourt()
+    dispute = court.ledger.run("bob", court.against_dana())[0].fields["dispute"]
+    assert isinstance(dispute, bytes)
+    part = NET * 4 // 10
+    assert court.sell() == {"alice": NET * 3 // 10, "bea": NET * 3 // 10, "carol": part // 2, "dana": part // 5}
+    court.answer(dispute, "dana")
+    bob, dana = court.ledger.balance("bob"), court.ledger.balance("dana")
+    court.rule(dispute, shares=100)
+    court.ledger.block()
+    # 300 of 1,000 shares earned while they were held; a third of that, 100 shares and both bonds are bob's.
+    assert court.ledger.balance("bob") - bob == part // 10 + 2 * BOND
+    assert court.ledger.balance("dana") - dana == part // 5
+    assert court.sell()["dana"] == part * 4 // 10
+    court.check()
+
+
+def test_of_a_vault_nothing_but_shares_is_claimed_or_ruled_on() -> None:
+    court = VaultCourt()
+    leg = court.against_dana(holder=b"", shares=0, bps=5_000)
+    assert court.ledger.refusal("bob", leg) == "dispute.claim_form"
+    assert court.ledger.refusal("bob", court.against_dana(leg=1)) == "royalties.no_leg"
+    assert court.ledger.refusal("bob", court.against_dana(shares=501)) == "royalties.shares_short"
+    assert court.ledger.refusal("dana", court.against_dana()) == "dispute.self"
+    dispute = court.ledger.run("bob", court.against_dana())[0].fields["dispute"]
+    assert isinstance(dispute, bytes)
+    court.answer(dispute, "dana")
+    for ruling in ({"splits": splits(bea=100)}, {"original": court.song}, {"delist": True}):
+        wanted = RuleDispute(dispute, replace(UPHELD, **ruling))
+        assert court.ledger.refusal("arbiter1", wanted) == "dispute.ruling_form"
+
+
+def test_a_dispute_about_a_vault_that_nobody_answers_gives_the_claimant_the_shares() -> None:
+    court = VaultCourt()
+    court.ledger.run("bob", court.against_dana())
+    court.wait(8)
+    before = court.ledger.balance("bob")
+    buy(court.ledger, court.offer, "dana")
+    assert court.ledger.balance("bob") - before == NET * 4 // 10 * 3 // 10
 
 
 def test_an_open_dispute_stops_no_sale(court: Court) -> None:
