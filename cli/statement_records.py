@@ -15,7 +15,6 @@ from concento.hashing import NO_HASH
 from state.modules.cascade import PAYEES
 from state.modules.revenue import (
     FROM_EDGE,
-    FROM_LEG,
     FROM_ROW,
     FROM_SOURCE,
     Credit,
@@ -24,11 +23,12 @@ from state.modules.revenue import (
     NodeRow,
     Source,
     credit_key,
+    inflow_place,
     inflow_prefix,
     node_key,
-    source_key,
 )
 from state.modules.shares import TABLES, number_key
+from state.provenance import feeder_of, row_of
 from state.queries import Chain
 
 _WHOLE_BPS = 10_000
@@ -81,7 +81,7 @@ class _Checker:
     def _check_credit(self, table: int, after: int, credit: Credit) -> int:
         """Returns the table's total before the credit."""
         if credit.inflow is not None:
-            self._check_row_payment(credit.origin, credit.inflow)
+            self._check_row_payment(credit.inflow)
             if credit.inflow.amount_ubeat != after - credit.before:
                 refuse(f"a credit of table {table} is not what its row was paid")
             return credit.before
@@ -107,53 +107,50 @@ class _Checker:
     def _check_node(self, row: NodeRow) -> None:
         """What was handed to the node sums to what its row says came in."""
         src = rel = 0
-        for place, inflow in self._inflows(row):
-            if place[8] == FROM_EDGE:
+        for generation, inflow in self._inflows(row):
+            if inflow.kind == FROM_EDGE:
                 rel += inflow.amount_ubeat
             else:
                 src += inflow.amount_ubeat
-            self._check_inflow(row, place, inflow)
+            self._check_inflow(row, generation, inflow)
         if (src, rel) != (row.src, row.rel):
             refuse(f"what rank {row.rank} was handed is not what it passed on")
         if self._chain.find(PAYEES, number_key(row.rank)) is None:
             refuse(f"nothing proves which asset rank {row.rank} is")
 
-    def _inflows(self, row: NodeRow) -> Iterator[tuple[bytes, Inflow]]:
+    def _inflows(self, row: NodeRow) -> Iterator[tuple[int, Inflow]]:
+        """(generation, inflow) of everything that the node was handed since it last passed on."""
         prefix = inflow_prefix(row.rank, row.route, 0)[:-8]
         for key, raw in self._chain.scan_history(prefix, inflow_prefix(row.rank, row.route, row.since)):
-            place = key[len(prefix) :]
-            if int.from_bytes(place[:8], "big") > row.generation:
+            generation, _ = inflow_place(key)
+            if generation > row.generation:
                 return
-            yield place, decode(Inflow, raw, "inflow")
+            for inflow in decode(tuple[Inflow, ...], raw, "inflows"):
+                yield generation, inflow
 
-    def _check_inflow(self, row: NodeRow, place: bytes, inflow: Inflow) -> None:
-        kind, origin = place[8], place[9:]
-        if kind == FROM_SOURCE:
-            self._check_source(row, origin, inflow)
-        elif kind == FROM_ROW:
-            self._check_row_payment(origin, inflow)
-        else:
-            generation = place[:8] if kind in (FROM_EDGE, FROM_LEG) else origin[16:24]
-            rank, route, at = (int.from_bytes(part, "big") for part in (origin[:8], origin[8:16], generation))
-            feeder = self._node(rank, route, at)
-            most = feeder.abs_out + feeder.rel_out if kind == FROM_EDGE else feeder.keep
-            if inflow.amount_ubeat > most:
-                refuse(f"rank {row.rank} was handed more than rank {rank} passed on")
+    def _check_inflow(self, row: NodeRow, generation: int, inflow: Inflow) -> None:
+        match inflow.kind:
+            case kind if kind == FROM_SOURCE:
+                self._check_source(row, inflow)
+            case kind if kind == FROM_ROW:
+                self._check_row_payment(inflow)
+            case kind:
+                feeder = self._node(*feeder_of(generation, inflow))
+                most = feeder.abs_out + feeder.rel_out if kind == FROM_EDGE else feeder.keep
+                if inflow.amount_ubeat > most:
+                    refuse(f"rank {row.rank} was handed more than rank {feeder.rank} passed on")
 
-    def _check_source(self, row: NodeRow, origin: bytes, inflow: Inflow) -> None:
-        raw = self._chain.find_history(source_key(origin))
-        if raw is None:
-            refuse(f"a payment to rank {row.rank} is missing")
-        source = decode(Source, raw, "payment")
+    def _check_source(self, row: NodeRow, inflow: Inflow) -> None:
+        source = decode(Source, inflow.origin, "payment")
         # What the ledger itself pays, a reward or held money that goes back, has no payer and bears no fee.
         fee = source.gross_ubeat * self._market_bps // _WHOLE_BPS if source.payer != NO_HASH else 0
         right = (source.rank, source.net_ubeat, source.fee_ubeat) == (row.rank, inflow.amount_ubeat, fee)
         if not right or source.gross_ubeat - fee != source.net_ubeat:
             refuse(f"a payment to rank {row.rank} is not what came in")
 
-    def _check_row_payment(self, origin: bytes, inflow: Inflow) -> None:
+    def _check_row_payment(self, inflow: Inflow) -> None:
         """A row that is no account's: what it was paid follows from its shares and the table's credits."""
-        number, credited = int.from_bytes(origin[:8], "big"), int.from_bytes(origin[-8:], "big")
+        number, credited = row_of(inflow)
         table = self._chain.find(TABLES, number_key(number))
         if table is None:
             refuse(f"table {number} is missing")

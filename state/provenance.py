@@ -25,9 +25,9 @@ from state.modules.revenue import (
     NodeRow,
     Source,
     credit_key,
+    inflow_place,
     inflow_prefix,
     node_key,
-    source_key,
 )
 from state.modules.shares import TABLES, Table, number_key
 from state.queries import Chain
@@ -38,6 +38,7 @@ PARTS_MAX: Final = 64
 """Payments that one amount is told apart into; where there are more, they are told together, one part per cause."""
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,15 @@ class CreditedParts:
     parts: tuple[Part, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Inflowing:
+    """An inflow of a node, in one of the generations that it passed on together."""
+
+    generation: int
+    height: int
+    inflow: Inflow
+
+
 class Tracer:
     """Follows amounts through one moment of a store, remembering what it found."""
 
@@ -86,8 +96,8 @@ class Tracer:
         self._chain = chain
         self._nodes: dict[tuple[int, int, int], tuple[Part, ...]] = {}
         self._credits: dict[tuple[int, int], CreditedParts] = {}
-        self._inflows_of: dict[tuple[int, int, int], list[tuple[bytes, Inflow]]] = {}
-        self._origins: dict[bytes, Origin] = {}
+        self._inflows_of: dict[tuple[int, int, int], list[_Inflowing]] = {}
+        self._indexes: dict[bytes, int] = {}
         self._tables: dict[int, Table] = {}
         self._payees: dict[int, Payee | None] = {}
         self._titles: dict[bytes, str | None] = {}
@@ -134,9 +144,7 @@ class Tracer:
     def _credit(self, credit: Credit, after: int) -> CreditedParts:
         amount = after - credit.before
         if credit.inflow is not None:
-            return CreditedParts(
-                credit.before, after, 0, amount, divide(self._row_parts(credit.origin, credit.inflow), amount)
-            )
+            return CreditedParts(credit.before, after, 0, amount, divide(self._row_parts(credit.inflow), amount))
         row = self._node(credit.rank, credit.route, credit.generation)
         parts = divide(self._node_parts(row), amount)
         upstream = row.abs_out + row.rel_out
@@ -166,64 +174,63 @@ class Tracer:
     def _gather(self, row: NodeRow) -> tuple[Part, ...]:
         asset = _required(self.payee(row.rank), "rank", row.rank).asset
         found: list[Part] = []
-        for place, inflow in self._inflows(row):
-            found += (replace(part, path=(*part.path, asset)) for part in self._inflow_parts(place, inflow))
+        for inflowing in self._inflows(row):
+            found += (replace(part, path=(*part.path, asset)) for part in self._inflow_parts(inflowing))
         return bounded(found)
 
     def _feeders(self, row: NodeRow) -> Iterator[NodeRow]:
         """The nodes whose income the node's own came from."""
-        for place, inflow in self._inflows(row):
-            if place[8] == FROM_ROW:
-                yield from self._row_feeders(place[9:], inflow)
-            elif place[8] != FROM_SOURCE:
-                yield self._feeder(place)
+        for inflowing in self._inflows(row):
+            match inflowing.inflow.kind:
+                case kind if kind == FROM_SOURCE:
+                    pass
+                case kind if kind == FROM_ROW:
+                    yield from self._row_feeders(inflowing.inflow)
+                case _:
+                    yield self._feeder(inflowing)
 
-    def _feeder(self, place: bytes) -> NodeRow:
+    def _feeder(self, inflowing: _Inflowing) -> NodeRow:
         """The node that an inflow by an edge or leg came from, or the one that filled the pot of posted usage."""
-        generation, kind, origin = place[:8], place[8], place[9:]
-        if kind == FROM_POT:
-            generation = origin[16:24]
-        rank, route = int.from_bytes(origin[:8], "big"), int.from_bytes(origin[8:16], "big")
-        return self._node(rank, route, int.from_bytes(generation, "big"))
+        return self._node(*feeder_of(inflowing.generation, inflowing.inflow))
 
-    def _row_feeders(self, origin: bytes, inflow: Inflow) -> Iterator[NodeRow]:
-        table, credited = int.from_bytes(origin[:8], "big"), int.from_bytes(origin[-8:], "big")
+    def _row_feeders(self, inflow: Inflow) -> Iterator[NodeRow]:
+        table, credited = row_of(inflow)
         for _, credit in self._scan_credits(table, inflow.seen, credited):
             if credit.inflow is None:
                 yield self._node(credit.rank, credit.route, credit.generation)
             else:
-                yield from self._row_feeders(credit.origin, credit.inflow)
+                yield from self._row_feeders(credit.inflow)
 
-    def _inflows(self, row: NodeRow) -> list[tuple[bytes, Inflow]]:
-        """(generation, kind and origin; inflow) of everything that a node was handed since it last passed on."""
+    def _inflows(self, row: NodeRow) -> list[_Inflowing]:
+        """Everything that a node was handed since it last passed on."""
         name = _node_name(row)
         if name not in self._inflows_of:
             self._inflows_of[name] = list(self._scan_inflows(row))
         return self._inflows_of[name]
 
-    def _scan_inflows(self, row: NodeRow) -> Iterator[tuple[bytes, Inflow]]:
+    def _scan_inflows(self, row: NodeRow) -> Iterator[_Inflowing]:
         prefix = inflow_prefix(row.rank, row.route, 0)[:-8]
-        after = inflow_prefix(row.rank, row.route, row.since)
-        for key, raw in self._chain.scan_history(prefix, after):
-            place = key[len(prefix) :]
-            if int.from_bytes(place[:8], "big") > row.generation:
+        for key, raw in self._chain.scan_history(prefix, inflow_prefix(row.rank, row.route, row.since)):
+            generation, height = inflow_place(key)
+            if generation > row.generation:
                 return
-            yield place, _read(Inflow, raw)
+            for inflow in _read(tuple[Inflow, ...], raw):
+                yield _Inflowing(generation, height, inflow)
 
-    def _inflow_parts(self, place: bytes, inflow: Inflow) -> tuple[Part, ...]:
-        kind, origin = place[8], place[9:]
-        match kind:
+    def _inflow_parts(self, inflowing: _Inflowing) -> tuple[Part, ...]:
+        inflow = inflowing.inflow
+        match inflow.kind:
             case kind if kind == FROM_SOURCE:
-                return (Part(self._origin(origin), (), False, inflow.amount_ubeat),)
+                return (Part(self._origin(inflowing.height, inflow.origin), (), False, inflow.amount_ubeat),)
             case kind if kind == FROM_ROW:
-                return divide(self._row_parts(origin, inflow), inflow.amount_ubeat)
-            case _:
-                parts = divide(self._node_parts(self._feeder(place)), inflow.amount_ubeat)
+                return divide(self._row_parts(inflow), inflow.amount_ubeat)
+            case kind:
+                parts = divide(self._node_parts(self._feeder(inflowing)), inflow.amount_ubeat)
                 return tuple(replace(part, derived=True) for part in parts) if kind == FROM_EDGE else parts
 
-    def _row_parts(self, origin: bytes, inflow: Inflow) -> tuple[Part, ...]:
+    def _row_parts(self, inflow: Inflow) -> tuple[Part, ...]:
         """Where the payment of one row came from: from every credit that its settlement covered."""
-        table, credited = int.from_bytes(origin[:8], "big"), int.from_bytes(origin[-8:], "big")
+        table, credited = row_of(inflow)
         found: list[Part] = []
         frac, total = inflow.frac, self.table(table).total
         for credit in self.credits(table, inflow.seen, credited):
@@ -231,26 +238,39 @@ class Tracer:
             found += divide(credit.parts, amount)
         return bounded(found)
 
-    def _origin(self, key: bytes) -> Origin:
-        if key not in self._origins:
-            raw = self._history(source_key(key))
-            source = _required(None if raw is None else _read(Source, raw), "source", 0)
-            place = find_transaction(self._chain.store, source.tx)
-            self._origins[key] = Origin(
-                height=int.from_bytes(key[:8], "big"),
-                number=int.from_bytes(key[8:], "big"),
-                index=0 if place is None else place.index,
-                time_ms=source.time_ms,
-                cause=source.cause,
-                tx=None if source.tx == NO_HASH else source.tx,
-                payer=None if source.payer == NO_HASH else source.payer,
-                gross_ubeat=source.gross_ubeat,
-                fee_ubeat=source.fee_ubeat,
-            )
-        return self._origins[key]
+    def _origin(self, height: int, raw: bytes) -> Origin:
+        source = _read(Source, raw)
+        return Origin(
+            height=height,
+            number=source.number,
+            index=self._index(source.tx),
+            time_ms=source.time_ms,
+            cause=source.cause,
+            tx=None if source.tx == NO_HASH else source.tx,
+            payer=None if source.payer == NO_HASH else source.payer,
+            gross_ubeat=source.gross_ubeat,
+            fee_ubeat=source.fee_ubeat,
+        )
+
+    def _index(self, tx: bytes) -> int:
+        if tx not in self._indexes:
+            place = find_transaction(self._chain.store, tx)
+            self._indexes[tx] = 0 if place is None else place.index
+        return self._indexes[tx]
 
     def _history(self, key: bytes) -> bytes | None:
         return self._chain.store.get(HISTORY + key)
+
+
+def feeder_of(generation: int, inflow: Inflow) -> tuple[int, int, int]:
+    """(rank, route, generation) of the node that an inflow by an edge, leg or pot of this generation came from."""
+    rank, route = int.from_bytes(inflow.origin[:8], "big"), int.from_bytes(inflow.origin[8:16], "big")
+    return rank, route, int.from_bytes(inflow.origin[16:24], "big") if inflow.kind == FROM_POT else generation
+
+
+def row_of(inflow: Inflow) -> tuple[int, int]:
+    """(table, K after the settlement) of the row that an inflow came from."""
+    return int.from_bytes(inflow.origin[:8], "big"), int.from_bytes(inflow.origin[-8:], "big")
 
 
 def apportion(parts: Sequence[Part], amount_ubeat: int) -> list[int]:
@@ -303,7 +323,7 @@ def _required(found: R | None, what: str, number: int) -> R:
     return found
 
 
-def _read(kind: type[R], raw: bytes) -> R:
+def _read(kind: type[T], raw: bytes) -> T:
     try:
         return decode(kind, raw, "history record")
     except Rejected as error:

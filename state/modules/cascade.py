@@ -14,13 +14,13 @@ from concento.encoding import BasisPoints, Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
 from concento.units import Amount
 from state.modules import holds, inbox, pots, shares
-from state.modules.inbox import Entry, Parked
+from state.modules.inbox import Boxes, Entry, Inbox, Parked
 from state.modules.revenue import (
     ALL,
     FROM_EDGE,
     FROM_LEG,
     OWN,
-    Credit,
+    Handed,
     Inflow,
     LegCredit,
     NodeRow,
@@ -98,25 +98,29 @@ class _Visit:
     payee: Payee
 
 
-def drain(view: View, tally: Tally, generation: int, dust: int, work_max: int) -> bool:
+def drain(view: View, tally: Tally, boxes: Boxes, generation: int, dust: int, work_max: int) -> bool:
     """Visits the assets of a generation, youngest first, while the budget lasts; True where none is left.
 
     A node whose records make no sense is left alone with its income, and the others go on.
     """
+    inbox.deliver(boxes, tally.handed)
+    inbox.start(view, boxes, generation)
     while tally.work < work_max:
-        rank = inbox.highest(view, generation)
-        if rank is None:
+        taken = inbox.take(view, boxes)
+        if taken is None:
             return True
+        rank, income = taken
         mark, tally_mark = view.mark(), tally.mark()
         try:
-            _visit(view, tally, generation, rank, dust)
+            _visit(view, tally, _Visit(generation, rank, find_payee(view, rank)), income, dust)
         except POISONS:
             view.rollback(mark)
             tally.rollback(tally_mark)
-            inbox.leave(view, generation, rank)
+            inbox.leave_stuck(view, generation, rank, income)
             tally.work += 1
-            tally.rows.append(StuckRow(rank, 0, 0))
-    return inbox.highest(view, generation) is None
+            tally.rows.append(encode(StuckRow(rank, 0, 0)))
+        inbox.deliver(boxes, tally.handed)
+    return inbox.is_empty(view, boxes, generation)
 
 
 def rank_of(view: View, asset_id: bytes) -> int | None:
@@ -137,15 +141,12 @@ def ceiling_key(child: int, parent: int) -> bytes:
     return number_key(child) + number_key(parent)
 
 
-def _visit(view: View, tally: Tally, generation: int, rank: int, dust: int) -> None:
-    inbox.leave(view, generation, rank)
-    box = inbox.take(view, generation, rank)
-    visit = _Visit(generation, rank, find_payee(view, rank))
-    for entry in box.entries:
+def _visit(view: View, tally: Tally, visit: _Visit, income: Inbox, dust: int) -> None:
+    for entry in income.entries:
         if entry.route == ALL:
-            entry = _with_parked(entry, inbox.take_parked(view, rank))
-            if entry.src + entry.rel < dust and not box.claimed:
-                view.put(inbox.PARKED, number_key(rank), Parked(entry.src, entry.rel, entry.since))
+            entry = _with_parked(entry, inbox.take_parked(view, visit.rank))
+            if entry.src + entry.rel < dust and not income.claimed:
+                view.put(inbox.PARKED, number_key(visit.rank), Parked(entry.src, entry.rel, entry.since))
                 tally.work += 2
                 continue
         _pass_on(view, tally, visit, entry)
@@ -180,8 +181,9 @@ def _pass_on(view: View, tally: Tally, visit: _Visit, entry: Entry) -> None:
         held=held,
         credits=leg_credits,
     )
-    tally.rows.insert(slot, row)
-    view.put_history(node_key(visit.rank, entry.route, visit.generation), encode(row))
+    raw = encode(row)
+    tally.rows.insert(slot, raw)
+    view.put_history(node_key(visit.rank, entry.route, visit.generation), raw)
 
 
 def _pay_ancestors(view: View, tally: Tally, visit: _Visit, entry: Entry) -> tuple[int, int]:
@@ -210,9 +212,8 @@ def _pay_edges(
             _check_older(visit.rank, edge.parent)
             total += amount
             tally.work += 1
-            origin = edge_origin(visit.rank, route, number)
-            inflow = Inflow(amount, 0, 0, 0)
-            inbox.hand(view, visit.generation, edge.parent, FROM_EDGE, origin, inflow, edge.route)
+            inflow = Inflow(FROM_EDGE, edge_origin(visit.rank, route, number), amount)
+            tally.handed.append(Handed(visit.generation, edge.parent, edge.route, inflow))
     return total
 
 
@@ -259,18 +260,18 @@ def _pay_leg(
     if pot is not None and number == 0:
         pots.fill(view, tally, pot, amount, visit.generation)
         return []
-    origin = edge_origin(visit.rank, route, number)
     rank = shares.held_asset(leg.target)
     if rank is not None:
         _check_older(visit.rank, rank)
-        inbox.hand(view, visit.generation, rank, FROM_LEG, origin, Inflow(amount, 0, 0, 0))
+        inflow = Inflow(FROM_LEG, edge_origin(visit.rank, route, number), amount)
+        tally.handed.append(Handed(visit.generation, rank, ALL, inflow))
         return []
     table = shares.held_table(leg.target)
     if table is None:
         raise Broken("leg {leg} of rank {rank} leads to an account", leg=number, rank=visit.rank)
-    credit = Credit(view.height, 0, visit.rank, route, visit.generation, origin, None)
-    after = credit_table(view, tally, table, amount, visit.generation, credit)
-    return [LegCredit(number, table, after - amount, after)]
+    by = visit.rank, route, visit.generation
+    before = credit_table(view, tally, table, amount, visit.generation, by)
+    return [LegCredit(number, table, before, before + amount)]
 
 
 def _check_older(rank: int, target: int) -> None:

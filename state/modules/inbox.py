@@ -2,16 +2,22 @@
 
 `cur` is the generation being passed on, `next` the one that sources and sweeps fill. Generations keep an overload
 fair: with one inbox taken highest rank first, the oldest asset would wait for ever.
+
+What a block hands out it mostly passes on itself: its inboxes are kept beside the state (`Boxes`), and only those that
+are still full at its end become records.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 
 from msgspec.structs import replace
 
 from concento.encoding import Natural, Record
 from concento.units import Amount
 from state import ordered
-from state.modules.revenue import ALL, FROM_EDGE, Inflow, write_inflow
+from state.modules.revenue import ALL, FROM_EDGE, Handed, Inflow, write_inflows
 from state.modules.shares import number_key
 from state.view import Kind, View
 
@@ -20,7 +26,7 @@ RANK_BYTES = 5
 
 
 class Flow(Record):
-    """Where the pass stands: the current generation, the queue of tables to sweep, what transactions left to pay.
+    """Where the pass stands: the current generation, the queue of tables to sweep.
 
     `holds` counts the legs on which a dispute holds a part back: where there is none, nobody has to look.
     """
@@ -28,7 +34,6 @@ class Flow(Record):
     generation: Natural
     queue_head: Natural
     queue_tail: Natural
-    waiting: Natural
     holds: Natural
 
 
@@ -63,7 +68,30 @@ FLOW = Kind(b"flow", Flow)
 INBOXES = Kind(b"inbox/", Inbox)
 PARKED = Kind(b"parked/", Parked)
 
-_IDLE = Flow(0, 0, 0, 0, 0)
+_IDLE = Flow(0, 0, 0, 0)
+
+
+@dataclass(slots=True)
+class Box:
+    """What one asset was handed in this block: route -> [src, rel, since]."""
+
+    sums: dict[int, list[int]] = field(default_factory=dict)
+    claimed: bool = False
+
+
+@dataclass(slots=True)
+class Boxes:
+    """What this block handed out and no asset has passed on yet, and who handed it.
+
+    Of the generation being passed on, `waiting` has the ranks, negated: the youngest asset is its least. `stored` is
+    the youngest that earlier blocks left, or -1.
+    """
+
+    by_generation: dict[int, dict[int, Box]] = field(default_factory=dict)
+    inflows: dict[tuple[int, int, int], list[Inflow]] = field(default_factory=dict)
+    generation: int = -1
+    waiting: list[int] = field(default_factory=list)
+    stored: int = -1
 
 
 def flow(view: View) -> Flow:
@@ -74,58 +102,79 @@ def put_flow(view: View, record: Flow) -> None:
     view.put(FLOW, b"", record)
 
 
-def hand(view: View, generation: int, rank: int, kind: int, origin: bytes, inflow: Inflow, route: int = ALL) -> None:
-    """Puts an amount into an asset's inbox: as `rel` where it comes by an edge, else as `src`."""
-    write_inflow(view, rank, route, generation, kind, origin, inflow)
-    is_rel = kind == FROM_EDGE
-    amount = inflow.amount_ubeat
-    add(view, generation, rank, Entry(route, 0 if is_rel else amount, amount if is_rel else 0, generation))
+def deliver(boxes: Boxes, handed: list[Handed]) -> None:
+    """Puts amounts into inboxes, as `rel` where they come by an edge, else as `src`, and empties the list."""
+    for generation, rank, route, inflow in [(one.generation, one.rank, one.route, one.inflow) for one in handed]:
+        sums = _box(boxes, generation, rank).sums
+        entry = sums.get(route)
+        if entry is None:
+            entry = sums[route] = [0, 0, generation]
+        entry[inflow.kind == FROM_EDGE] += inflow.amount_ubeat
+        boxes.inflows.setdefault((rank, route, generation), []).append(inflow)
+    handed.clear()
 
 
-def add(view: View, generation: int, rank: int, entry: Entry, claimed: bool = False) -> None:
-    """Adds to an inbox, and the asset to those that the generation visits."""
-    key = _key(generation, rank)
-    inbox = view.find(INBOXES, key)
-    if inbox is None:
-        ordered.add(view, _set_name(generation), rank.to_bytes(RANK_BYTES, "big"))
-        view.put(INBOXES, key, Inbox((entry,), claimed))
-        return
-    first = inbox.entries[0]
-    if len(inbox.entries) == 1 and first.route == entry.route:
-        view.put(INBOXES, key, Inbox((_sum(first, entry),), inbox.claimed or claimed))
-        return
-    entries = {item.route: item for item in inbox.entries}
-    before = entries.get(entry.route)
-    entries[entry.route] = entry if before is None else _sum(before, entry)
-    view.put(INBOXES, key, Inbox(tuple(entries[route] for route in sorted(entries)), inbox.claimed or claimed))
+def deliver_claimed(boxes: Boxes, generation: int, rank: int, parked: Parked) -> None:
+    """What was parked goes on in this generation, however little it is."""
+    box = _box(boxes, generation, rank)
+    box.claimed = True
+    _add(box.sums, Entry(ALL, parked.src, parked.rel, parked.since))
 
 
-def highest(view: View, generation: int) -> int | None:
-    """The youngest asset that the generation has yet to visit."""
-    member = ordered.last(view, _set_name(generation), RANK_BYTES)
-    return None if member is None else int.from_bytes(member, "big")
+def start(view: View, boxes: Boxes, generation: int) -> None:
+    """From now on this generation is passed on."""
+    boxes.generation = generation
+    boxes.waiting = [-rank for rank in boxes.by_generation.get(generation, ())]
+    heapify(boxes.waiting)
+    boxes.stored = _highest_stored(view, generation)
 
 
-def leave(view: View, generation: int, rank: int) -> None:
-    """Takes an asset off the generation's list; its inbox stays."""
-    ordered.remove(view, _set_name(generation), rank.to_bytes(RANK_BYTES, "big"))
+def is_empty(view: View, boxes: Boxes, generation: int) -> bool:
+    """Whether no asset waits in a generation."""
+    return not boxes.by_generation.get(generation) and _highest_stored(view, generation) < 0
 
 
-def take(view: View, generation: int, rank: int) -> Inbox:
-    """Removes and returns an asset's inbox."""
-    key = _key(generation, rank)
-    inbox = view.get(INBOXES, key)
-    view.delete(INBOXES, key)
-    return inbox
-
-
-def advance(view: View) -> int:
+def advance(view: View, boxes: Boxes) -> int:
     """The next generation becomes the current one, if anything is in it; returns the current one."""
     record = flow(view)
-    if highest(view, record.generation + 1) is None:
+    if is_empty(view, boxes, record.generation + 1):
         return record.generation
     put_flow(view, replace(record, generation=record.generation + 1))
     return record.generation + 1
+
+
+def take(view: View, boxes: Boxes) -> tuple[int, Inbox] | None:
+    """Removes and returns the inbox of the youngest asset that the generation has yet to visit, if there is one."""
+    fresh = -boxes.waiting[0] if boxes.waiting else -1
+    rank = max(fresh, boxes.stored)
+    if rank < 0:
+        return None
+    box = Box()
+    if rank == fresh:
+        heappop(boxes.waiting)
+        box = boxes.by_generation[boxes.generation].pop(rank)
+    if rank == boxes.stored:
+        ordered.remove(view, _set_name(boxes.generation), rank.to_bytes(RANK_BYTES, "big"))
+        boxes.stored = _highest_stored(view, boxes.generation)
+        _merge(box, _take_stored(view, _key(boxes.generation, rank)))
+    return rank, _record(box)
+
+
+def leave_stuck(view: View, generation: int, rank: int, inbox: Inbox) -> None:
+    """An asset that cannot pass its income on keeps it, and is off the list."""
+    box = Box()
+    _merge(box, inbox)
+    _store(view, _key(generation, rank), box)
+
+
+def close(view: View, boxes: Boxes) -> None:
+    """The end of the block: what is left becomes records, and who handed what is remembered."""
+    for generation, left in boxes.by_generation.items():
+        for rank, box in left.items():
+            ordered.add(view, _set_name(generation), rank.to_bytes(RANK_BYTES, "big"))
+            _store(view, _key(generation, rank), box)
+    for (rank, route, generation), inflows in boxes.inflows.items():
+        write_inflows(view, rank, route, generation, inflows)
 
 
 def take_parked(view: View, rank: int) -> Parked | None:
@@ -136,8 +185,48 @@ def take_parked(view: View, rank: int) -> Parked | None:
     return parked
 
 
-def _sum(before: Entry, entry: Entry) -> Entry:
-    return Entry(entry.route, before.src + entry.src, before.rel + entry.rel, min(before.since, entry.since))
+def _box(boxes: Boxes, generation: int, rank: int) -> Box:
+    """The asset's, which waits from now on if its generation is being passed on."""
+    of_generation = boxes.by_generation.setdefault(generation, {})
+    box = of_generation.get(rank)
+    if box is None:
+        box = of_generation[rank] = Box()
+        if generation == boxes.generation:
+            heappush(boxes.waiting, -rank)
+    return box
+
+
+def _highest_stored(view: View, generation: int) -> int:
+    member = ordered.last(view, _set_name(generation), RANK_BYTES)
+    return -1 if member is None else int.from_bytes(member, "big")
+
+
+def _store(view: View, key: bytes, box: Box) -> None:
+    _merge(box, _take_stored(view, key))
+    view.put(INBOXES, key, _record(box))
+
+
+def _take_stored(view: View, key: bytes) -> Inbox:
+    found = view.find(INBOXES, key)
+    if found is None:
+        return Inbox((), False)
+    view.delete(INBOXES, key)
+    return found
+
+
+def _merge(box: Box, inbox: Inbox) -> None:
+    box.claimed = box.claimed or inbox.claimed
+    for entry in inbox.entries:
+        _add(box.sums, entry)
+
+
+def _add(sums: dict[int, list[int]], entry: Entry) -> None:
+    src, rel, since = sums.get(entry.route) or (0, 0, entry.since)
+    sums[entry.route] = [src + entry.src, rel + entry.rel, min(since, entry.since)]
+
+
+def _record(box: Box) -> Inbox:
+    return Inbox(tuple(Entry(route, *box.sums[route]) for route in sorted(box.sums)), box.claimed)
 
 
 def _key(generation: int, rank: int) -> bytes:

@@ -55,14 +55,34 @@ def pay_out(view: View, tally: Tally, timers_max: int) -> list[Payment]:
     for account, line in tally.lines:
         owed.setdefault(_earner(view, account, line, owed), []).append(line)
     payments: list[Payment] = []
-    released = frozenset(fired), frozenset(tally.claimants)
-    for holder in sorted({*owed, *tally.touched, *tally.claimants, *fired}):
+    claimants, timed = frozenset(tally.claimants), frozenset(fired)
+    looked_at = claimants.union(timed, tally.touched)
+    for holder in sorted({*owed, *looked_at}):
         lines = owed.get(holder, [])
-        paid = _pay_holder(view, holder, lines, holder in released[0], holder in released[1])
+        if holder not in looked_at and _is_plain(view, holder):
+            paid: Payout | None = _pay_at_once(view, holder, lines)
+        else:
+            paid = _pay_holder(view, holder, lines, holder in timed, holder in claimants)
         if paid is not None:
             payments.append(Payment(paid, lines))
-    tokens.bucket_add(view, "royalties", -sum(payment.payout.amount_ubeat for payment in payments))
+    tokens.bucket_add(view, "royalties", -sum([payment.payout.amount_ubeat for payment in payments]))
     return payments
+
+
+def _is_plain(view: View, holder: bytes) -> bool:
+    """Whether the holder is an account that is paid at once: where nothing happened to it, nothing waits for it."""
+    return identity.on_board(holder) and identity.payout_of(view, holder) is identity.PAYOUT_NOW
+
+
+def _pay_at_once(view: View, account: bytes, lines: list[Line]) -> Payout:
+    amount = sum([line.amount_ubeat for line in lines])
+    _credit(view, account, account, view.height, amount, write_lines(view, account, lines, NO_HASH))
+    return Payout(account, account, amount)
+
+
+def _credit(view: View, account: bytes, holder: bytes, since: int, amount: int, head: bytes) -> None:
+    tokens.credit(view, account, amount, "royalty", b"" if holder == account else holder, head)
+    view.put_history(paid_key(account, view.height, holder), encode(Paid(since, amount)))
 
 
 def _earner(view: View, account: bytes, line: Line, owed: Mapping[bytes, Sequence[Line]]) -> bytes:
@@ -75,16 +95,15 @@ def _earner(view: View, account: bytes, line: Line, owed: Mapping[bytes, Sequenc
     return account if held + line.amount_ubeat <= hold.cap_ubeat else hold.holder
 
 
-def _pay_holder(view: View, holder: bytes, lines: Sequence[Line], fired: bool, claimed: bool) -> Payout | None:
+def _pay_holder(view: View, holder: bytes, lines: list[Line], fired: bool, claimed: bool) -> Payout | None:
     before = view.find(DUES, holder) or Due(0, 0, 0)
     amount = before.amount_ubeat + sum(line.amount_ubeat for line in lines)
     since = before.since if before.amount_ubeat else view.height
     timer_ms = 0 if fired else before.timer_ms
-    head = write_lines(view, holder, list(lines), before.head if before.amount_ubeat else NO_HASH)
+    head = write_lines(view, holder, lines, before.head if before.amount_ubeat else NO_HASH)
     account = identity.bound_account(view, holder)
     if amount and _may_pay(view, account, amount, fired, claimed):
-        tokens.credit(view, account, amount, "royalty", b"" if holder == account else holder, head)
-        view.put_history(paid_key(account, view.height, holder), encode(Paid(since, amount)))
+        _credit(view, account, holder, since, amount, head)
         _keep(view, holder, Due(0, 0, timer_ms))
         return Payout(account, holder, amount)
     _keep(view, holder, _with_timer(view, holder, Due(amount, since, timer_ms, head)))

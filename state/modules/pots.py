@@ -15,7 +15,7 @@ from concento.encoding import Bytes32, Natural, Record
 from concento.errors import Rejected
 from concento.units import Amount
 from state import wheel
-from state.modules.revenue import Credit, Tally, edge_origin, pot_route
+from state.modules.revenue import Tally, pot_route
 from state.modules.settlement import credit_table
 from state.modules.shares import next_number, number_key
 from state.view import Kind, View
@@ -99,7 +99,4 @@ def _pay_rest(view: View, tally: Tally, pot: int, generation: int) -> None:
     rest = found.amount_ubeat - found.paid_ubeat
     view.delete(POTS, number_key(pot))
     if rest:
-        route = pot_route(pot)
-        origin = edge_origin(found.rank, route, 0)
-        credit = Credit(view.height, 0, found.rank, route, found.generation, origin, None)
-        credit_table(view, tally, found.table, rest, generation, credit)
+        credit_table(view, tally, found.table, rest, generation, (found.rank, pot_route(pot), found.generation))

@@ -4,8 +4,7 @@ Rows are leaves of a block's results list. History records are never read by exe
 came from, so that `state/statements.py` can follow a payment back to the sales behind it.
 
 History keys (all numbers big-endian, so that keys sort as they do):
-    source/ height number                           -> Source
-    inflow/ rank route generation kind origin       -> Inflow     what a node was handed, and by whom
+    inflow/ rank route generation height chunk      -> tuple of Inflow: what a node was handed, and by whom
     node/   rank route generation                   -> NodeRow
     credit/ table K                                 -> Credit     K is the table's after the credit
     holder/ account table page row height number    -> (empty)    the account held this row from then on
@@ -18,11 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from msgspec import Struct
+
 from concento.accounts import AccountId
 from concento.encoding import Bytes32, Integer63, Natural, Record, encode
 from concento.hashing import tagged_hash
 from concento.units import Amount
-from state.modules.shares import Settlement, number_key
+from state.modules.shares import number_key
 from state.view import View
 
 ALL: Final = 0
@@ -43,6 +44,9 @@ FROM_POT: Final = 4
 
 LINES_PER_RECORD: Final = 1_000
 """Lines of one account and height under one key: a record stays below 100 kB."""
+
+INFLOWS_PER_RECORD: Final = 256
+"""What one asset was handed in a block under one key: payments are some 300 bytes each."""
 
 PAYOUTS_PER_ROW: Final = 256
 """Payouts in one leaf of the results list: a block that pays a whole table stays within an array's length."""
@@ -109,8 +113,12 @@ FinalisationRow: TypeAlias = NodeRow | SettlementRow | StuckRow | PayoutRow
 
 
 class Source(Record):
-    """One payment to an asset: `net_ubeat` of it entered the pass of its block or, under load, a later one."""
+    """One payment to an asset: `net_ubeat` of it entered the pass of its block or, under load, a later one.
 
+    `number` orders the payments of a block.
+    """
+
+    number: Natural
     time_ms: Natural
     tx: Bytes32
     action_index: Natural
@@ -126,23 +134,37 @@ class Source(Record):
 
 
 class Inflow(Record):
-    """A part of a node's income. From a row: what its table was settled from and to, and the row's shares then."""
+    """A part of a node's income, or what a vault got of a row.
 
+    `origin` is the encoded Source of a payment, else it names the edge, leg, row or pot. From a row also: what its
+    table was settled from, and the row's shares then.
+    """
+
+    kind: Natural
+    origin: bytes
     amount_ubeat: Amount
-    seen: Integer63
-    shares: Integer63
-    frac: Integer63
+    seen: Integer63 = 0
+    shares: Integer63 = 0
+    frac: Integer63 = 0
+
+
+class Handed(Struct, frozen=True, gc=False):
+    """Income for the asset of a rank, on its way to the inbox of a generation."""
+
+    generation: int
+    rank: int
+    route: int
+    inflow: Inflow
 
 
 class Credit(Record):
-    """A table was credited, from K = `before`: by a leg of a node, or as a vault by a row (`origin` says which)."""
+    """A table was credited, from K = `before`: by a leg of a node, or as a vault by a row of another table."""
 
     height: Natural
     before: Integer63
     rank: Natural
     route: Natural
     generation: Natural
-    origin: bytes
     inflow: Inflow | None
 
 
@@ -169,25 +191,38 @@ class Paid(Record):
 
 @dataclass(slots=True)
 class Tally:
-    """What settling has done so far: rows to publish, what is owed to accounts, whom to look at, the work.
+    """What settling has done so far: rows to publish, what is owed to accounts, what assets were handed, the work.
 
-    Claimants are paid whatever their payout policy says.
+    Rows are encoded. `touched` are accounts to look at; claimants are paid whatever their payout policy says, and what
+    is parked at the ranks in `claimed` is passed on however little it is.
     """
 
     row_threshold: int
-    rows: list[FinalisationRow] = field(default_factory=list)
+    rows: list[bytes] = field(default_factory=list)
     lines: list[tuple[bytes, Line]] = field(default_factory=list)
+    handed: list[Handed] = field(default_factory=list)
     touched: list[bytes] = field(default_factory=list)
     claimants: list[bytes] = field(default_factory=list)
+    claimed: list[int] = field(default_factory=list)
     work: int = 0
 
-    def mark(self) -> tuple[int, int]:
-        return len(self.rows), len(self.lines)
+    def mark(self) -> tuple[int, int, int]:
+        return len(self.rows), len(self.lines), len(self.handed)
 
-    def rollback(self, mark: tuple[int, int]) -> None:
-        """Forgets rows and lines since the mark; the work was done."""
+    def rollback(self, mark: tuple[int, int, int]) -> None:
+        """Forgets rows, lines and what was handed since the mark; the work was done."""
         del self.rows[mark[0] :]
         del self.lines[mark[1] :]
+        del self.handed[mark[2] :]
+
+    def take_over(self, other: Tally) -> None:
+        """Adds what another one has, but for its work."""
+        self.rows += other.rows
+        self.lines += other.lines
+        self.handed += other.handed
+        self.touched += other.touched
+        self.claimants += other.claimants
+        self.claimed += other.claimed
 
 
 def leg_route(leg: int) -> int:
@@ -210,33 +245,28 @@ def pot_of(route: int) -> int | None:
     return route - _POT_ROUTES if route >= _POT_ROUTES else None
 
 
-def row_origin(settlement: Settlement, row: int) -> bytes:
-    """Names a row's payment of one settlement, in keys of inflows and credits."""
-    place = number_key(settlement.table) + number_key(settlement.page) + row.to_bytes(2, "big")
-    return place + number_key(settlement.credited)
+def row_origin(table: int, page: int, row: int, credited: int) -> bytes:
+    """Names a row's payment of one settlement, in inflows."""
+    return number_key(table) + number_key(page) + row.to_bytes(2, "big") + number_key(credited)
 
 
 def edge_origin(rank: int, route: int, edge: int) -> bytes:
-    """Names an edge or leg of a node, in keys of inflows."""
+    """Names an edge or leg of a node, in inflows."""
     return number_key(rank) + number_key(route) + edge.to_bytes(2, "big")
 
 
 def pot_origin(rank: int, route: int, generation: int, row: int) -> bytes:
-    """Names a row of posted usage, in keys of inflows: by the node that filled the pot."""
+    """Names a row of posted usage, in inflows: by the node that filled the pot."""
     return number_key(rank) + number_key(route) + number_key(generation) + number_key(row)
-
-
-def source_origin(height: int, number: int) -> bytes:
-    """Names a source, in its own key and in keys of inflows."""
-    return number_key(height) + number.to_bytes(4, "big")
-
-
-def source_key(origin: bytes) -> bytes:
-    return b"source/" + origin
 
 
 def inflow_prefix(rank: int, route: int, generation: int) -> bytes:
     return b"inflow/" + number_key(rank) + number_key(route) + number_key(generation)
+
+
+def inflow_place(key: bytes) -> tuple[int, int]:
+    """(generation, height) of a key of inflows."""
+    return int.from_bytes(key[-20:-12], "big"), int.from_bytes(key[-12:-4], "big")
 
 
 def node_key(rank: int, route: int, generation: int) -> bytes:
@@ -271,9 +301,11 @@ def paid_key(account: bytes, height: int, holder: bytes) -> bytes:
     return paid_prefix(account) + number_key(height) + holder
 
 
-def write_inflow(view: View, rank: int, route: int, generation: int, kind: int, origin: bytes, inflow: Inflow) -> None:
-    """Remembers by whom a node was handed a part of its income."""
-    view.put_history(inflow_prefix(rank, route, generation) + bytes((kind,)) + origin, encode(inflow))
+def write_inflows(view: View, rank: int, route: int, generation: int, inflows: list[Inflow]) -> None:
+    """Remembers by whom a node was handed the parts of its income in this block."""
+    prefix = inflow_prefix(rank, route, generation) + number_key(view.height)
+    for chunk, start in enumerate(range(0, len(inflows), INFLOWS_PER_RECORD)):
+        view.put_history(prefix + chunk.to_bytes(4, "big"), encode(inflows[start : start + INFLOWS_PER_RECORD]))
 
 
 def next_lines_head(head: bytes, height: int, lines: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from concento.encoding import Record, encode
+from concento.encoding import encode
 from concento.errors import Broken, Rejected
 from concento.genesis import Params
 from concento.hashing import NO_HASH
@@ -35,32 +35,28 @@ from state.modules.cascade import (
     find_payee,
     rank_of,
 )
-from state.modules.inbox import Entry
+from state.modules.inbox import Boxes
 from state.modules.payout import Payment
 from state.modules.revenue import (
     ALL,
     FROM_SOURCE,
     OWN,
     PAYOUTS_PER_ROW,
-    FinalisationRow,
+    Handed,
     Inflow,
-    Line,
     Payout,
     PayoutRow,
-    SettlementRow,
     Source,
     Tally,
     holder_key,
     leg_route,
-    source_key,
-    source_origin,
 )
 from state.modules.shares import SPLIT_SHARES, account_holder, asset_holder, number_key, table_holder
 from state.modules.sweep import sweep
-from state.view import Kind, View
+from state.view import View
 
 PAY_WEIGHT: Final = 8
-"""Records that one payment writes: the inbox and its place in the list, two buckets, history."""
+"""Records that one payment writes at most: an inbox and its place in the list, two buckets, history."""
 
 CLAIM_WEIGHT: Final = shares.PAGE_ROWS + 8
 """A page's rows and what surrounds them."""
@@ -74,16 +70,9 @@ _LEGS_MOST: Final = max(LEGS_MAX, WORKS_MAX + 1)
 _RANK_MAX: Final = 256**inbox.RANK_BYTES - 1
 
 
-class Waiting(Record):
-    """What a transaction settled, until the end of its block: its rows, accounts' lines, whom to look at."""
-
-    rows: tuple[SettlementRow, ...]
-    lines: tuple[tuple[bytes, Line], ...]
-    touched: tuple[bytes, ...]
-    claimants: tuple[bytes, ...]
-
-
-WAITING = Kind(b"settled/", Waiting)
+_PAID: Final = "royalties/paid"
+_SETTLED: Final = "royalties/settled"
+"""What transactions leave for the end of the block: payments to assets, and what was settled on the way."""
 
 
 # What other modules make: tables, assets, payments
@@ -186,28 +175,7 @@ def pay_asset(
     rank = _require_rank(view, asset_id)
     fee = gross_ubeat * call.params.fees.market_bps // WHOLE_BPS
     net = gross_ubeat - fee
-    tokens.bucket_add(view, "fees", fee)
-    tokens.bucket_add(view, "royalties", net)
-    if gross_ubeat:
-        origin = source_origin(call.height, view.history_count)
-        source = Source(
-            call.time_ms,
-            call.tx,
-            call.action_index,
-            cause,
-            cause_id,
-            payer,
-            asset_id,
-            rank,
-            route,
-            gross_ubeat,
-            fee,
-            net,
-        )
-        view.put_history(source_key(origin), encode(source))
-        if net:
-            inflow = Inflow(net, 0, 0, 0)
-            inbox.hand(view, inbox.flow(view).generation + 1, rank, FROM_SOURCE, origin, inflow, route)
+    view.note(_PAID, (call.tx, call.action_index, cause, cause_id, payer, asset_id, rank, route, gross_ubeat, fee, net))
     fields: dict[str, Value] = {"asset": asset_id, "cause": cause, "cause_id": cause_id, "payer": payer}
     return Event("royalties.accrued", {**fields, "gross_ubeat": gross_ubeat, "fee_ubeat": fee, "net_ubeat": net})
 
@@ -255,28 +223,24 @@ def replace_table(view: View, row_threshold: int, asset_id: bytes, leg: int, row
 
 def return_to_leg(view: View, asset_id: bytes, leg: int, amount_ubeat: int, cause_id: bytes) -> None:
     """What was held back from a leg goes into it after all; the caller takes it from another bucket."""
-    rank = _require_rank(view, asset_id)
-    tokens.bucket_add(view, "royalties", amount_ubeat)
-    _hand_source(view, rank, asset_id, leg_route(leg), "dispute", cause_id, amount_ubeat)
+    _pay_in(view, asset_id, leg_route(leg), "dispute", cause_id, amount_ubeat)
 
 
 def pay_reward(view: View, asset_id: bytes, amount_ubeat: int, cause_id: bytes) -> None:
     """Money made for an asset's use, without fee; the caller mints it."""
-    rank = _require_rank(view, asset_id)
-    tokens.bucket_add(view, "royalties", amount_ubeat)
-    _hand_source(view, rank, asset_id, ALL, "reward", cause_id, amount_ubeat)
+    _pay_in(view, asset_id, ALL, "reward", cause_id, amount_ubeat)
 
 
-def _hand_source(
-    view: View, rank: int, asset_id: bytes, route: int, cause: str, cause_id: bytes, amount_ubeat: int
-) -> None:
+def _pay_in(view: View, asset_id: bytes, route: int, cause: str, cause_id: bytes, amount_ubeat: int) -> None:
     """A payment that nobody makes: it has no payer, and outside of transactions no transaction."""
-    origin = source_origin(view.height, view.history_count)
+    rank = _require_rank(view, asset_id)
     tx = view.tx or NO_HASH
-    source = Source(view.time_ms, tx, 0, cause, cause_id, NO_HASH, asset_id, rank, route, amount_ubeat, 0, amount_ubeat)
-    view.put_history(source_key(origin), encode(source))
-    inflow = Inflow(amount_ubeat, 0, 0, 0)
-    inbox.hand(view, inbox.flow(view).generation + 1, rank, FROM_SOURCE, origin, inflow, route)
+    view.note(_PAID, (tx, 0, cause, cause_id, NO_HASH, asset_id, rank, route, amount_ubeat, 0, amount_ubeat))
+
+
+def hand(view: View, handed: list[Handed]) -> None:
+    """What assets are handed beside the pass: posted usage of a dataset's members."""
+    _leave(view, Tally(0, handed=handed))
 
 
 def require_leg(view: View, asset_id: bytes, leg: int) -> None:
@@ -315,11 +279,8 @@ def apply_claim(view: View, call: Call, message: Claim) -> list[Event]:
     tally = Tally(call.params.revenue.row_threshold, claimants=[call.sender])
     rank = _require_rank(view, message.asset)
     table = require_table(view, message.asset, message.leg)
-    following = inbox.flow(view).generation + 1
-    settled = settlement.settle_page(view, tally, table, message.page, following)
-    parked = inbox.take_parked(view, rank)
-    if parked is not None:
-        inbox.add(view, following, rank, Entry(ALL, parked.src, parked.rel, parked.since), claimed=True)
+    settled = settlement.settle_page(view, tally, table, message.page, inbox.flow(view).generation + 1)
+    tally.claimed.append(rank)
     _leave(view, tally)
     fields: dict[str, Value] = {"asset": message.asset, "leg": message.leg, "page": message.page}
     return [Event("royalties.claimed", {**fields, "settled_ubeat": settled})]
@@ -359,27 +320,30 @@ def finalise(view: View, params: Params, weight: int) -> Finalised:
     A sweep comes before the pass where the pass is idle, and after it where it was behind and has caught up.
     """
     revenue = params.revenue
-    tally = _collect(view, revenue.row_threshold)
-    spare = max(revenue.v_min, params.limits.block_weight - weight)
     generation = inbox.flow(view).generation
+    boxes = Boxes()
+    tally = _collect(view, boxes, revenue.row_threshold, generation + 1)
+    spare = max(revenue.v_min, params.limits.block_weight - weight)
     pots.close_due(view, tally, generation + 1)
-    swept = inbox.highest(view, generation) is None
+    swept = inbox.is_empty(view, boxes, generation)
     if swept:
         sweep(view, tally, generation + 1, spare)
-        generation = inbox.advance(view)
-    drained = drain(view, tally, generation, revenue.dust, revenue.work)
+        inbox.deliver(boxes, tally.handed)
+        generation = inbox.advance(view, boxes)
+    drained = drain(view, tally, boxes, generation, revenue.dust, revenue.work)
     if drained and not swept:
         sweep(view, tally, generation + 1, spare)
-        drain(view, tally, inbox.advance(view), revenue.dust, revenue.work)
+        inbox.deliver(boxes, tally.handed)
+        drain(view, tally, boxes, inbox.advance(view, boxes), revenue.dust, revenue.work)
+    inbox.close(view, boxes)
     payments = payout.pay_out(view, tally, spare)
     rows = [*tally.rows, *_payout_rows([payment.payout for payment in payments])]
-    return Finalised([encode(row) for row in rows], _payout_events(view, payments))
+    return Finalised(rows, _payout_events(view, payments))
 
 
-def _payout_rows(payouts: Sequence[Payout]) -> list[FinalisationRow]:
-    return [
-        PayoutRow(tuple(payouts[start : start + PAYOUTS_PER_ROW])) for start in range(0, len(payouts), PAYOUTS_PER_ROW)
-    ]
+def _payout_rows(payouts: Sequence[Payout]) -> list[bytes]:
+    starts = range(0, len(payouts), PAYOUTS_PER_ROW)
+    return [encode(PayoutRow(tuple(payouts[start : start + PAYOUTS_PER_ROW]))) for start in starts]
 
 
 def _payout_events(view: View, payments: Sequence[Payment]) -> list[Event]:
@@ -420,26 +384,29 @@ def _owner_of(view: View, table: int) -> tuple[bytes | None, str]:
 
 def _leave(view: View, tally: Tally) -> None:
     """Leaves what a transaction settled for the end of the block."""
-    rows = tuple(row for row in tally.rows if isinstance(row, SettlementRow))
-    record = Waiting(rows, tuple(tally.lines), tuple(tally.touched), tuple(tally.claimants))
-    flow = inbox.flow(view)
-    view.put(WAITING, number_key(flow.waiting), record)
-    inbox.put_flow(view, replace(flow, waiting=flow.waiting + 1))
+    view.note(_SETTLED, tally)
 
 
-def _collect(view: View, row_threshold: int) -> Tally:
-    """Takes what the block's transactions left."""
+def _collect(view: View, boxes: Boxes, row_threshold: int, generation: int) -> Tally:
+    """Takes what the block left: its payments, and what is claimed of parked income, go to the generation."""
     tally = Tally(row_threshold)
-    flow = inbox.flow(view)
-    for number in range(flow.waiting):
-        record = view.get(WAITING, number_key(number))
-        view.delete(WAITING, number_key(number))
-        tally.rows += record.rows
-        tally.lines += record.lines
-        tally.touched += record.touched
-        tally.claimants += record.claimants
-    if flow.waiting:
-        inbox.put_flow(view, replace(flow, waiting=0))
+    for left in view.take_notes(_SETTLED):
+        tally.take_over(left)
+    fees = nets = 0
+    for number, note in enumerate(view.take_notes(_PAID)):
+        source = Source(number, view.time_ms, *note)
+        fees += source.fee_ubeat
+        nets += source.net_ubeat
+        if source.net_ubeat:
+            inflow = Inflow(FROM_SOURCE, encode(source), source.net_ubeat)
+            tally.handed.append(Handed(generation, source.rank, source.route, inflow))
+    tokens.bucket_add(view, "fees", fees)
+    tokens.bucket_add(view, "royalties", nets)
+    inbox.deliver(boxes, tally.handed)
+    for rank in tally.claimed:
+        parked = inbox.take_parked(view, rank)
+        if parked is not None:
+            inbox.deliver_claimed(boxes, generation, rank, parked)
     return tally
 
 
@@ -478,7 +445,7 @@ def _index_holders(view: View, table: int, first: int, rows: Sequence[tuple[byte
 
 
 def _index_holder(view: View, account: bytes, table: int, page: int, row: int) -> None:
-    moment = source_origin(view.height, view.history_count)
+    moment = number_key(view.height) + view.history_count.to_bytes(4, "big")
     view.put_history(holder_key(account, table, page, row, moment), b"")
 
 

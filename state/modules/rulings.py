@@ -308,10 +308,8 @@ def _hash_of(ruling: Ruling) -> bytes:
 
 
 def finalise(view: View, params: Params, _weight: int) -> Finalised:
-    """Divides purses, and ends the disputes whose time is over."""
+    """Ends the disputes whose time is over, before the pass: what they held goes on with it."""
     events: list[Event] = []
-    for dispute_id in wheel.take(view, _PURSE_WHEEL, view.time_ms, ENDED_PER_BLOCK_MAX):
-        _divide_purse(view, dispute_id)
     for dispute_id in wheel.take(view, WHEEL, view.time_ms, ENDED_PER_BLOCK_MAX):
         dispute = view.find(DISPUTES, dispute_id)
         # A timer reminds only: the deadline may have moved, or the dispute be over.
@@ -329,6 +327,13 @@ def _end_late(view: View, params: Params, dispute_id: bytes, dispute: Dispute) -
     if dispute.state == "open":
         return execute(view, params, dispute_id, _everything(dispute), "defaulted")
     return execute(view, params, dispute_id, DISMISSED, "lapsed")
+
+
+def divide_purses(view: View, _params: Params, _weight: int) -> Finalised:
+    """After the payouts: what held shares earned goes to both who were found to own some of them."""
+    for dispute_id in wheel.take(view, _PURSE_WHEEL, view.time_ms, ENDED_PER_BLOCK_MAX):
+        _divide_purse(view, dispute_id)
+    return Finalised([], [])
 
 
 def _divide_purse(view: View, dispute_id: bytes) -> None:

@@ -16,6 +16,7 @@ from state.modules.revenue import (
     ALL,
     FROM_ROW,
     Credit,
+    Handed,
     Inflow,
     Line,
     SettlementRow,
@@ -40,34 +41,46 @@ class QueueItem(Record):
 QUEUE = Kind(b"queue/", QueueItem)
 
 
-def credit_table(view: View, tally: Tally, table: int, amount_ubeat: int, generation: int, credit: Credit) -> int:
-    """Credits a table, and settles it where it has one page; returns K after. `credit` says by whom.
+def credit_table(
+    view: View,
+    tally: Tally,
+    table: int,
+    amount_ubeat: int,
+    generation: int,
+    by: tuple[int, int, int],
+    inflow: Inflow | None = None,
+) -> int:
+    """Credits a table, and settles it where it has one page; returns K before.
 
-    Raises Rejected where the table is lost or cannot count any more.
+    `by` is the rank, route and generation of the node that pays; a row pays a vault by an inflow instead. Raises
+    Rejected where the table is lost or cannot count any more.
     """
-    record = shares.credit(view, table, amount_ubeat)
-    before = record.credited - amount_ubeat
-    view.put_history(credit_key(table, record.credited), encode(replace(credit, before=before)))
+    before = shares.find_table(view, table)
+    record = shares.credited(before, table, amount_ubeat)
+    credit = Credit(view.height, before.credited, *by, inflow)
+    view.put_history(credit_key(table, record.credited), encode(credit))
     if shares.is_single(record):
-        settle_page(view, tally, table, 0, generation)
+        _hand_out(view, tally, shares.settle(view, table, record, 0), generation)
     else:
+        view.put(shares.TABLES, number_key(table), record)
         enqueue_if_due(view, table, tally.row_threshold)
-    return record.credited
+    return before.credited
 
 
 def settle_page(view: View, tally: Tally, table: int, page: int, generation: int) -> int:
     """Settles one page and hands the parts to their holders; returns the sum of the parts."""
-    settlement = shares.settle(view, table, page)
+    return _hand_out(view, tally, shares.settle(view, table, shares.find_table(view, table), page), generation)
+
+
+def _hand_out(view: View, tally: Tally, settlement: Settlement | None, generation: int) -> int:
     tally.work += 1
     if settlement is None:
         return 0
-    tally.rows.append(SettlementRow(table, page, settlement.seen, settlement.credited))
-    tally.work += len(settlement.parts)
+    tally.rows.append(encode(SettlementRow(settlement.table, settlement.page, settlement.seen, settlement.credited)))
+    tally.work += settlement.rows + PART_WORK * len(settlement.parts)
     for part in settlement.parts:
-        if part.amount_ubeat:
-            tally.work += PART_WORK
-            _give(view, tally, settlement, part, generation)
-    return sum(part.amount_ubeat for part in settlement.parts)
+        _give(view, tally, settlement, part, generation)
+    return sum([part.amount_ubeat for part in settlement.parts])
 
 
 def enqueue_if_due(view: View, table: int, row_threshold: int) -> bool:
@@ -106,20 +119,19 @@ def pop(view: View) -> int | None:
 
 
 def _give(view: View, tally: Tally, settlement: Settlement, part: Part, generation: int) -> None:
-    inflow = Inflow(part.amount_ubeat, settlement.seen, part.shares, part.frac)
     account = shares.held_account(part.holder)
     if account is not None:
         tally.lines.append((account, _line(settlement, part)))
         return
-    origin = row_origin(settlement, part.row)
+    origin = row_origin(settlement.table, settlement.page, part.row, settlement.credited)
+    inflow = Inflow(FROM_ROW, origin, part.amount_ubeat, settlement.seen, part.shares, part.frac)
     rank = shares.held_asset(part.holder)
     if rank is not None:
-        inbox.hand(view, generation, rank, FROM_ROW, origin, inflow)
+        tally.handed.append(Handed(generation, rank, ALL, inflow))
         return
     vault = shares.held_table(part.holder)
     if vault is not None:
-        credit = Credit(view.height, 0, 0, ALL, generation, origin, inflow)
-        credit_table(view, tally, vault, part.amount_ubeat, generation, credit)
+        credit_table(view, tally, vault, part.amount_ubeat, generation, (0, ALL, generation), inflow)
 
 
 def _line(settlement: Settlement, part: Part) -> Line:

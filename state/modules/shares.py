@@ -12,10 +12,9 @@ docs/protocol/royalties.md. This file knows tables, pages and rows; where a paym
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from concento.encoding import INTEGER_MAX, Integer63, Natural, Record
@@ -85,8 +84,7 @@ PAGES = Kind(b"page/", Page)
 COUNTERS = Kind(b"counter/", Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True, gc=False):
     """What one row gets in a settlement; `frac` is the row's before it."""
 
     row: int
@@ -96,16 +94,19 @@ class Part:
     amount_ubeat: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """One page was settled from `seen` to `credited`; the parts are still to be handed to their holders."""
+class Settlement(Struct, frozen=True):
+    """One page of so many rows was settled from `seen` to `credited`; the parts are yet to be handed to their holders.
+
+    Rows that get nothing have no part.
+    """
 
     table: int
     page: int
     seen: int
     credited: int
     total: int
-    parts: tuple[Part, ...]
+    rows: int
+    parts: list[Part]
 
 
 # Holders
@@ -195,38 +196,56 @@ def seal_vault(view: View, table: int) -> None:
 # Money
 
 
-def credit(view: View, table: int, amount_ubeat: int) -> Table:
-    """Adds to what the table's holders share. Raises Rejected where the total ever credited would not fit."""
-    record = find_table(view, table)
-    credited = record.credited + amount_ubeat
-    if credited > INTEGER_MAX:
+def credited(record: Table, table: int, amount_ubeat: int) -> Table:
+    """The table with more for its holders to share. Raises Rejected where the total ever credited would not fit."""
+    total = record.credited + amount_ubeat
+    if total > INTEGER_MAX:
         raise Rejected("royalties.table_exhausted", table=table)
-    after = replace(record, credited=credited)
-    view.put(TABLES, number_key(table), after)
-    return after
+    return replace(record, credited=total)
 
 
-def settle(view: View, table: int, page: int) -> Settlement | None:
-    """Brings one page up to K, and says what its rows get; None where it is there already."""
-    record = find_table(view, table)
-    seen, rows = _read_page(view, table, record, page)
-    grown = record.credited - seen
-    if grown == 0:
-        return None
-    parts: list[Part] = []
-    settled: list[Row] = []
-    for index, row in enumerate(rows):
-        amount, frac = divmod(row.shares * grown + row.frac, record.total)
-        parts.append(Part(index, row.holder, row.shares, row.frac, amount))
-        settled.append(Row(row.holder, row.shares, frac))
-    paid = record.paid + sum(part.amount_ubeat for part in parts)
+def settle(view: View, table: int, record: Table, page: int) -> Settlement | None:
+    """Brings one page up to the record's K, writes both, and says what the rows get; None where it is there already."""
     if is_single(record):
-        record = replace(record, paid=paid, seen=record.credited, page=tuple(settled))
-    else:
-        record = replace(record, paid=paid)
-        view.put(PAGES, page_key(table, page), Page(record.credited, tuple(settled)))
-    view.put(TABLES, number_key(table), record)
-    return Settlement(table, page, seen, record.credited, record.total, tuple(parts))
+        return _settle_single(view, table, record, page)
+    found = _find_page(view, table, page)
+    settlement, rows = _divide(table, page, record, found.seen, found.rows)
+    if settlement is not None:
+        view.put(PAGES, page_key(table, page), Page(record.credited, rows))
+        view.put(TABLES, number_key(table), replace(record, paid=record.paid + _sum(settlement)))
+    return settlement
+
+
+def _settle_single(view: View, table: int, record: Table, page: int) -> Settlement | None:
+    if page:
+        raise Rejected("royalties.no_page", table=table, page=page, pages=1)
+    settlement, rows = _divide(table, 0, record, record.seen, record.page)
+    if settlement is not None:
+        paid = record.paid + _sum(settlement)
+        view.put(TABLES, number_key(table), replace(record, paid=paid, seen=record.credited, page=rows))
+    return settlement
+
+
+def _divide(
+    table: int, page: int, record: Table, seen: int, rows: tuple[Row, ...]
+) -> tuple[Settlement | None, tuple[Row, ...]]:
+    """What each row gets of everything credited since `seen`, and the rows after it."""
+    grown, total = record.credited - seen, record.total
+    if not grown:
+        return None, rows
+    parts: list[Part] = []
+    after = list(rows)
+    for number, row in enumerate(rows):
+        amount, frac = divmod(row.shares * grown + row.frac, total)
+        if amount:
+            parts.append(Part(number, row.holder, row.shares, row.frac, amount))
+        if frac != row.frac:
+            after[number] = Row(row.holder, row.shares, frac)
+    return Settlement(table, page, seen, record.credited, total, len(rows), parts), tuple(after)
+
+
+def _sum(settlement: Settlement) -> int:
+    return sum([part.amount_ubeat for part in settlement.parts])
 
 
 def move(view: View, table: int, source: tuple[int, bytes], target: tuple[int, bytes], count: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from concento.encoding import encode
 from state.modules import settlement, shares
 from state.modules.cascade import POISONS
 from state.modules.revenue import StuckRow, Tally
@@ -31,7 +32,7 @@ def sweep(view: View, tally: Tally, generation: int, budget: int) -> None:
         try:
             _turn(view, tally, table, generation)
         except POISONS:
-            tally.rows.append(StuckRow(0, table, 0))
+            tally.rows.append(encode(StuckRow(0, table, 0)))
     # The pass has a budget of its own.
     tally.work = before
 
@@ -60,4 +61,4 @@ def _settle_alone(view: View, tally: Tally, table: int, page: int, generation: i
     except POISONS:
         view.rollback(mark)
         tally.rollback(tally_mark)
-        tally.rows.append(StuckRow(0, table, page))
+        tally.rows.append(encode(StuckRow(0, table, page)))

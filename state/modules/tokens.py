@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from concento.encoding import Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
-from concento.hashing import NO_HASH, tagged_hash
+from concento.hashing import tagged_hash
 from concento.messages.tokens import Transfer
 from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
 from state.calls import Call, Event

@@ -18,7 +18,7 @@ from state.calls import Call, Event, Value
 from state.modules import inbox, pots, royalties
 from state.modules.datasets import DATASETS, MEMBERS_AT, member_at_key
 from state.modules.pots import POTS, Pot
-from state.modules.revenue import FROM_POT, Inflow, pot_origin, pot_route
+from state.modules.revenue import FROM_POT, Handed, Inflow, pot_origin, pot_route
 from state.modules.shares import number_key
 from state.view import View
 
@@ -78,6 +78,7 @@ def apply_post_usage(view: View, _call: Call, message: PostUsage) -> list[Event]
     """Each row gets the difference of two floors: together they are exact, however the rows are cut."""
     pot = pots.find_pot(view, message.pot)
     following = inbox.flow(view).generation + 1
+    handed: list[Handed] = []
     used = pot.used
     for number, row in enumerate(message.rows, message.start):
         before, used = used, used + row.units
@@ -86,7 +87,8 @@ def apply_post_usage(view: View, _call: Call, message: PostUsage) -> list[Event]
         rank = royalties.rank_of(view, member)
         if amount and rank is not None:
             origin = pot_origin(pot.rank, pot_route(message.pot), pot.generation, number)
-            inbox.hand(view, following, rank, FROM_POT, origin, Inflow(amount, 0, 0, 0))
+            handed.append(Handed(following, rank, royalties.ALL, Inflow(FROM_POT, origin, amount)))
+    royalties.hand(view, handed)
     paid = pot.amount_ubeat * used // pot.units
     posted = replace(pot, rows=pot.rows + len(message.rows), used=used, paid_ubeat=paid)
     if paid == pot.amount_ubeat:

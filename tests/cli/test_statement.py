@@ -17,7 +17,7 @@ from cli.statement import evidence, verify
 from concento.encoding import decode, encode
 from concento.errors import Rejected
 from concento.genesis import genesis_json
-from state.modules.revenue import Inflow, Line, NodeRow, Source
+from state.modules.revenue import FROM_SOURCE, Inflow, Line, NodeRow, Source
 from state.modules.tokens import Movements
 from support.fake_node import FakeNode
 from support.node import DecidedLedger
@@ -164,14 +164,31 @@ def _records(prefix: bytes, change: Callable[[bytes], bytes | None]) -> Lie:
     return lie
 
 
-def _richer_source(raw: bytes) -> bytes:
-    source = decode(Source, raw)
-    return encode(replace(source, gross_ubeat=source.gross_ubeat + 100, net_ubeat=source.net_ubeat + 100))
+def _inflow(is_payment: bool, change: Callable[[Inflow], Inflow | None]) -> Lie:
+    """Changes the first part of a node's income that is a payment, or that is none; or leaves it out."""
+
+    def lie(document: dict[str, Any]) -> None:
+        for entry in document["records"]:
+            if not bytes.fromhex(entry[0]).startswith(b"hinflow/"):
+                continue
+            first, *others = decode(tuple[Inflow, ...], _bytes(entry[1]))
+            if (first.kind == FROM_SOURCE) == is_payment:
+                changed = change(first)
+                entry[1] = _text(encode((*([] if changed is None else [changed]), *others)))
+                return
+        raise AssertionError("there is no such inflow")
+
+    return lie
 
 
-def _richer_inflow(raw: bytes) -> bytes:
-    inflow = decode(Inflow, raw)
-    return encode(replace(inflow, amount_ubeat=inflow.amount_ubeat + 1))
+def _richer_source(inflow: Inflow) -> Inflow:
+    source = decode(Source, inflow.origin)
+    richer = replace(source, gross_ubeat=source.gross_ubeat + 100, net_ubeat=source.net_ubeat + 100)
+    return replace(inflow, origin=encode(richer))
+
+
+def _richer_inflow(inflow: Inflow) -> Inflow:
+    return replace(inflow, amount_ubeat=inflow.amount_ubeat + 1)
 
 
 def _row_changed(document: dict[str, Any]) -> None:
@@ -254,10 +271,11 @@ LIES: dict[str, tuple[Lie, str]] = {
         _lines_of_movement(lambda lines: (replace(lines[0], shares=lines[0].shares + 1), *lines[1:])),
         "statement.invalid",
     ),
-    "a payment with more in it": (_records(b"hsource/", _richer_source), "statement.invalid"),
-    "a payment missing": (_records(b"hsource/", lambda _: None), "statement.invalid"),
-    "more handed on": (_records(b"hinflow/", _richer_inflow), "statement.invalid"),
-    "an inflow missing": (_records(b"hinflow/", lambda _: None), "statement.invalid"),
+    "a payment with more in it": (_inflow(True, _richer_source), "statement.invalid"),
+    "a payment missing": (_inflow(True, lambda _: None), "statement.invalid"),
+    "more handed on": (_inflow(False, _richer_inflow), "statement.invalid"),
+    "an inflow missing": (_inflow(False, lambda _: None), "statement.invalid"),
+    "all inflows of a node missing": (_records(b"hinflow/", lambda _: None), "statement.invalid"),
     "a credit missing": (_records(b"hcredit/", lambda _: None), "statement.invalid"),
     "a row changed": (_row_changed, "proof.invalid"),
     "a row left out": (_row_left_out, "statement.invalid"),

@@ -524,7 +524,7 @@ def test_a_table_that_can_count_no_further_keeps_the_income_where_it_is() -> Non
     chain.sell(1, 10)
     finalised = royalties.finalise(chain.view, chain.params, 0)
     assert len(finalised.rows) == 1
-    assert inbox.highest(chain.view, 1) is None
+    assert inbox.is_empty(chain.view, inbox.Boxes(), 1)
     assert chain.view.get(inbox.INBOXES, shares.number_key(1) + shares.number_key(rank)).entries[0].src == 10
 
 
