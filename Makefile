@@ -6,9 +6,10 @@ FOR ?=
 RESET ?=
 NODES ?= 4
 SEED ?= 1
+HISTORIES ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help setup testnet test check sim sim-long bench docs clean
+.PHONY: help setup testnet test check sim sim-long money-long bench docs clean
 
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,10 @@ sim: setup ## one run of four replicas under faults and liars, always the same f
 
 sim-long: setup ## 20,000 of them; goes on where it was stopped (.sim-state.json)
 	@$(BIN)/python -m sim --long
+
+money-long: setup ## thousands of random histories of payments against a second, slow model (HISTORIES=n times the usual number)
+	@CONCENTO_HISTORIES=$(HISTORIES) CI= $(BIN)/python -m pytest -q -n auto --durations=0 tests/state/modules/test_royalties_model.py \
+	  tests/state/modules/test_lineage_histories.py tests/state/test_statements.py
 
 bench: setup ## speed as a ratio to the signature limit, and finality
 	@$(BIN)/python -m bench

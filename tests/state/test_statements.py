@@ -22,6 +22,7 @@ from state.queries import Chain
 from state.statements import statement
 from state.store.kv import META, MemoryKeyValue
 from state.store.opening import create_store
+from support.histories import histories
 from support.revenue_chain import GENESIS, PAYER, RevenueChain, account, asset_id, holder, make_params, run_until_idle
 from support.revenue_stories import PEOPLE, Story
 
@@ -259,7 +260,7 @@ def _small_pages() -> Iterator[None]:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=histories(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("_small_pages")
 def test_statements_of_random_histories_add_up_in_every_period(seed: int) -> None:
     story = Story(Random(seed), 4)

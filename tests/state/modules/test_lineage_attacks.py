@@ -10,7 +10,9 @@ from concento.messages.lineage import AmendProvenance
 from concento.messages.royalties import TransferShares
 from concento.terms import terms_hash
 from concento.transactions import object_id
-from state.modules.inbox import INBOXES
+from state.modules.cascade import rank_of
+from state.modules.inbox import INBOXES, PARKED
+from state.modules.shares import number_key
 from state.router import weight_of
 from support.ledger import BEAT, Ledger, account_of
 from support.lineage import (
@@ -155,6 +157,39 @@ def test_a_gas_bomb_of_diamonds_is_visited_once_an_asset() -> None:
     outcome = sell(ledger, layer[0], "remixer", "stranger", 10**9)
     assert len(nodes(ledger, outcome)) == 37
     assert sum(row.keep for row in nodes(ledger, outcome).values()) == 10**9
+
+
+def test_dust_costs_its_sender_more_than_it_moves_and_visits_nobody_upstream() -> None:
+    """Attack: a payment of one ubeat after another, to make the ledger walk a deep graph for nothing."""
+    ledger = market()
+    ledger.params = replace(ledger.params, revenue=replace(ledger.params.revenue, dust=1_000))
+    top = song_of(ledger)
+    for number in range(9):
+        top = remix_of(ledger, "bea", (top, own_right(ledger, top, "bea", rel(5_000))), name=f"r{number}")
+    for number in range(1, 4):
+        before, bea = ledger.balance("stranger"), ledger.balance("bea")
+        outcome = sell(ledger, top, "bea", "stranger", 300)
+        assert nodes(ledger, outcome) == {}
+        assert before - ledger.balance("stranger") > 2 * 300
+        assert ledger.balance("bea") <= bea
+        parked = ledger.view().get(PARKED, number_key(rank_of(ledger.view(), top) or 0))
+        assert (parked.src, parked.rel) == (300 * number, 0)
+    # What was parked is nobody's loss: it goes on with the payment that makes it worth a visit.
+    row = nodes(ledger, sell(ledger, top, "bea", "stranger", 10**6))
+    assert (len(row), row[top].src) == (10, 10**6 + 900)
+
+
+def test_a_price_cut_into_slices_that_bear_no_market_fee_costs_more_than_the_fee() -> None:
+    """Attack: a hundred payments of 99 ubeat, each too small for a fee of one per cent."""
+    ledger = Ledger()
+    people(ledger, "stranger")
+    song = song_of(ledger)
+    sell(ledger, song, "bea", "stranger", 99)
+    accrued = next(event for event in ledger.outcomes[-1].events[0] if event.kind == "royalties.accrued")
+    fee = ledger.outcomes[-1].results[0].fee_ubeat
+    assert accrued.fields["fee_ubeat"] == 0
+    assert fee > 99 * ledger.params.fees.market_bps // 10_000
+    assert fee > 99
 
 
 def test_an_amendment_can_neither_be_forced_nor_forged() -> None:

@@ -13,6 +13,7 @@ from concento.genesis import Params, genesis_json, parse_genesis
 from concento.messages.identity import Admit
 from concento.messages.licences import Price
 from concento.messages.tokens import Transfer
+from state.modules import tokens
 from state.modules.rewards import EPOCHS, USES, reward_of
 from state.modules.tokens import SUPPLY
 from state.supply import audit
@@ -106,7 +107,7 @@ def test_agents_who_use_their_own_data_lose_and_honest_sellers_gain(seed: int) -
         ledger.run("issuer", _admit(account))
     shops = {name: Shop(ledger, name, f"wash-{name}") for name in washers}
     wealth = {name: ledger.balance(name) + ledger.balance(second) for name, second in washers.items()}
-    rewards_before = minted(ledger)
+    rewards_before, earned_before = minted(ledger), ledger.balance("alice")
     for _ in range(4):
         for name, second in washers.items():
             shops[name].use(second, random.randint(5, 40))
@@ -115,6 +116,26 @@ def test_agents_who_use_their_own_data_lose_and_honest_sellers_gain(seed: int) -
     assert minted(ledger) > rewards_before
     for name, second in washers.items():
         assert ledger.balance(name) + ledger.balance(second) < wealth[name]
+    assert ledger.balance("alice") > earned_before
+
+
+def test_paying_oneself_loses_even_for_whoever_earns_the_whole_validators_part() -> None:
+    """Attack: the owner of every validator uses his own data through a second account, epoch after epoch."""
+    ledger = Ledger()
+    shop = Shop(ledger, "alice", "mine")
+    accounts = {account_of("alice"), account_of("bob")}
+    accounts |= {member.rewards_to for member in ledger.genesis.validators.members}
+
+    def wealth() -> int:
+        view = ledger.view()
+        return sum(tokens.balance(view, account) for account in accounts) + tokens.bucket(view, "fees")
+
+    for _ in range(3):
+        before = wealth()
+        shop.use("bob", 40)
+        end_epoch(ledger)
+        assert wealth() < before
+    assert minted(ledger) > 0
 
 
 def _admit(name: str) -> Admit:
