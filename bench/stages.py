@@ -145,7 +145,7 @@ def _stored(bench: Bench, transactions: list[Transaction], outcome: BlockOutcome
         BlockRecord(bench.block(), bench.block().last_commit, (), ids),
         tuple(outcome.results),
         tuple(outcome.leaves),
-        tuple(outcome.encoded_events),
+        outcome.closing_events,
     )
 
 

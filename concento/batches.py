@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
@@ -11,7 +12,6 @@ from concento.errors import Rejected
 from concento.hashing import Network, signing_bytes, tagged_hash
 from concento.keys import Check, PublicKey, Signature, sign
 from concento.limits import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX
-from concento.merkle import merkle_root
 
 
 class BatchHeader(Record):
@@ -21,7 +21,7 @@ class BatchHeader(Record):
     number: Natural
     count: Annotated[int, Meta(ge=1, le=BATCH_TRANSACTIONS_MAX)]
     bytes: Annotated[int, Meta(ge=1, le=BATCH_BYTES_MAX)]
-    root: Bytes32
+    content_hash: Bytes32
 
 
 class Batch(Record):
@@ -41,10 +41,19 @@ def batch_check(network: Network, batch: Batch) -> Check:
     return batch.header.author, signing_bytes(network, "batch", batch_id(batch.header)), batch.signature
 
 
+def batch_header(author: bytes, number: int, transactions: Sequence[bytes]) -> BatchHeader:
+    """The header of a batch of these encoded transactions."""
+    return BatchHeader(author, number, len(transactions), sum(map(len, transactions)), content_hash(transactions))
+
+
+def content_hash(transactions: Sequence[bytes]) -> bytes:
+    """What the header says of the transactions: one hash over all of them, each with its length."""
+    return tagged_hash("transactions", encode(transactions))
+
+
 def cut_batch(network: Network, seed: bytes, author: bytes, number: int, transactions: tuple[bytes, ...]) -> Batch:
     """A signed batch of these encoded transactions."""
-    size = sum(map(len, transactions))
-    header = BatchHeader(author, number, len(transactions), size, merkle_root(list(transactions)))
+    header = batch_header(author, number, transactions)
     return Batch(header, sign(seed, signing_bytes(network, "batch", batch_id(header))), transactions)
 
 
@@ -53,6 +62,6 @@ def decode_batch(raw: bytes) -> Batch:
     batch = decode(Batch, raw, "batch")
     header = batch.header
     found = len(batch.transactions), sum(map(len, batch.transactions))
-    if found != (header.count, header.bytes) or merkle_root(list(batch.transactions)) != header.root:
+    if found != (header.count, header.bytes) or content_hash(batch.transactions) != header.content_hash:
         raise Rejected("batch.invalid", reason="its header does not describe its transactions")
     return batch

@@ -47,13 +47,16 @@ class Block(Record):
 
 
 class TransactionResult(Record):
-    """What became of the transaction at one position of a block; no prose, the same bytes on every node."""
+    """What became of the transaction at one position of a block; no prose, the same bytes on every node.
+
+    `events` is the encoded list of what it did, as the ledger writes it.
+    """
 
     id: Bytes32
     status: Literal["ok", "failed", "skipped"]
     kind: str
     fee_ubeat: Amount
-    events_hash: Bytes32
+    events: bytes
 
 
 def block_id(header: Header) -> bytes:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from concento.batches import Batch, BatchHeader, batch_id
+from concento.batches import Batch, batch_header, batch_id
 from concento.blocks import Block, block_id
 from concento.encoding import decode, encode
 from concento.errors import Rejected
@@ -186,7 +186,7 @@ def _junk_batches(liar: Liar, index: int, message: Message, payload: bytes) -> l
     transactions = (junk, *message.transactions[1:])
     size = sum(map(len, transactions))
     number = message.header.number + 1 + liar.pick(index, 1_000)
-    header = BatchHeader(liar.key.public, number, len(transactions), size, merkle_root(list(transactions)))
+    header = batch_header(liar.key.public, number, transactions)
     signature = liar.key.sign(signing_bytes(liar.network, "batch", batch_id(header)))
     return [encode_message(Batch(header, signature, transactions))]
 

@@ -257,7 +257,7 @@ class Checker:
         app_hash = self._app_hashes.pop((node.name, height), None)
         if app_hash is None:
             raise Violation("what is final stays", f"{node.name} told of height {height} before it was on disk")
-        outcome = packed((stored.results, stored.events, tuple(stored.record.transactions)))
+        outcome = packed((stored.results, stored.closing_events, tuple(stored.record.transactions)))
         whole = sha256(header_id(header) + app_hash + outcome).digest()
         if self._outcomes.setdefault(height, whole) != whole:
             raise Violation("agreement", f"{node.name} has another block or result at height {height}")

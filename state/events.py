@@ -15,7 +15,6 @@ from concento.accounts import address
 from concento.cids import cid
 from concento.encoding import encode
 from concento.errors import Broken
-from concento.hashing import tagged_hash
 from concento.units import format_beat
 from state.calls import Event, Value
 
@@ -121,7 +120,7 @@ _SENTENCES: Final[dict[str, str]] = {
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
-    """The events of one transaction, or of one finalisation, as they are stored and hashed."""
+    """The events of one transaction, or of one finalisation, as they stand in the results."""
     return encode([(event.kind, [*event.fields.items()]) for event in events])
 
 
@@ -134,12 +133,7 @@ def decode_events(data: bytes) -> list[Event]:
         raise Broken("stored events cannot be read: {reason}", reason=str(error)) from error
 
 
-def events_hash(encoded: bytes) -> bytes:
-    return tagged_hash("events", encoded)
-
-
 NO_EVENTS: Final = encode_events(())
-NO_EVENTS_HASH: Final = events_hash(NO_EVENTS)
 """Of a transaction that failed or was skipped."""
 
 

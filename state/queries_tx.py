@@ -31,7 +31,7 @@ from state.queries import Chain, find_id
 from state.queries_chain import block_at, shown_status
 from state.refusals import read_refusal, refusal_key, told
 from state.router import weight_of
-from state.store.blockstore import Place, find_events, find_result, find_skip, find_transaction
+from state.store.blockstore import Place, find_result, find_skip, find_transaction
 from state.store.kv import TRANSACTION
 from state.transition import simulate
 
@@ -105,7 +105,7 @@ def _included(chain: Chain, place: Place, raw: bytes | None) -> dict[str, Any]:
         time_ms=block_at(chain, place.height).block.header.time_ms,
         fee_ubeat=str(result.fee_ubeat),
         error=_error(chain, result),
-        events=_events(chain, place),
+        events=_events(chain, result),
         created=_created(transaction) if transaction is not None and result.status == "ok" else [],
     )
     return document
@@ -180,13 +180,10 @@ def _told(error: Rejected) -> dict[str, Any]:
     return {"kind": error.kind, "message": error.message, "hint": error.hint, "numbers": numbers}
 
 
-def _events(chain: Chain, place: Place) -> list[dict[str, Any]]:
-    lists = find_events(chain.store, place.height) or ()
-    if place.index >= len(lists):
-        return []
+def _events(chain: Chain, result: TransactionResult) -> list[dict[str, Any]]:
     return [
         {**event_json(event, chain.dev), "text": event_text(event, chain.dev, chain.name)}
-        for event in decode_events(lists[place.index])
+        for event in decode_events(result.events)
     ]
 
 

@@ -13,18 +13,18 @@ from typing import Final
 
 from concento.encoding import Bytes32, Natural, Record
 from concento.errors import Rejected
+from concento.hashing import tagged_hash
 from concento.limits import IDS_FORGOTTEN_PER_BLOCK_MAX
-from concento.merkle import merkle_root
 from concento.transactions import Body
 from state.view import Kind, View
 
 
 class Remembered(Record):
-    """The ids of one height: their RFC 6962 root in the order of the block, and the last time any of them is valid."""
+    """The ids of one height: a hash over them in the order of the block, and the last time any of them is valid."""
 
     height: Natural
     valid_until_ms: Natural
-    ids_root: Bytes32
+    ids_hash: Bytes32
 
 
 class Span(Record):
@@ -54,8 +54,13 @@ def remember(view: View, ids: Sequence[bytes], valid_until_ms: int) -> None:
     """
     span = span_of(view)
     first = _forget(view, span)
-    view.put(REMEMBERED, number_key(span.next), Remembered(view.height, valid_until_ms, merkle_root(ids)))
+    view.put(REMEMBERED, number_key(span.next), Remembered(view.height, valid_until_ms, ids_hash(ids)))
     view.put(SPANS, SPAN_KEY, Span(first, span.next + 1))
+
+
+def ids_hash(ids: Sequence[bytes]) -> bytes:
+    """What the state says of the ids of a height."""
+    return tagged_hash("ids", *ids)
 
 
 def span_of(view: View) -> Span:

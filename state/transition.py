@@ -24,7 +24,7 @@ from concento.hashing import NO_HASH, Network
 from concento.transactions import Transaction, check_network
 from concento.validators import ValidatorSet
 from state.calls import Call, Event
-from state.events import NO_EVENTS, NO_EVENTS_HASH, encode_events, events_hash
+from state.events import NO_EVENTS, encode_events
 from state.fees import distribute, transaction_fee
 from state.modules import governance, governance_changes, identity, tokens
 from state.refusals import keep_refusal
@@ -58,8 +58,8 @@ class BlockOutcome:
 
     `results` has one entry per transaction and `rows` are the encoded rows of finalisation; `leaves` are both as bytes,
     and `results_root` is their root. `events` has one list per transaction, then one for finalisation;
-    `encoded_events` are the same as bytes. `validators` is the set of height + 2. `changes` and `history` go to the
-    store, keyed without the prefix of their space.
+    `closing_events` are the last as bytes: the others stand in the results. `validators` is the set of height + 2.
+    `changes` and `history` go to the store, keyed without the prefix of their space.
     """
 
     results: list[TransactionResult]
@@ -67,7 +67,7 @@ class BlockOutcome:
     leaves: list[bytes]
     results_root: bytes
     events: list[list[Event]]
-    encoded_events: list[bytes]
+    closing_events: bytes
     validators: ValidatorSet
     changes: dict[bytes, bytes | None]
     history: dict[bytes, bytes]
@@ -88,7 +88,6 @@ class Progress:
     fees_before_ubeat: int
     results: list[TransactionResult] = field(default_factory=list)
     events: list[list[Event]] = field(default_factory=list)
-    encoded_events: list[bytes] = field(default_factory=list)
     closing_events: list[Event] = field(default_factory=list)
     ids: dict[bytes, None] = field(default_factory=dict)
     valid_until_ms_max: int = 0
@@ -102,20 +101,17 @@ class Progress:
         self.weight += bill.weight
 
     def skip(self, transaction: Transaction, refusal: Rejected) -> None:
-        self._add(TransactionResult(transaction.id, "skipped", refusal.kind, 0, NO_EVENTS_HASH), [], NO_EVENTS)
+        self._add(TransactionResult(transaction.id, "skipped", refusal.kind, 0, NO_EVENTS), [])
 
     def fail(self, transaction: Transaction, bill: Bill, refusal: Rejected) -> None:
-        result = TransactionResult(transaction.id, "failed", refusal.kind, bill.fee_ubeat, NO_EVENTS_HASH)
-        self._add(result, [], NO_EVENTS)
+        self._add(TransactionResult(transaction.id, "failed", refusal.kind, bill.fee_ubeat, NO_EVENTS), [])
 
     def succeed(self, transaction: Transaction, bill: Bill, events: list[Event]) -> None:
-        encoded = encode_events(events)
-        self._add(TransactionResult(transaction.id, "ok", "", bill.fee_ubeat, events_hash(encoded)), events, encoded)
+        self._add(TransactionResult(transaction.id, "ok", "", bill.fee_ubeat, encode_events(events)), events)
 
-    def _add(self, result: TransactionResult, events: list[Event], encoded: bytes) -> None:
+    def _add(self, result: TransactionResult, events: list[Event]) -> None:
         self.results.append(result)
         self.events.append(events)
-        self.encoded_events.append(encoded)
 
 
 def bill_of(transaction: Transaction, params: Params) -> Bill:
@@ -157,7 +153,7 @@ def apply_block(view: View, context: BlockContext) -> BlockOutcome:
         leaves=leaves,
         results_root=results_root(leaves),
         events=[*progress.events, progress.closing_events],
-        encoded_events=[*progress.encoded_events, encode_events(progress.closing_events)],
+        closing_events=encode_events(progress.closing_events),
         validators=newest_set(view),
         changes=view.changes(),
         history=view.history(),

@@ -92,13 +92,21 @@ class View:
             raise Broken("record {key} is missing from the state", key=kind.prefix + key)
         return record
 
-    def put(self, kind: Kind[R], key: bytes, record: R) -> None:
-        """Writes a record."""
-        self._write(kind, kind.prefix + key, record)
+    def put(self, kind: Kind[R], key: bytes, record: R | None) -> None:
+        """Writes a record; None removes it."""
+        name = kind.prefix + key
+        before = self._overlay.get(name, _ABSENT)
+        if before is _ABSENT:
+            before = self._known.get(name, _ABSENT)
+            if before is _ABSENT:
+                before = self._committed(kind, name)
+            self._before[name] = before  # type: ignore[assignment]  # what stands for absence was replaced
+        self._journal.append((name, before))  # type: ignore[arg-type]  # the same
+        self._overlay[name] = record
 
     def delete(self, kind: Kind[R], key: bytes) -> None:
         """Removes a record; one that is not there stays so."""
-        self._write(kind, kind.prefix + key, None)
+        self.put(kind, key, None)
 
     def put_history(self, key: bytes, value: bytes) -> None:
         """Adds a record for people who ask about old heights: not in the tree, never read by execution."""
@@ -161,16 +169,6 @@ class View:
     def history(self) -> dict[bytes, bytes]:
         """History key (without the store's space prefix) -> value."""
         return dict(self._history)
-
-    def _write(self, kind: Kind[R], name: bytes, record: Record | None) -> None:
-        before = self._overlay.get(name, _ABSENT)
-        if before is _ABSENT:
-            before = self._known.get(name, _ABSENT)
-            if before is _ABSENT:
-                before = self._committed(kind, name)
-            self._before[name] = before  # type: ignore[assignment]  # what stands for absence was replaced
-        self._journal.append((name, before))  # type: ignore[arg-type]  # the same
-        self._overlay[name] = record
 
     def _committed(self, kind: Kind[R], name: bytes) -> Record | None:
         """Read from the store, and known from now on."""

@@ -135,7 +135,7 @@ def _stored(
         BlockRecord(Block(header, batches, EMPTY_COMMIT, ()), commit, (), ids),
         tuple(outcome.results),
         tuple(outcome.leaves),
-        tuple(outcome.encoded_events),
+        outcome.closing_events,
     )
 
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from concento.batches import Batch, BatchHeader, batch_check, batch_id, decode_batch
+from concento.batches import Batch, BatchHeader, batch_check, batch_header, batch_id, decode_batch
 from concento.encoding import encode
 from concento.errors import Rejected
 from concento.hashing import Network, signing_bytes
 from concento.limits import BLOCK_BATCHES_MAX, BLOCK_BYTES_MAX, MIB
-from concento.merkle import merkle_root
 from concento.transactions import Transaction, check_network, decode_transaction
 from concento.validators import ValidatorSet
 from consensus.signer import Crypto
@@ -149,7 +148,7 @@ class Batches:
         raws = tuple(transaction.raw for transaction in transactions)
         # Numbers grow over restarts too, without anything to remember.
         self._number = max(self._number + 1, now.wall_ms)
-        header = BatchHeader(key, self._number, len(raws), sum(map(len, raws)), merkle_root(list(raws)))
+        header = batch_header(key, self._number, raws)
         identity = batch_id(header)
         signature = self._crypto.sign(signing_bytes(self._network, "batch", identity))
         raw = encode(Batch(header, signature, raws))

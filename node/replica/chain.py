@@ -333,7 +333,7 @@ class Chain:
             BlockRecord(block, commit, places, ids),
             tuple(outcome.results),
             tuple(outcome.leaves),
-            tuple(outcome.encoded_events),
+            outcome.closing_events,
         )
         turns = after_block(
             self._turns,

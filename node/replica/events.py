@@ -196,7 +196,7 @@ class Answer(Struct, frozen=True, gc=False):
 class Committed(Struct, frozen=True, gc=False):
     """A block is final, applied and on disk: for subscribers, indexers and metrics.
 
-    `events` are per transaction, then one list of finalisation, as in `stored.events`. `synced`: taken from a peer
+    `events` are per transaction, then one list of finalisation. `synced`: taken from a peer
     afterwards, not decided with this node's own engine.
     """
 

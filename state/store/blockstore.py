@@ -57,13 +57,13 @@ class StoredBlock:
     """Everything kept of one height.
 
     `results` are the leaves of the results root: `outcomes` encoded, one per transaction, then the rows of
-    finalisation. `events` are the encoded events per transaction, then those of finalisation.
+    finalisation. `closing_events` are the encoded events of finalisation; those of a transaction stand in its result.
     """
 
     record: BlockRecord
     outcomes: Sequence[TransactionResult]
     results: tuple[bytes, ...]
-    events: tuple[bytes, ...]
+    closing_events: bytes
 
     @property
     def height(self) -> int:
@@ -79,7 +79,7 @@ def block_changes(stored: StoredBlock) -> dict[bytes, bytes | None]:
     changes: dict[bytes, bytes | None] = {
         at + _BLOCK_PART: encode(stored.record),
         at + _RESULTS_PART: encode(stored.results),
-        at + _EVENTS_PART: encode(stored.events),
+        at + _EVENTS_PART: stored.closing_events,
         BLOCK_HEIGHT + block_id(stored.record.block.header): number_key(height),
     }
     for index, outcome in enumerate(stored.outcomes):
@@ -107,8 +107,12 @@ def find_results(view: KeyValueView, height: int) -> tuple[bytes, ...] | None:
 
 def find_events(view: KeyValueView, height: int) -> tuple[bytes, ...] | None:
     """The encoded events per transaction of this height, then those of finalisation."""
-    raw = view.get(BLOCK + number_key(height) + _EVENTS_PART)
-    return None if raw is None else _decoded(tuple[bytes, ...], raw)
+    block, results = find_block(view, height), find_results(view, height)
+    closing = view.get(BLOCK + number_key(height) + _EVENTS_PART)
+    if block is None or results is None or closing is None:
+        return None
+    outcomes = [_decoded(TransactionResult, leaf) for leaf in results[: len(block.transactions)]]
+    return *[outcome.events for outcome in outcomes], closing
 
 
 def find_height(view: KeyValueView, identity: bytes) -> int | None:

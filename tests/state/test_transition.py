@@ -17,7 +17,7 @@ from concento.messages.tokens import Transfer
 from concento.transactions import Transaction, decode_transaction, sign_transaction
 from state import transition
 from state.calls import Call, Event, Finalised, Route
-from state.events import NO_EVENTS_HASH, decode_events, events_hash
+from state.events import NO_EVENTS, decode_events
 from state.modules import identity, tokens
 from state.router import ROUTES
 from state.transition import check_transaction, simulate
@@ -114,7 +114,7 @@ def test_a_skipped_transaction_leaves_no_trace() -> None:
         ledger.tx("alice", PAY, valid_ms=10**9),
     )
     assert {result.status for result in outcome.results} == {"skipped"}
-    assert {(result.fee_ubeat, result.events_hash) for result in outcome.results} == {(0, NO_EVENTS_HASH)}
+    assert {(result.fee_ubeat, result.events) for result in outcome.results} == {(0, NO_EVENTS)}
     assert (outcome.changes, outcome.history, outcome.weight) == ({}, {}, 0)
 
 
@@ -138,7 +138,7 @@ def test_actions_are_all_or_nothing() -> None:
     ledger = Ledger()
     alice, carol = ledger.balance("alice"), ledger.balance("carol")
     result = ledger.block(ledger.tx("alice", PAY, PAY, TOO_MUCH, PAY)).results[0]
-    assert (result.status, result.kind, result.events_hash) == ("failed", "tokens.balance_low", NO_EVENTS_HASH)
+    assert (result.status, result.kind, result.events) == ("failed", "tokens.balance_low", NO_EVENTS)
     assert (ledger.balance("alice"), ledger.balance("carol")) == (alice - result.fee_ubeat, carol)
 
 
@@ -188,11 +188,11 @@ def test_the_results_root_covers_results_and_rows_in_order() -> None:
     assert results_root(outcome.leaves) == outcome.results_root
 
 
-def test_events_and_their_hash_belong_together() -> None:
+def test_events_stand_in_the_results() -> None:
     ledger = Ledger()
     outcome = ledger.block(ledger.tx("alice", PAY), ledger.tx("alice", TOO_MUCH))
-    assert [decode_events(data) for data in outcome.encoded_events] == outcome.events
-    assert outcome.results[0].events_hash == events_hash(outcome.encoded_events[0])
+    told = [*(result.events for result in outcome.results), outcome.closing_events]
+    assert [decode_events(data) for data in told] == outcome.events
     assert len(outcome.events) == len(outcome.results) + 1
 
 

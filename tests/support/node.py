@@ -60,7 +60,7 @@ class DecidedLedger(Ledger):
         record = BlockRecord(
             block, commit, tuple(BodyPlace(0, 0, 0) for _ in batches), tuple(tx.id for tx in transactions)
         )
-        stored = StoredBlock(record, outcome.results, tuple(outcome.leaves), tuple(outcome.encoded_events))
+        stored = StoredBlock(record, outcome.results, tuple(outcome.leaves), outcome.closing_events)
         self.kv.write(advance(self.opened, stored, outcome.changes, outcome.history))
         self.batches[height] = tuple(encode(batch) for batch in batches)
         self.results_root = outcome.results_root

@@ -39,12 +39,12 @@ def stored_block(height: int, statuses: tuple[str, ...] = ("ok", "failed", "skip
     block = Block(header, (sha256(b"batch %d" % height).digest(),), EMPTY_COMMIT, ())
     ids = tuple(transaction_id(height, index) for index in range(len(statuses)))
     outcomes = [
-        TransactionResult(identity, status, "" if status == "ok" else "test.reason", 5, NO_HASH)
-        for identity, status in zip(ids, statuses, strict=True)
+        TransactionResult(identity, status, "" if status == "ok" else "test.reason", 5, encode(("event", index)))
+        for index, (identity, status) in enumerate(zip(ids, statuses, strict=True))
     ]
     return StoredBlock(
         BlockRecord(block, Commit(height, 0, block_id(header), ()), (BodyPlace(0, 100 * height, 100),), ids),
         outcomes,
         (*map(encode, outcomes), b"finalisation row"),
-        (*(encode(("event", index)) for index in range(len(ids))), encode(())),
+        encode(()),
     )

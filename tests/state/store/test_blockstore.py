@@ -38,7 +38,7 @@ def test_a_height_is_found_whole() -> None:
     kv = kept(stored_block(6), stored)
     assert find_block(kv, 7) == stored.record
     assert find_results(kv, 7) == stored.results
-    assert find_events(kv, 7) == stored.events
+    assert find_events(kv, 7) == (*(outcome.events for outcome in stored.outcomes), stored.closing_events)
     assert find_height(kv, block_id(stored.record.block.header)) == 7
 
 
