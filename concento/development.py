@@ -43,6 +43,11 @@ def development_seed(name: str) -> bytes:
     return derive(_root(), account_path(index))
 
 
+def is_development_name(name: str) -> bool:
+    """Whether `development_seed` knows this name."""
+    return name in ACCOUNTS or name in validator_names(VALIDATORS_DEV_MAX)
+
+
 def validator_names(count: int) -> tuple[str, ...]:
     return tuple(f"node{number}" for number in range(1, count + 1))
 

@@ -156,11 +156,13 @@ class OwnBackend:
         self.counts.request(method, kind, seconds)
 
     def set_links(self, links: dict[str, dict[str, int]]) -> None:
-        names = {member.name: member.key for member in self._replica.status().validators.members}
+        status = self._replica.status()
+        names = {observer.name: observer.key for observer in status.observers}
+        names |= {member.name: member.key for member in status.validators.members}
         shaped: dict[bytes, dict[str, int]] = {}
         for name, line in links.items():
             if name not in names:
-                raise Rejected("node.config_invalid", field="links", reason=f"{name} is no validator")
+                raise Rejected("node.config_invalid", field="links", reason=f"{name} is no node of this network")
             shaped[names[name]] = line
         self._peers.shape(
             {key for key, line in shaped.items() if line.get("cut")},

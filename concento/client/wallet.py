@@ -20,7 +20,7 @@ from concento.client import keyfile
 from concento.client.keyfile import SCRYPT_N, KeyFile
 from concento.client.signer import Signer
 from concento.derivation import account_path, derive, seed_of_phrase
-from concento.development import ACCOUNTS, development_seed
+from concento.development import ACCOUNTS, development_seed, is_development_name
 from concento.errors import Rejected
 from concento.keys import public_key
 from concento.strictjson import loads
@@ -92,7 +92,7 @@ class Wallet:
             return None
         if self._path(name).exists():
             return Entry(name, account_of_key(self._file(name).key), "key", self._path(name))
-        if dev and name in ACCOUNTS:
+        if dev and is_development_name(name):
             return _development_entry(name)
         return next((entry for entry in self._contact_entries(dev) if entry.name == name), None)
 
@@ -103,7 +103,7 @@ class Wallet:
             file = self._file(name)
             seed = keyfile.unseal(file, password(name), name)
             return Signer(name, account_of_key(file.key), (seed,))
-        if name in ACCOUNTS:
+        if is_development_name(name):
             if not dev:
                 raise Rejected("wallet.dev_refused", name=name)
             seed = development_seed(name)
