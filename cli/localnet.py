@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cli import netview
 from concento.accounts import account_of_key, address
 from concento.client import Client
 from concento.development import ACCOUNTS, VALIDATORS_DEV_MAX, development_seed
@@ -41,6 +42,7 @@ P2P_OFFSET: Final = 20
 GATEWAY_OFFSET: Final = 40
 READY_S: Final = 30.0
 STOP_S: Final = 6.0
+PORT_S: Final = 2.0
 POLL_S: Final = 0.03
 
 
@@ -190,7 +192,7 @@ def start_one(layout: Layout, name: str) -> None:
     if pid_of(layout, check_name(layout, name)) is not None:
         raise Rejected("testnet.already_up", name=name)
     for port in _ports(layout, name):
-        check_port_free(HOST, port)
+        _wait_port_free(port)
     _spawn(layout, name)
     wait_ready(layout, name)
     write_ready(layout)
@@ -282,6 +284,9 @@ def describe(layout: Layout) -> dict[str, Any]:
         "home": str(layout.home),
         "genesis": str(layout.genesis),
         "nodes": nodes,
+        "cuts": netview.cuts(nodes),
+        "parts": netview.parts(nodes),
+        "quorum": _quorum(layout, genesis, nodes, living),
         "gateway": {
             "url": layout.gateway_url,
             "pid": pid_of(layout, "gateway"),
@@ -290,6 +295,21 @@ def describe(layout: Layout) -> dict[str, Any]:
         },
         "accounts": _accounts(genesis, living),
     }
+
+
+def read_faults(layout: Layout) -> dict[str, Any]:
+    """What is wrong on purpose in this network (`cli/faults.py`)."""
+    try:
+        document: dict[str, Any] = json.loads((layout.folder / "faults.json").read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise Rejected("testnet.damaged", path=str(layout.folder / "faults.json")) from None
+    return document
+
+
+def write_faults(layout: Layout, document: dict[str, Any]) -> None:
+    _write(layout.folder / "faults.json", json.dumps(document))
 
 
 def write_ready(layout: Layout, target: Path | None = None) -> None:
@@ -337,10 +357,12 @@ def _describe_node(layout: Layout, name: str) -> dict[str, Any]:
     url = layout.url(name)
     state = state_of(layout, name)
     status: dict[str, Any] = {}
+    reaches: list[str] | None = None
     if state == "up":
         try:
             with Client(url, timeout_s=2) as client:
                 status = client.status()
+                reaches = [peer["name"] for peer in client.peers()["items"] if peer["connected"]]
         except ConcentoError:
             status = {}
     return {
@@ -350,9 +372,24 @@ def _describe_node(layout: Layout, name: str) -> dict[str, Any]:
         "rpc": url,
         "p2p": f"{HOST}:{layout.p2p_port(name)}",
         "log": str(layout.log(name)),
-        **{field: status.get(field) for field in ("height", "round", "peers", "pool", "app_hash", "proposer", "ready")},
+        **{
+            field: status.get(field)
+            for field in ("height", "round", "peers", "pool", "app_hash", "proposer", "ready", "tip_age_ms")
+        },
+        "reaches": reaches,
+        "byzantine": read_faults(layout).get("byzantine", {}).get(name),
         "finality_p50_ms": finality_p50_ms(url) if status else None,
     }
+
+
+def _quorum(layout: Layout, genesis: Genesis, nodes: list[dict[str, Any]], url: str | None) -> dict[str, Any]:
+    """Whether enough validators reach each other, by the set that decides now as far as a node tells it."""
+    names, needed = [entry.name for entry in genesis.validators.members], genesis.validators.quorum
+    if url is not None:
+        with contextlib.suppress(ConcentoError), Client(url, timeout_s=2) as client:
+            current = client.validators()
+            names, needed = [entry["name"] for entry in current["items"]], current["quorum"]
+    return netview.quorum(nodes, names, needed)
 
 
 def _accounts(genesis: Genesis, url: str | None) -> dict[str, dict[str, Any]]:
@@ -425,7 +462,11 @@ def _spawn(layout: Layout, name: str) -> None:
 
 def _command(layout: Layout, name: str) -> list[str]:
     if name != "gateway":
-        return [sys.executable, "-m", "node.app", "--home", str(layout.node(name))]
+        home = ["--home", str(layout.node(name))]
+        mode = read_faults(layout).get("byzantine", {}).get(name)
+        if mode is not None:
+            return [sys.executable, "-m", "sim.process", *home, "--byzantine", mode]
+        return [sys.executable, "-m", "node.app", *home]
     return [
         *(sys.executable, "-m", "cli", "gateway", "run"),
         *("--home", str(layout.gateway)),
@@ -441,6 +482,18 @@ def _gateway_account(layout: Layout) -> str:
         if "gateway" in party.roles and party.name in ACCOUNTS:
             return party.name
     raise Rejected("gateway.no_account")
+
+
+def _wait_port_free(port: int) -> None:
+    """A process that was just killed holds its ports until the last of its threads is gone. Raises Rejected."""
+    deadline = time.monotonic() + PORT_S
+    while True:
+        try:
+            return check_port_free(HOST, port)
+        except Rejected:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)
 
 
 def _ports(layout: Layout, name: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("concento", "consensus", "state", "node", "gateway", "bench", "cli")
+LAYERS = ("concento", "consensus", "state", "node", "gateway", "bench", "sim", "cli")
 
 
 def test_every_package_of_the_layers_is_installed() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from cli import localnet
+from cli import faults, localnet, netview
 from cli.context import Context, with_context
 from cli.grammar import Noun
 from cli.localnet import Layout
@@ -71,6 +71,7 @@ def up(
         context.printer.note(f"Attached: {len(running)} of {layout.nodes} nodes are running already.")
     started = time.monotonic()
     localnet.start_all(layout, lambda name: context.printer.detail(f"{name} is ready"))
+    faults.renew(layout)
     if ready_file is not None:
         localnet.write_ready(layout, ready_file)
     context.printer.note(f"{layout.nodes} nodes and the gateway are ready after {time.monotonic() - started:.1f} s.")
@@ -130,6 +131,7 @@ def pause(context: Context, name: str) -> None:
 def resume(context: Context, name: str) -> None:
     """Let a frozen node go on (SIGCONT)."""
     _signalled(context, name, signal.SIGCONT, "goes on", "")
+    faults.renew(localnet.require(context.home))
 
 
 @testnet.command()
@@ -140,12 +142,59 @@ def start(context: Context, name: str) -> None:
     layout = localnet.require(context.home)
     began = time.monotonic()
     localnet.start_one(layout, name)
+    faults.renew(layout)
     document = {
         "name": name,
         "pid": localnet.pid_of(layout, name),
         "ready_ms": round((time.monotonic() - began) * 1000),
     }
     context.printer.result(document, lambda found: [f"{name} is ready after {found['ready_ms']} ms."])
+
+
+@testnet.command()
+@click.argument("parts", nargs=-1, required=True, metavar="A,B/C,D")
+@with_context
+def partition(context: Context, parts: tuple[str, ...]) -> None:
+    """Cut the network into parts that do not hear each other. Nodes that are not named are a part of their own.
+
+    Development networks only, as is all that breaks something on purpose.
+    """
+    layout = localnet.require(context.home)
+    found = faults.partition(layout, "".join(parts))
+    context.printer.result(text.lines(layout.names, found), text.parted)
+
+
+@testnet.command()
+@click.argument("names", metavar="NODE[,NODE]")
+@click.argument("delay_ms", type=click.IntRange(0, faults.DELAY_MS_MAX), metavar="MS")
+@with_context
+def delay(context: Context, names: str, delay_ms: int) -> None:
+    """Make every message from and to a node late by MS milliseconds; 0 takes it back."""
+    layout = localnet.require(context.home)
+    found = faults.delay(layout, names.split(","), delay_ms)
+    context.printer.result(text.lines(layout.names, found), text.parted)
+
+
+@testnet.command()
+@with_context
+def heal(context: Context) -> None:
+    """Join what was cut and hurry what was slowed. Nodes that lie go on lying."""
+    layout = localnet.require(context.home)
+    context.printer.result(text.lines(layout.names, faults.heal(layout)), text.parted)
+
+
+@testnet.command()
+@click.argument("name")
+@click.argument("mode")
+@with_context
+def byzantine(context: Context, name: str, mode: str) -> None:
+    """Start a node again as a liar of this kind (`honest`: as it was). See docs/faults.md for the kinds."""
+    layout = localnet.require(context.home)
+    found = faults.make_byzantine(layout, name, mode)
+    context.printer.result(
+        {"name": name, "mode": mode, "byzantine": found.byzantine, "state": localnet.state_of(layout, name)},
+        lambda document: [f"{name} is honest again." if mode == faults.HONEST else f"{name} lies now: {mode}."],
+    )
 
 
 @testnet.command()
@@ -221,10 +270,12 @@ def _stay(context: Context, layout: Layout, seconds: float | None) -> int | None
 def _follow(context: Context, layout: Layout, seconds: float | None) -> None:
     until = None if seconds is None else time.monotonic() + seconds
     live = sys.stdout.isatty() and not context.settings.json
+    recovery = netview.Recovery()
     show = _live_table() if live else _lines(context)
     with show as update:
         while until is None or time.monotonic() < until:
-            update(localnet.describe(layout))
+            document = localnet.describe(layout)
+            update(document | {"recovery": recovery.note(document, time.monotonic())})
             rest = TABLE_S if live else LINE_S
             time.sleep(rest if until is None else max(0.0, min(rest, until - time.monotonic())))
 
