@@ -6,6 +6,7 @@ log and the gateway's signature over the log's head; the next file comes only af
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, Literal
 
@@ -20,6 +21,9 @@ Unit = Literal["access", "second"]
 
 SESSION_WINDOW_MS: Final = 60_000
 """How old, in block time, a request for a session may be: as long as its nonce is remembered."""
+
+UNITS_PER_PRICE: Final = 1_000
+"""A metered price is for a thousand units, so that one unit may cost less than a ubeat."""
 
 RECEIPT_HEADER: Final = "X-Concento-Receipt"
 """The encoded ReceiptBody, base64."""
@@ -87,6 +91,14 @@ def units_of(unit: Unit | None, duration_ms: int) -> int:
     return max(1, -(-duration_ms // 1000))
 
 
-def cost_ubeat(units: int, per_thousand_ubeat: int) -> int:
-    """What so many units cost in all: one floor over the whole, so that any batching gives the same sum."""
-    return units * per_thousand_ubeat // 1000
+def cost_ubeat(units: int, per_thousand_ubeat: int, tiers: Sequence[tuple[int, int]] = ()) -> int:
+    """What so many units cost from the first one on: one floor over the sum of all tiers, so that any batching gives
+    the same sum. A tier is (units beyond which it counts, price of a thousand).
+    """
+    total, start, price = 0, 0, per_thousand_ubeat
+    for beyond, tier_ubeat in tiers:
+        if units <= beyond:
+            break
+        total += (beyond - start) * price
+        start, price = beyond, tier_ubeat
+    return (total + (units - start) * price) // UNITS_PER_PRICE

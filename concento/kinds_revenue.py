@@ -78,6 +78,10 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "offer {offer} is no right to asset {asset}, which belongs to {owner}",
         "buy a licence under it: concento licence buy {asset}",
     ),
+    "lineage.own_offer_needed": (
+        "asset {asset} is your own, and no offer of it permits {purpose}: what is made from it would owe nothing fixed",
+        "say what it owes in an offer: concento licence offer {asset} --allow {purpose} --price 0 --derived PERCENT",
+    ),
     "lineage.no_right": ("there is no licence {right} of asset {asset}", "see: concento licence list"),
     "lineage.not_a_model": ("asset {asset} is a {asset_kind}, not a model", None),
     "lineage.not_concerned": (
@@ -143,6 +147,9 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "rows.invalid": ("{path}, line {line}: {reason}", "correct the line; nothing was sent"),
     "rows.none": ("{path} holds no rows", "a CSV file with a heading line, or JSON Lines"),
     "rows.repeated": ("{path}, line {line}: {text} stands in line {other} already", "put it into one line"),
+    "shares.none": ("{account} has no shares of {source}", "see: concento shares list"),
+    "shares.short": ("{shares} shares of {source} are there, {wanted} were to go", "see: concento shares list"),
+    "shares.which_leg": ("there are shares of several legs of {source}: {legs}", "say which: --leg N"),
     "usage.closed": ("the usage of batch {pot} is closed: the rest was paid by weight", None),
     "usage.no_pot": ("no money waits for usage {pot}", "see: concento usage list"),
     "usage.not_filled": ("the money of usage {pot} is still on its way", "post it after the next block"),

@@ -29,7 +29,7 @@ from gateway.service import Gateway, OpenSession
 
 BODY_BYTES_MAX: Final = 64 * 1024
 RELEASE_S: Final = 60.0
-"""How often lanes are looked through for readers who have gone."""
+"""How often lanes are looked through for readers who have gone, and pots for usage that is not posted."""
 _STATUS: Final = {
     "gateway.session_unknown": 401,
     "gateway.session_foreign": 403,
@@ -244,6 +244,7 @@ async def _release_now_and_then(gateway: Gateway) -> None:
     """Also right after the start: no session survives the end of a process."""
     while True:
         await gateway.release_idle(time.monotonic(), log.warning)
+        await gateway.post_waiting(log.warning)
         await asyncio.sleep(RELEASE_S)
 
 

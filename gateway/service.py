@@ -6,9 +6,10 @@ No HTTP here. Everything about licences is read from the chain at its finalised 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from concento.access import (
 )
 from concento.cids import parse_cid
 from concento.client import AsyncClient, RpcError, Session, Signer
+from concento.client.usage import post_usage
 from concento.encoding import decode
 from concento.errors import ConcentoError, Rejected, Unavailable
 from concento.hashing import Network
@@ -34,11 +36,15 @@ from concento.messages.receipts import (
     CloseAccess,
     ReceiptBody,
     SignedVoucher,
+    UsageRow,
     receipt_head_bytes,
     voucher_bytes,
 )
+from concento.usage import usage_rows
 from gateway.content import CheckedFile, Content
 from gateway.lanes import Lane, Lanes
+
+log = logging.getLogger("gateway")
 
 SESSIONS_MAX: Final = 1_000
 """Open sessions of one gateway; the oldest ends when another begins."""
@@ -87,7 +93,8 @@ class Gateway:
         self._nonces: dict[bytes, int] = {}
         self._released: set[tuple[bytes, int]] = set()
         self._anchoring: dict[tuple[bytes, int], asyncio.Lock] = {}
-        self.counters = {"sessions": 0, "files": 0, "bytes": 0, "refusals": 0, "anchors": 0}
+        self._places: dict[tuple[str, bytes], int] = {}
+        self.counters = {"sessions": 0, "files": 0, "bytes": 0, "refusals": 0, "anchors": 0, "usage_posts": 0}
 
     @property
     def network(self) -> Network:
@@ -193,7 +200,59 @@ class Gateway:
                 lane.set_anchored(message.first + message.count)
                 self.counters["anchors"] += 1
                 done.append(document["tx"])
+                await self._post_usage(message, document)
         return done
+
+    async def _post_usage(self, message: AnchorReceipts, document: dict[str, Any]) -> None:
+        """Tell the chain which members a batch has used, where its money waits for that, so that they are paid now.
+
+        Anybody may do this until the pot closes: what fails here is tried again by `post_waiting`.
+        """
+        pots = [event["pot"] for event in document.get("events", ()) if event["kind"] == "usage.opened"]
+        bodies = [decode(ReceiptBody, body, "receipt") for body in message.bodies]
+        for pot in pots:
+            try:
+                rows = usage_rows([(await self._place(body), body.units) for body in bodies])
+                await self._post(pot, rows)
+            except (RpcError, Rejected, Unavailable) as error:
+                log.warning("the usage of pot %s is not posted: %s", pot, error.message)
+
+    async def post_waiting(self, on_error: Callable[[str], None]) -> None:
+        """Post the usage of every batch of this gateway for which money still waits."""
+        try:
+            waiting = [pot async for pot in self._pots() if pot["state"] == "open"]
+        except (RpcError, Unavailable) as error:
+            on_error(f"the pots that wait for usage are not known: {error.message}")
+            return
+        for pot in waiting:
+            try:
+                await self._post(pot["pot"], None)
+            except (RpcError, Rejected, Unavailable) as error:
+                on_error(f"the usage of pot {pot['pot']} is not posted: {error.message}")
+
+    async def _pots(self) -> AsyncIterator[dict[str, Any]]:
+        """The pots of batches that this gateway has anchored."""
+        cursor: str | None = None
+        while True:
+            page = await self.client.pots(cursor=cursor)
+            for pot in page["items"]:
+                if pot["batch"] and pot["batch"]["gateway"] == self._address:
+                    yield pot
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def _post(self, pot: int, rows: tuple[UsageRow, ...] | None) -> None:
+        done = await asyncio.to_thread(post_usage, self._session, pot, rows)
+        self.counters["usage_posts"] += done.transactions
+
+    async def _place(self, body: ReceiptBody) -> int:
+        """The place in the licensed dataset of what a receipt is for."""
+        asset = body.asset.hex()
+        if (asset, body.member) not in self._places:
+            item = await self._member(asset, body.member.hex())
+            self._places[asset, body.member] = int(item["place"])
+        return self._places[asset, body.member]
 
     async def release_idle(self, now_s: float, on_error: Callable[[str], None]) -> None:
         """Anchor and close every lane that nobody reads any more: its reader's units and deposit are free again."""
@@ -234,9 +293,11 @@ class Gateway:
                 return lane.bodies[-1]
             raise Rejected("gateway.voucher_due", units=lane.units_unsigned)
         units = units_of(licence["unit"], int(item["duration_ms"] or 0))
-        open_units = int(self._chain_lane(licence, request.lane)["units_open"])
-        if lane.units + units > open_units:
-            raise Rejected("gateway.units_exhausted", units=lane.units, units_open=open_units)
+        chain_lane = self._chain_lane(licence, request.lane)
+        # What is anchored already is no longer open, but it stands in our log.
+        locked = int(chain_lane["units"]) + int(chain_lane["units_open"])
+        if lane.units + units > locked:
+            raise Rejected("gateway.units_exhausted", units=lane.units, units_open=locked)
         unsigned = self.lanes.units_unsigned(request.licence)
         if unsigned and unsigned + units > self._unsigned_units_max:
             raise Rejected("gateway.voucher_due", units=unsigned)

@@ -98,6 +98,7 @@ def _pot_json(chain: Chain, number: int, pot: Pot) -> dict[str, Any]:
         "state": "closed" if pot.closed else "open" if pot.generation else "filling",
         "amount_ubeat": str(pot.amount_ubeat),
         "paid_ubeat": str(pot.paid_ubeat),
+        "first": pot.first,
         "units": pot.units,
         "units_posted": pot.used,
         "rows_posted": pot.rows,

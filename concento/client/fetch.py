@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from concento.access import cost_ubeat, units_of
+from concento.access import units_of
 from concento.accounts import parse_address
 from concento.cids import cid, parse_cid
 from concento.client.audio import hash_file
 from concento.client.gateway import GatewaySession, Lane
+from concento.client.rights import check_quota, due_ubeat, missing_deposit_ubeat
 from concento.client.session import Session
 from concento.errors import Rejected
 from concento.keys import public_key
@@ -31,9 +32,10 @@ OnFile = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One file of the asset, as the chain describes it."""
+    """One file of the asset, as the chain describes it; `place` is its member's in the dataset that is read."""
 
     member: bytes
+    place: int
     part: int
     path: str
     content: bytes
@@ -57,6 +59,8 @@ def fetch(
     """
     client = session.client
     licence = _licence(session, asset, purpose)
+    dataset = client.asset(licence["asset"])
+    by_use = dataset["members"] is not None and dataset["members"]["weight_rule"] == "usage"
     files = list(wanted_files(session, licence["asset"]))
     missing = [file for file in files if not _is_here(target, file)]
     outcome: dict[str, Any] = {
@@ -74,7 +78,7 @@ def fetch(
     status = client.status()
     lane = _open_lane(session, licence, parse_address(gateway, status["dev"]), missing)
     time_ms = int(client.status()["time_ms"])
-    with GatewaySession(gateway_url, session.network, lane, purpose, time_ms) as reader:
+    with GatewaySession(gateway_url, session.network, lane, purpose, time_ms, by_use) as reader:
         try:
             for number, file in enumerate(missing, 1):
                 units = units_of(licence["unit"], file.duration_ms)
@@ -87,23 +91,29 @@ def fetch(
                 # Also where the gateway is gone: what the lane has locked must come free.
                 session.send([CloseAccess(lane.licence, lane.gateway, lane.number, reader.signed)])
     units = sum(entry.pop("units") for entry in outcome["files"])
-    before = int(licence["receipts"]["units"])
-    price = int(licence["unit_price_ubeat"] or 0)
     outcome["bytes"] = sum(entry["bytes"] for entry in outcome["files"])
     outcome["units"] = units
-    outcome["cost_ubeat"] = str(cost_ubeat(before + units, price) - cost_ubeat(before, price))
+    outcome["cost_ubeat"] = str(due_ubeat(licence, units))
     return outcome
 
 
 def wanted_files(session: Session, asset: str) -> Iterator[Wanted]:
-    """Every file of an asset: a recording's own, or those of all members of a dataset, page by page."""
+    """Every file of an asset: a recording's own, or those of all members of a dataset and of the datasets inside it.
+
+    A recording that several of these hold comes once.
+    """
     cursor: str | None = None
+    known: set[str] = set()
     while True:
-        page = session.client.call("asset_getMembers", id=asset, cursor=cursor, limit=PAGE)
+        page = session.client.members(asset, cursor=cursor, limit=PAGE, deep=True)
         for item in page["items"]:
+            if item["asset"] in known:
+                continue
+            known.add(item["asset"])
             for part, entry in enumerate(item["parts"]):
                 yield Wanted(
                     member=bytes.fromhex(item["asset"]),
+                    place=int(item["place"]),
                     part=part,
                     path=entry["path"],
                     content=parse_cid(entry["cid"]),
@@ -136,14 +146,18 @@ def _licence(session: Session, asset: str, purpose: str) -> dict[str, Any]:
 
 
 def _open_lane(session: Session, licence: dict[str, Any], gateway: bytes, files: list[Wanted]) -> Lane:
-    """Put a new lane on the chain, with as many units as the files cost, and the deposit that pays for them."""
+    """Put a new lane on the chain, with as many units as the files cost, and what the deposit lacks to pay for them.
+
+    Tiers, what is left of a guarantee, what other lanes have locked and what lies there already all count.
+    """
     units = sum(units_of(licence["unit"], file.duration_ms) for file in files)
-    cost = -(-units * int(licence["unit_price_ubeat"] or 0) // 1000)
+    check_quota(licence, units)
+    missing = missing_deposit_ubeat(licence, units)
     seed, number = secrets.token_bytes(32), secrets.randbelow(2**32)
     licence_id = bytes.fromhex(licence["id"])
     actions: list[Any] = [OpenAccess(licence_id, gateway, number, public_key(seed), units)]
-    if cost:
-        actions.insert(0, TopUpLicence(licence_id, cost))
+    if missing:
+        actions.insert(0, TopUpLicence(licence_id, missing))
     document = session.send(actions)
     if document["status"] != "final":
         raise Rejected("fetch.lane_refused", reason=document["error"]["message"])
@@ -156,7 +170,7 @@ def _take(reader: GatewaySession, target: Path, file: Wanted, units: int) -> dic
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("wb") as sink:
-            received = reader.fetch(file.member, file.part, file.path, file.size, file.content, sink, units)
+            received = reader.fetch(file.member, file.part, file.path, file.size, file.content, sink, units, file.place)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -39,6 +39,7 @@ from concento.messages.receipts import (
     voucher_bytes,
 )
 from concento.terms import Purpose
+from concento.usage import batch_first, signed_root, usage_rows
 
 TIMEOUT_S: Final = 60.0
 
@@ -68,8 +69,13 @@ class Received:
 class GatewaySession:
     """One session with one gateway. Not for several threads at once."""
 
-    def __init__(self, url: str, network: Network, lane: Lane, purpose: Purpose, time_ms: int) -> None:
-        """Open the session; `time_ms` is the block time the reader sees. Raises RpcError as the gateway refuses."""
+    def __init__(
+        self, url: str, network: Network, lane: Lane, purpose: Purpose, time_ms: int, by_use: bool = False
+    ) -> None:
+        """Open the session; `time_ms` is the block time the reader sees. Raises RpcError as the gateway refuses.
+
+        `by_use` signs which members were used, for a dataset whose metered money goes by that.
+        """
         self.url = url
         self._network = network
         self._lane = lane
@@ -77,6 +83,8 @@ class GatewaySession:
         self._connection = _connect(url)
         self._log = Frontier()
         self._units = 0
+        self._by_use = by_use
+        self._uses: list[tuple[int, int]] = []
         self._signed: SignedVoucher | None = None
         try:
             self._open(time_ms)
@@ -85,9 +93,19 @@ class GatewaySession:
             raise
 
     def fetch(
-        self, member: bytes, part: int, path: str, size: int, content: bytes, sink: Any, units: int | None = None
+        self,
+        member: bytes,
+        part: int,
+        path: str,
+        size: int,
+        content: bytes,
+        sink: Any,
+        units: int | None = None,
+        place: int = 0,
     ) -> Received:
         """One file, written to `sink` (a binary file) chunk by chunk; `units` is what it costs, where that is known.
+
+        `place` is that of the member in the dataset that is read.
 
         Raises Rejected fetch.content_mismatch where the bytes are not the registered ones and fetch.receipt_wrong
         where the receipt does not say what happened; RpcError as the gateway refuses.
@@ -113,7 +131,7 @@ class GatewaySession:
             raise Rejected("fetch.receipt_wrong", reason="it names another file")
         if units is not None and body.units != units:
             raise Rejected("fetch.receipt_wrong", reason=f"it charges {body.units} units instead of {units}")
-        self._take(receipt, body, head)
+        self._take(receipt, body, head, place)
         return Received(receipt_id(receipt).hex(), body.seq, body.units, found)
 
     @property
@@ -158,9 +176,10 @@ class GatewaySession:
         if says != happened or body.purpose != self._purpose or body.seq != self._log.size:
             raise Rejected("fetch.receipt_wrong", reason="it is a receipt for something else")
 
-    def _take(self, receipt: bytes, body: ReceiptBody, head: SignedHead) -> None:
+    def _take(self, receipt: bytes, body: ReceiptBody, head: SignedHead, place: int) -> None:
         """Extend our own copy of the log, compare it with the gateway's, and sign."""
         self._log.append(receipt)
+        self._uses.append((place, body.units))
         self._units += body.units
         lane = self._lane
         if (head.size, head.units, head.head) != (self._log.size, self._units, self._log.root):
@@ -178,10 +197,17 @@ class GatewaySession:
             head=self._log.root,
             height=body.height,
             block_id=bytes(32),
-            usage_root=b"",
+            usage_root=self._usage_root(),
         )
         key = public_key(lane.seed)
         self._signed = SignedVoucher(voucher, key, sign(lane.seed, voucher_bytes(self._network, voucher)))
+
+    def _usage_root(self) -> bytes:
+        """Which members were used in the batch that the next voucher will be anchored with."""
+        if not self._by_use:
+            return b""
+        first = batch_first(0, self._log.size)
+        return signed_root(first, usage_rows(self._uses[first:]))
 
     def _json(self, method: str, path: str, body: bytes | None = None) -> Any:
         response = self._send(method, path, body, {"Content-Type": "application/msgpack"})

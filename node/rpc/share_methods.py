@@ -159,6 +159,7 @@ class Pot(Shape):
     state: Annotated[Literal["filling", "open", "closed"], Meta(description="filling: the money is on its way")]
     amount_ubeat: Ubeat
     paid_ubeat: Ubeat
+    first: Annotated[int, Meta(description="the first receipt of the batch")]
     units: Count
     units_posted: Count
     rows_posted: Count

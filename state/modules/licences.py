@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from concento.access import cost_ubeat
 from concento.accounts import AccountId
 from concento.encoding import Natural, Record
 from concento.errors import Broken, Rejected
@@ -51,9 +52,6 @@ from state.modules.offers import (
     volume_tiers,
 )
 from state.view import Kind, View
-
-UNITS_PER_PRICE: Final = 1_000
-"""A metered price is for a thousand units, so that one unit may cost less than a ubeat."""
 
 EXPIRES_MS_MAX: Final = 2**47
 """The year 6429: longer licences end then; with the anchor window it still fits a timer."""
@@ -179,14 +177,8 @@ def advance_free_ubeat(licence: Licence) -> int:
 
 
 def _price_ubeat(licence: Licence, units: int) -> int:
-    """What so many units cost from the first one on: one division over the sum of all tiers."""
-    total, start, price = 0, 0, licence.unit_price_ubeat
-    for tier in licence.tiers:
-        if units <= tier.units:
-            break
-        total += (tier.units - start) * price
-        start, price = tier.units, tier.amount_ubeat
-    return (total + (units - start) * price) // UNITS_PER_PRICE
+    """What so many units cost from the first one on."""
+    return cost_ubeat(units, licence.unit_price_ubeat, [(tier.units, tier.amount_ubeat) for tier in licence.tiers])
 
 
 # Purchase
