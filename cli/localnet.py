@@ -54,6 +54,8 @@ class Layout:
     nodes: int
     base_port: int
     engine: str = "own"
+    removed: tuple[str, ...] = ()
+    """Nodes that were taken out again; `nodes` still counts them, so that ports and names are never used twice."""
 
     @property
     def folder(self) -> Path:
@@ -81,13 +83,14 @@ class Layout:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(f"node{number}" for number in range(1, self.nodes + 1))
+        names = (f"node{number}" for number in range(1, self.nodes + 1))
+        return tuple(name for name in names if name not in self.removed)
 
     def node(self, name: str) -> Path:
         return self.folder / name
 
     def rpc_port(self, name: str) -> int:
-        return self.base_port + self.names.index(name)
+        return self.base_port + int(name.removeprefix("node")) - 1
 
     def p2p_port(self, name: str) -> int:
         return self.rpc_port(name) + P2P_OFFSET
@@ -105,7 +108,8 @@ def find(home: Path) -> Layout | None:
     ready = home / "testnet" / "layout.json"
     try:
         document = json.loads(ready.read_text())
-        return Layout(home, int(document["nodes"]), int(document["base_port"]), document.get("engine", "own"))
+        removed = tuple(map(str, document.get("removed", ())))
+        return Layout(home, int(document["nodes"]), int(document["base_port"]), document.get("engine", "own"), removed)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -139,15 +143,18 @@ def prepare(layout: Layout, genesis: Genesis | None = None) -> Genesis:
         check_comet(layout)
     layout.folder.mkdir(parents=True, exist_ok=True)
     for name in layout.names:
-        _prepare_node(layout, wanted, name)
+        prepare_node(layout, wanted, name)
     for part in ("content", "logs"):
         (layout.gateway / part).mkdir(parents=True, exist_ok=True)
-    _write(
-        layout.folder / "layout.json",
-        json.dumps({"nodes": layout.nodes, "base_port": layout.base_port, "engine": layout.engine}),
-    )
+    write_layout(layout)
     _write(layout.genesis, genesis_json(wanted))
     return wanted
+
+
+def write_layout(layout: Layout) -> None:
+    """Keeps how large the network is."""
+    shape = {"nodes": layout.nodes, "base_port": layout.base_port, "engine": layout.engine, "removed": layout.removed}
+    _write(layout.folder / "layout.json", json.dumps(shape))
 
 
 def check_comet(layout: Layout) -> None:
@@ -200,11 +207,15 @@ def start_one(layout: Layout, name: str) -> None:
 
 def stop_all(layout: Layout) -> list[str]:
     """Ask every process to end, and end what has not after a while. Returns the names of those that ran."""
-    pids = {name: pid for name in (*layout.names, "gateway") if (pid := pid_of(layout, name)) is not None}
-    for name in ("gateway", *layout.names):
-        if name in pids:
-            _signal(pids[name], signal.SIGCONT)
-            _signal(pids[name], signal.SIGTERM)
+    return stop_some(layout, ("gateway", *layout.names))
+
+
+def stop_some(layout: Layout, names: tuple[str, ...]) -> list[str]:
+    """The same for some processes, asked in this order."""
+    pids = {name: pid for name in names if (pid := pid_of(layout, name)) is not None}
+    for pid in pids.values():
+        _signal(pid, signal.SIGCONT)
+        _signal(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
     for pid in pids.values():
         while _is_ours(pid) and time.monotonic() < deadline:
@@ -374,7 +385,7 @@ def _describe_node(layout: Layout, name: str) -> dict[str, Any]:
         "log": str(layout.log(name)),
         **{
             field: status.get(field)
-            for field in ("height", "round", "peers", "pool", "app_hash", "proposer", "ready", "tip_age_ms")
+            for field in ("height", "round", "peers", "pool", "app_hash", "proposer", "ready", "tip_age_ms", "role")
         },
         "reaches": reaches,
         "byzantine": read_faults(layout).get("byzantine", {}).get(name),
@@ -425,11 +436,12 @@ def _existing_genesis(layout: Layout) -> Genesis | None:
         return None
 
 
-def _prepare_node(layout: Layout, genesis: Genesis, name: str) -> None:
+def prepare_node(layout: Layout, genesis: Genesis, name: str) -> None:
+    """Writes the home of a node that has never run."""
     home = layout.node(name)
     home.mkdir(parents=True, exist_ok=True)
     write_key(home / "node.key", development_seed(name))
-    peers = tuple(f"{other}@{HOST}:{layout.p2p_port(other)}" for other in layout.names if other != name)
+    peers = tuple(_peer(layout, genesis, other) for other in layout.names if other != name)
     config = NodeConfig(
         home=home,
         name=name,
@@ -444,6 +456,12 @@ def _prepare_node(layout: Layout, genesis: Genesis, name: str) -> None:
     init(config, genesis)
     if layout.engine == "comet":
         prepare_comet(config, genesis)
+
+
+def _peer(layout: Layout, genesis: Genesis, name: str) -> str:
+    """How a node names another: as genesis does, or by key where genesis does not know it."""
+    known = any(member.name == name for member in genesis.validators.members)
+    return f"{name if known else public_key(development_seed(name)).hex()}@{HOST}:{layout.p2p_port(name)}"
 
 
 def _spawn(layout: Layout, name: str) -> None:

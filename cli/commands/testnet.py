@@ -151,6 +151,27 @@ def start(context: Context, name: str) -> None:
     context.printer.result(document, lambda found: [f"{name} is ready after {found['ready_ms']} ms."])
 
 
+@testnet.command("add-node")
+@with_context
+def add_node(context: Context) -> None:
+    """Add a node while the network runs: admitted, synced, proposed, approved, and at work when this returns."""
+    from cli.members import add_node as add
+
+    layout = localnet.require(context.home.absolute())
+    context.printer.result(add(layout, context.printer.note), text.added)
+
+
+@testnet.command("remove-node")
+@click.argument("name")
+@with_context
+def remove_node(context: Context, name: str) -> None:
+    """Take the node NAME out again: the validators vote it out, then its process ends."""
+    from cli.members import remove_node as remove
+
+    layout = localnet.require(context.home.absolute())
+    context.printer.result(remove(layout, name, context.printer.note), text.removed)
+
+
 @testnet.command()
 @click.argument("parts", nargs=-1, required=True, metavar="A,B/C,D")
 @with_context

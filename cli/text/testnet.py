@@ -125,3 +125,17 @@ def _recovery(recovery: dict[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     return NOTHING if value is None else str(value)
+
+
+def added(document: dict[str, Any]) -> Iterable[Piece]:
+    """A node that joined."""
+    yield (
+        f"{document['name']} is one of {document['validators']} validators now, {document['quorum']} must sign; "
+        f"its first block is {document['first_block']}. It took {seconds(document['took_ms'])}."
+    )
+    yield f"Next: concento testnet status, concento node status --url {document['rpc']}"
+
+
+def removed(document: dict[str, Any]) -> Iterable[Piece]:
+    """A node that left."""
+    yield f"{document['name']} has left; {document['validators']} validators remain, {document['quorum']} must sign."
