@@ -1,4 +1,4 @@
-"""Writes down every signature of a validator that leaves its process, so that two words at one place are found later.
+"""Writes down every vote and proposal of a validator that leaves its process, so that two words at one place show.
 
 The file outlives the process and is the same for all its lives: a line is one signed vote or proposal, as JSON, in the
 operating system's hands before the message leaves.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from concento.votes import Proposal, Vote
@@ -41,17 +41,3 @@ class AuditedCore:
             case _:
                 return
         os.write(self._descriptor, json.dumps(word).encode() + b"\n")
-
-
-def double_signatures(lines: Iterable[str]) -> list[str]:
-    """The places at which one validator's file has two words; a torn last line is none."""
-    said: dict[tuple[int, int, str], str] = {}
-    found = []
-    for line in lines:
-        if not line.endswith("\n"):
-            continue
-        height, round_, kind, word = json.loads(line)
-        known = said.setdefault((height, round_, kind), word)
-        if known != word:
-            found.append(f"{kind} at height {height}, round {round_}: {known or 'nil'} and {word or 'nil'}")
-    return found
