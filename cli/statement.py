@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.statement_records import check_records, refuse
+from cli.statement_payments import Payments, refuse, wanted
+from cli.statement_records import check_records
 from concento.accounts import parse_address
 from concento.blocks import Header
 from concento.client import Client
@@ -30,6 +31,7 @@ from state.evidence import INCOME
 from state.modules.cascade import PAYEES
 from state.modules.revenue import (
     FinalisationRow,
+    LedgerPaymentRow,
     Line,
     NodeRow,
     Paid,
@@ -43,10 +45,12 @@ from state.modules.tokens import Entry, Movements, next_head
 from state.provenance import Tracer
 from state.queries import Chain
 from state.statements import payout_items, payouts_of, shown
-from state.store.kv import HISTORY, STATE, MemoryKeyValue
+from state.store.kv import HISTORY, STATE, TRANSACTION, MemoryKeyValue
 from state.store.tree import Tree
 
 FORMAT: Final = "concento-statement-1"
+UNPROVED: Final = ("title",)
+"""Columns of a line that nothing on the chain binds to the period: titles may be corrected later."""
 _PAGE: Final = 200
 _NODE: Final = HISTORY + b"node/"
 
@@ -78,6 +82,8 @@ def evidence(client: Client, statement: dict[str, Any]) -> dict[str, Any]:
         movements += page["items"]
         records.update(page["records"])
         heights.update(page["heights"])
+    payments = wanted(records)
+    heights.update(payments)
     ranks = sorted(int(key[-16:], 16) for key in records if key.startswith((STATE + PAYEES.prefix).hex()))
     return {
         "format": FORMAT,
@@ -88,7 +94,7 @@ def evidence(client: Client, statement: dict[str, Any]) -> dict[str, Any]:
         "movements": movements,
         "records": sorted([key, value] for key, value in records.items()),
         "ranks": [_stripped(client.proof(f"rank/{rank}")) for rank in ranks],
-        "blocks": [_node_rows(client.call("chain_getRows", height=height)) for height in sorted(heights)],
+        "blocks": [_proving_rows(_rows(client, height, payments.get(height, ()))) for height in sorted(heights)],
         "handovers": [item for page in _pages(client, "chain_getHandovers", **{"from": 0}) for item in page["items"]],
     }
 
@@ -98,9 +104,19 @@ def _stripped(proof: dict[str, Any]) -> dict[str, Any]:
     return {**proof, "handovers": []}
 
 
-def _node_rows(block: dict[str, Any]) -> dict[str, Any]:
-    """Only the rows that say what assets passed on."""
-    return {**block, "rows": [entry for entry in block["rows"] if isinstance(_row(entry), NodeRow)]}
+def _rows(client: Client, height: int, transactions: Sequence[str]) -> dict[str, Any]:
+    """The rows of a block, and the results of these transactions, however many they are."""
+    first, *others = [transactions[at : at + _PAGE] for at in range(0, len(transactions), _PAGE)] or [()]
+    block: dict[str, Any] = client.call("chain_getRows", height=height, txs=list(first))
+    for some in others:
+        block["transactions"] += client.call("chain_getRows", height=height, txs=list(some))["transactions"]
+    return block
+
+
+def _proving_rows(block: dict[str, Any]) -> dict[str, Any]:
+    """Only the rows that say what assets passed on, and what the ledger paid itself."""
+    kinds = (NodeRow, LedgerPaymentRow)
+    return {**block, "rows": [entry for entry in block["rows"] if isinstance(_row(entry), kinds)]}
 
 
 def _pages(client: Client, method: str, **params: Any) -> Iterator[dict[str, Any]]:
@@ -134,10 +150,11 @@ def _verified(document: Any, genesis: Genesis) -> dict[str, Any]:
     first, last = statement["from_height"], statement["to_height"]
     movements, signers = _proved_movements(document, genesis, account, first, last)
     earned = _check_sums(statement, movements, first, last)
-    rows = _proved_rows(document, genesis)
-    chain = Chain(MemoryKeyValue(_store(document, genesis, account, movements, rows)), Tree(), genesis)
+    rows, payments = _proved_rows(document, genesis)
+    store = _store(document, genesis, account, movements, rows) | payments.records()
+    chain = Chain(MemoryKeyValue(store), Tree(), genesis)
     lines = [line for movement in movements for _, raw in movement.lines for line in _lines(raw)]
-    check_records(chain, lines, genesis.params.fees.market_bps)
+    check_records(chain, lines, payments)
     _check_lines(statement["lines"], chain, account, first, last)
     return {
         "ok": True,
@@ -151,6 +168,7 @@ def _verified(document: Any, genesis: Genesis) -> dict[str, Any]:
         "rows": len(rows),
         "signers": signers,
         "validators": len(genesis.validators),
+        "unproved": list(UNPROVED),
     }
 
 
@@ -218,23 +236,27 @@ def _check_sums(statement: Mapping[str, Any], movements: Sequence[_Movement], fi
     return earned
 
 
-def _proved_rows(document: Mapping[str, Any], genesis: Genesis) -> dict[bytes, bytes]:
-    """History key -> record of every row of the pass that a signed header proves."""
+def _proved_rows(document: Mapping[str, Any], genesis: Genesis) -> tuple[dict[bytes, bytes], Payments]:
+    """History key -> record of every row of the pass that a signed header proves, and the payments that they prove."""
     handovers = [_handover(entry) for entry in document["handovers"]]
     proved: dict[bytes, bytes] = {}
+    payments = Payments()
     for block in document["blocks"]:
         header = decode(Header, _bytes(block["header"]), "header")
         if header.height != block["height"] + 1:
             refuse(f"block {block['height']} comes with the header of another height")
         earlier = [handover for handover in handovers if handover.header.height < header.height]
         verify_header(genesis, header, decode(Commit, _bytes(block["commit"]), "commit"), earlier)
+        payments.add_block(block, header)
         for entry in block["rows"]:
             path = [bytes.fromhex(node) for node in entry["path"]]
             verify_inclusion(header.results_root, _bytes(entry["row"]), entry["index"], block["count"], path)
             row = _row(entry)
             if isinstance(row, NodeRow) and row.height == block["height"]:
                 proved[HISTORY + node_key(row.rank, row.route, row.generation)] = encode(row)
-    return proved
+            elif isinstance(row, LedgerPaymentRow):
+                payments.add_row(block["height"], row)
+    return proved, payments
 
 
 def _store(
@@ -245,7 +267,7 @@ def _store(
     rows: Mapping[bytes, bytes],
 ) -> dict[bytes, bytes]:
     """The records to tell the lines from: what is proved takes the place of what the file says."""
-    known = (HISTORY + b"lines/", HISTORY + b"paid/", _NODE, STATE + PAYEES.prefix)
+    known = (HISTORY + b"lines/", HISTORY + b"paid/", _NODE, STATE + PAYEES.prefix, TRANSACTION)
     records = {bytes.fromhex(key): _bytes(value) for key, value in document["records"]}
     store = {key: value for key, value in records.items() if not key.startswith(known)}
     store |= rows

@@ -7,16 +7,16 @@ from what a line had seen to what it was paid up to, and each has to be one that
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
 
+from cli.statement_payments import Payments, refuse
 from concento.encoding import decode
-from concento.errors import Rejected
-from concento.hashing import NO_HASH
-from state.modules.cascade import PAYEES
+from state.modules.cascade import PAYEES, Payee
 from state.modules.revenue import (
     FROM_EDGE,
+    FROM_POT,
     FROM_ROW,
     FROM_SOURCE,
+    OWN,
     Credit,
     Inflow,
     Line,
@@ -25,30 +25,27 @@ from state.modules.revenue import (
     credit_key,
     inflow_place,
     inflow_prefix,
+    leg_of,
     node_key,
 )
-from state.modules.shares import TABLES, number_key
+from state.modules.shares import TABLES, held_asset, number_key
 from state.provenance import feeder_of, row_of
 from state.queries import Chain
 
 _WHOLE_BPS = 10_000
 
 
-def check_records(chain: Chain, lines: Sequence[Line], market_bps: int) -> None:
-    """Refuses unless every record that tells where these lines came from follows from proved rows."""
-    _Checker(chain, market_bps).check(lines)
-
-
-def refuse(reason: str) -> NoReturn:
-    raise Rejected("statement.invalid", reason=reason)
+def check_records(chain: Chain, lines: Sequence[Line], payments: Payments) -> None:
+    """Refuses unless every record that tells where these lines came from follows from proved rows and payments."""
+    _Checker(chain, payments).check(lines)
 
 
 class _Checker:
     """Walks upstream from the lines, each node and credit once."""
 
-    def __init__(self, chain: Chain, market_bps: int) -> None:
+    def __init__(self, chain: Chain, payments: Payments) -> None:
         self._chain = chain
-        self._market_bps = market_bps
+        self._payments = payments
         self._todo: list[NodeRow] = []
         self._seen: set[tuple[int, int, int]] = set()
         self._credits: dict[tuple[int, int], int] = {}
@@ -107,46 +104,65 @@ class _Checker:
     def _check_node(self, row: NodeRow) -> None:
         """What was handed to the node sums to what its row says came in."""
         src = rel = 0
-        for generation, inflow in self._inflows(row):
+        for generation, height, inflow in self._inflows(row):
             if inflow.kind == FROM_EDGE:
                 rel += inflow.amount_ubeat
             else:
                 src += inflow.amount_ubeat
-            self._check_inflow(row, generation, inflow)
+            self._check_inflow(row, generation, height, inflow)
         if (src, rel) != (row.src, row.rel):
             refuse(f"what rank {row.rank} was handed is not what it passed on")
-        if self._chain.find(PAYEES, number_key(row.rank)) is None:
-            refuse(f"nothing proves which asset rank {row.rank} is")
+        self._payee(row.rank)
 
-    def _inflows(self, row: NodeRow) -> Iterator[tuple[int, Inflow]]:
-        """(generation, inflow) of everything that the node was handed since it last passed on."""
+    def _payee(self, rank: int) -> Payee:
+        payee = self._chain.find(PAYEES, number_key(rank))
+        if payee is None:
+            refuse(f"nothing proves which asset rank {rank} is")
+        return payee
+
+    def _inflows(self, row: NodeRow) -> Iterator[tuple[int, int, Inflow]]:
+        """(generation, height, inflow) of everything that the node was handed since it last passed on."""
         prefix = inflow_prefix(row.rank, row.route, 0)[:-8]
         for key, raw in self._chain.scan_history(prefix, inflow_prefix(row.rank, row.route, row.since)):
-            generation, _ = inflow_place(key)
+            generation, height = inflow_place(key)
             if generation > row.generation:
                 return
             for inflow in decode(tuple[Inflow, ...], raw, "inflows"):
-                yield generation, inflow
+                yield generation, height, inflow
 
-    def _check_inflow(self, row: NodeRow, generation: int, inflow: Inflow) -> None:
+    def _check_inflow(self, row: NodeRow, generation: int, height: int, inflow: Inflow) -> None:
         match inflow.kind:
             case kind if kind == FROM_SOURCE:
-                self._check_source(row, inflow)
+                self._check_source(row, height, inflow)
             case kind if kind == FROM_ROW:
                 self._check_row_payment(inflow)
-            case kind:
+            case kind if kind == FROM_POT:
                 feeder = self._node(*feeder_of(generation, inflow))
-                most = feeder.abs_out + feeder.rel_out if kind == FROM_EDGE else feeder.keep
-                if inflow.amount_ubeat > most:
+                if inflow.amount_ubeat > feeder.keep:
                     refuse(f"rank {row.rank} was handed more than rank {feeder.rank} passed on")
+            case kind:
+                self._check_handed(row, self._node(*feeder_of(generation, inflow)), inflow)
 
-    def _check_source(self, row: NodeRow, inflow: Inflow) -> None:
+    def _check_handed(self, row: NodeRow, feeder: NodeRow, inflow: Inflow) -> None:
+        """What came by an edge or leg is its rate of what the feeder's row says; less only under ceilings and holds."""
+        number, payee = int.from_bytes(inflow.origin[16:18], "big"), self._payee(feeder.rank)
+        if inflow.kind == FROM_EDGE:
+            edge = (*payee.claims, *payee.edges)[number]
+            base = feeder.src if number < len(payee.claims) else feeder.src + feeder.rel - feeder.abs_out
+            leads = edge.parent == row.rank and edge.from_height <= feeder.height
+            most, exact = base * edge.bps // _WHOLE_BPS, not edge.limited
+        else:
+            leads = held_asset(payee.legs[number].target) == row.rank
+            most, exact = _leg_amount(payee, feeder, number), not feeder.held
+        if not leads or inflow.amount_ubeat > most or (exact and inflow.amount_ubeat != most):
+            refuse(f"rank {row.rank} was handed something else than rank {feeder.rank} owes it")
+
+    def _check_source(self, row: NodeRow, height: int, inflow: Inflow) -> None:
         source = decode(Source, inflow.origin, "payment")
-        # What the ledger itself pays, a reward or held money that goes back, has no payer and bears no fee.
-        fee = source.gross_ubeat * self._market_bps // _WHOLE_BPS if source.payer != NO_HASH else 0
-        right = (source.rank, source.net_ubeat, source.fee_ubeat) == (row.rank, inflow.amount_ubeat, fee)
-        if not right or source.gross_ubeat - fee != source.net_ubeat:
+        own = source.rank, source.route, source.net_ubeat, source.asset
+        if own != (row.rank, row.route, inflow.amount_ubeat, self._payee(row.rank).asset):
             refuse(f"a payment to rank {row.rank} is not what came in")
+        self._payments.check(height, source)
 
     def _check_row_payment(self, inflow: Inflow) -> None:
         """A row that is no account's: what it was paid follows from its shares and the table's credits."""
@@ -157,3 +173,12 @@ class _Checker:
         if inflow.amount_ubeat != (inflow.shares * (credited - inflow.seen) + inflow.frac) // table.total:
             refuse(f"a row of table {number} was paid something else")
         self._check_span(number, inflow.seen, credited)
+
+
+def _leg_amount(payee: Payee, feeder: NodeRow, number: int) -> int:
+    """What a leg gets of what the node kept, before disputes hold some of it; the last leg takes what is left."""
+    if feeder.route == OWN or leg_of(feeder.route) is not None:
+        return feeder.keep
+    weights = [leg.weight for leg in payee.legs]
+    parts = [feeder.keep * weight // sum(weights) for weight in weights[:-1]]
+    return [*parts, feeder.keep - sum(parts)][number]

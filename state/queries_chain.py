@@ -198,19 +198,27 @@ def supply_get(chain: Chain) -> dict[str, Any]:
     }
 
 
-def rows_get(chain: Chain, height: int) -> dict[str, Any]:
-    """The rows of a height's finalisation with their paths to the results root in the next header, and that header."""
+def rows_get(chain: Chain, height: int, txs: Sequence[str] = ()) -> dict[str, Any]:
+    """The rows of a height's finalisation with their paths to the results root in the next header, and both headers.
+
+    With them the results of those of `txs` that the block has: they hold what each transaction did.
+    """
     record, following = block_at(chain, height), block_at(chain, height + 1)
     leaves = find_results(chain.store, height) or ()
-    first = len(record.transactions)
-    rows = [
+    first, wanted = len(record.transactions), set(txs)
+    paths = inclusion_paths(leaves, 0 if wanted else first)
+    shown = [
         {"index": index, "row": _base64(leaves[index]), "path": [node.hex() for node in path]}
-        for index, path in enumerate(inclusion_paths(leaves, first), first)
+        for index, path in enumerate(paths, len(leaves) - len(paths))
     ]
+    rows = shown[len(shown) - (len(leaves) - first) :]
+    results = [entry for entry, tx in zip(shown, record.transactions, strict=False) if tx.hex() in wanted]
     return {
         "height": height,
         "count": len(leaves),
         "rows": rows,
+        "transactions": [{"index": one["index"], "result": one["row"], "path": one["path"]} for one in results],
+        "block": _base64(encode(record.block.header)),
         "header": _base64(encode(following.block.header)),
         "commit": _base64(encode(following.commit)),
     }

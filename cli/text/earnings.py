@@ -68,3 +68,4 @@ def verified(document: dict[str, Any]) -> Iterator[Piece]:
         f"{plural(document['lines'], 'line')} recomputed from {plural(document['rows'], 'row')} "
         f"of {plural(document['blocks'], 'block')}{by}."
     )
+    yield f"Nothing proves the column {', '.join(document['unproved'])}."

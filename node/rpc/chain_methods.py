@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from concento.errors import Rejected
+from concento.limits import PAGE_ITEMS_MAX
 from node.rpc import shapes
 from node.rpc.calls import Call, wait_for_height
 from node.rpc.dispatch import Method, Params
@@ -35,6 +36,13 @@ class BlockPage(Params):
 
 class AtHeight(Params):
     height: HeightNumber
+
+
+class RowsAt(Params):
+    height: HeightNumber
+    txs: Annotated[
+        tuple[shapes.Id, ...], Meta(max_length=PAGE_ITEMS_MAX, description="transactions whose results are wanted too")
+    ] = ()
 
 
 class MaybeHeight(Params):
@@ -96,10 +104,10 @@ async def get_supply(call: Call, _params: Nothing) -> dict[str, Any]:
     return await call.desk.aside(queries_chain.supply_get)
 
 
-async def get_rows(call: Call, params: AtHeight) -> dict[str, Any]:
+async def get_rows(call: Call, params: RowsAt) -> dict[str, Any]:
     queries_chain.block_at(call.desk.chain, params.height)
     await wait_for_height(call, params.height + 1)
-    return await call.desk.aside(lambda chain: queries_chain.rows_get(chain, params.height))
+    return await call.desk.aside(lambda chain: queries_chain.rows_get(chain, params.height, params.txs))
 
 
 def get_params(call: Call, _params: Nothing) -> dict[str, Any]:
@@ -188,8 +196,8 @@ CHAIN_METHODS = (
     Method("chain_getGenesis", "The genesis document", Nothing, shapes.GenesisText, get_genesis),
     Method(
         "chain_getRows",
-        "The rows of a height's finalisation, proved by the next header",
-        AtHeight,
+        "The rows of a height's finalisation, and results of its transactions, proved by the next header",
+        RowsAt,
         shapes.ResultRows,
         get_rows,
         (*_BLOCK_ERRORS, "proof.no_block"),

@@ -209,11 +209,19 @@ class ResultRow(Shape):
     path: list[Id]
 
 
+class ProvedResult(Shape):
+    index: Count
+    result: Annotated[Base64, Meta(description="id, status, kind, fee and events of a transaction")]
+    path: list[Id]
+
+
 class ResultRows(Shape):
     height: Height
     count: Count
     rows: list[ResultRow]
-    header: Base64
+    transactions: list[ProvedResult]
+    block: Annotated[Base64, Meta(description="the header of the height itself")]
+    header: Annotated[Base64, Meta(description="the next header, which proves both")]
     commit: Base64
 
 

@@ -109,7 +109,17 @@ class PayoutRow(Record, tag="payout"):
     payouts: tuple[Payout, ...]
 
 
-FinalisationRow: TypeAlias = NodeRow | SettlementRow | StuckRow | PayoutRow
+class LedgerPaymentRow(Record, tag="payment"):
+    """The ledger paid an asset itself, outside of any transaction: a reward, or what an unruled dispute gives back."""
+
+    rank: Natural
+    route: Natural
+    cause: str
+    cause_id: Bytes32
+    amount_ubeat: Amount
+
+
+FinalisationRow: TypeAlias = NodeRow | SettlementRow | StuckRow | PayoutRow | LedgerPaymentRow
 
 
 class Source(Record):

@@ -44,6 +44,7 @@ from state.modules.revenue import (
     PAYOUTS_PER_ROW,
     Handed,
     Inflow,
+    LedgerPaymentRow,
     Payout,
     PayoutRow,
     Source,
@@ -397,6 +398,9 @@ def _collect(view: View, boxes: Boxes, row_threshold: int, generation: int) -> T
         source = Source(number, view.time_ms, *note)
         fees += source.fee_ubeat
         nets += source.net_ubeat
+        if source.tx == NO_HASH:
+            own = LedgerPaymentRow(source.rank, source.route, source.cause, source.cause_id, source.net_ubeat)
+            tally.rows.append(encode(own))
         if source.net_ubeat:
             inflow = Inflow(FROM_SOURCE, encode(source), source.net_ubeat)
             tally.handed.append(Handed(generation, source.rank, source.route, inflow))

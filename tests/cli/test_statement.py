@@ -14,12 +14,15 @@ import pytest
 from msgspec.structs import replace
 
 from cli.statement import evidence, verify
+from concento.blocks import Header, TransactionResult
 from concento.encoding import decode, encode
 from concento.errors import Rejected
 from concento.genesis import genesis_json
+from concento.hashing import NO_HASH
 from state.modules.revenue import FROM_SOURCE, Inflow, Line, NodeRow, Source
 from state.modules.tokens import Movements
 from support.fake_node import FakeNode
+from support.ledger import account_of
 from support.node import DecidedLedger
 from support.told import Asked, sold
 
@@ -191,6 +194,66 @@ def _richer_inflow(inflow: Inflow) -> Inflow:
     return replace(inflow, amount_ubeat=inflow.amount_ubeat + 1)
 
 
+def _source(**changes: Any) -> Lie:
+    """The payment told otherwise wherever it stands: in the record, and in the lines that come of it."""
+
+    def lie(document: dict[str, Any]) -> None:
+        for entry in document["records"]:
+            if not bytes.fromhex(entry[0]).startswith(b"hinflow/"):
+                continue
+            inflows = decode(tuple[Inflow, ...], _bytes(entry[1]))
+            entry[1] = _text(encode(tuple(_told_otherwise(inflow, changes) for inflow in inflows)))
+        shown = {"payer": "payer", "time_ms": "time_ms", "cause": "source"}
+        for line in document["statement"]["lines"]:
+            for name, value in changes.items():
+                if name in shown:
+                    line[shown[name]] = address_of(value) if name == "payer" else value
+
+    return lie
+
+
+def address_of(account: bytes) -> str:
+    return Asked(told()).chain.address(account)
+
+
+def _told_otherwise(inflow: Inflow, changes: dict[str, Any]) -> Inflow:
+    if inflow.kind != FROM_SOURCE:
+        return inflow
+    return replace(inflow, origin=encode(replace(decode(Source, inflow.origin), **changes)))
+
+
+def _results_left_out(document: dict[str, Any]) -> None:
+    for block in document["blocks"]:
+        block["transactions"] = []
+
+
+def _results_swapped(document: dict[str, Any]) -> None:
+    first, second, *_ = [block for block in document["blocks"] if block["transactions"]]
+    first["transactions"], second["transactions"] = second["transactions"], first["transactions"]
+
+
+def _result_of_another(document: dict[str, Any]) -> None:
+    """Nobody's hand changes what a transaction did."""
+    entry = next(block for block in document["blocks"] if block["transactions"])["transactions"][0]
+    result = decode(TransactionResult, _bytes(entry["result"]))
+    entry["result"] = _text(encode(replace(result, fee_ubeat=result.fee_ubeat + 1)))
+
+
+def _own_header_of_another(document: dict[str, Any]) -> None:
+    first, second, *_ = document["blocks"]
+    first["block"] = second["block"]
+
+
+def _own_header_later(document: dict[str, Any]) -> None:
+    block = document["blocks"][0]
+    header = decode(Header, _bytes(block["block"]))
+    block["block"] = _text(encode(replace(header, time_ms=header.time_ms + 1)))
+
+
+def _index_changed(document: dict[str, Any]) -> None:
+    document["statement"]["lines"][0]["index"] += 1
+
+
 def _row_changed(document: dict[str, Any]) -> None:
     entry = document["blocks"][0]["rows"][0]
     row = decode(NodeRow, _bytes(entry["row"]))
@@ -277,6 +340,17 @@ LIES: dict[str, tuple[Lie, str]] = {
     "an inflow missing": (_inflow(False, lambda _: None), "statement.invalid"),
     "all inflows of a node missing": (_records(b"hinflow/", lambda _: None), "statement.invalid"),
     "a credit missing": (_records(b"hcredit/", lambda _: None), "statement.invalid"),
+    "another payer": (_source(payer=account_of("carol")), "statement.invalid"),
+    "another moment": (_source(time_ms=1), "statement.invalid"),
+    "another cause": (_source(cause="usage"), "statement.invalid"),
+    "another transaction": (_source(tx=bytes(range(32))), "statement.invalid"),
+    "a payment that is the ledger's own": (_source(tx=NO_HASH, payer=NO_HASH), "statement.invalid"),
+    "another place in the block": (_index_changed, "statement.invalid"),
+    "results left out": (_results_left_out, "statement.invalid"),
+    "results swapped": (_results_swapped, "proof.invalid"),
+    "a result changed": (_result_of_another, "proof.invalid"),
+    "the header of another block": (_own_header_of_another, "statement.invalid"),
+    "a later header": (_own_header_later, "statement.invalid"),
     "a row changed": (_row_changed, "proof.invalid"),
     "a row left out": (_row_left_out, "statement.invalid"),
     "a block left out": (_block_left_out, "statement.invalid"),

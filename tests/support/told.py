@@ -26,7 +26,7 @@ class Asked:
         self.methods: dict[str, Callable[..., Any]] = {
             "earnings_getStatement": lambda **params: statement(self.chain, **params),
             "earnings_getEvidence": lambda **params: statement_evidence(self.chain, **params),
-            "chain_getRows": lambda height: rows_get(self.chain, height),
+            "chain_getRows": lambda height, txs=(): rows_get(self.chain, height, txs),
             "chain_getHandovers": self._handovers,
             "state_getProof": lambda key: proof_get(self.chain, claim_of(self.chain, key)),
             "node_getStatus": self.status,
