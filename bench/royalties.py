@@ -24,7 +24,7 @@ from concento.encoding import decode
 from concento.keys import public_key
 from concento.messages.assets import Description
 from concento.messages.licences import BuyLicence, Price, Rate
-from concento.terms import make_terms, terms_hash
+from concento.terms import LAYERS, make_terms, terms_hash
 from concento.transactions import Body, Transaction, sign_transaction
 from state.calls import Call
 from state.modules import identity
@@ -211,7 +211,7 @@ def _make_offer(view: View, number: int, asset_id: bytes) -> bytes:
         owner=bytes(32),
         terms=TERMS,
         terms_hash=terms_hash(TERMS),
-        layers=("recording",),
+        layers=LAYERS,
         pricing=(PRICE,),
         expires_ms=None,
         supply=None,

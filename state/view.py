@@ -72,7 +72,8 @@ class View:
         self._overlay: dict[bytes, Record | None] = {}
         self._before: dict[bytes, Record | None] = {}
         self._history: dict[bytes, bytes] = {}
-        self._notes: list[tuple[str, Any]] = []
+        self._notes: dict[str, list[Any]] = {}
+        self._noted: list[list[Any]] = []
         self._journal: list[tuple[bytes, Record | None]] = []
 
     def find(self, kind: Kind[R], key: bytes) -> R | None:
@@ -104,6 +105,15 @@ class View:
         self._journal.append((name, before))  # type: ignore[arg-type]  # the same
         self._overlay[name] = record
 
+    def add(self, kind: Kind[R], key: bytes, record: R) -> None:
+        """Writes a record under a key that names something new, so that nobody can have written it before."""
+        name = kind.prefix + key
+        if self._overlay.get(name) is not None:
+            raise Broken("record {key} is new twice", key=name)
+        self._before[name] = None
+        self._journal.append((name, None))
+        self._overlay[name] = record
+
     def delete(self, kind: Kind[R], key: bytes) -> None:
         """Removes a record; one that is not there stays so."""
         self.put(kind, key, None)
@@ -116,13 +126,13 @@ class View:
 
     def note(self, topic: str, note: Any) -> None:
         """Leaves something for the end of the block, which whoever left it then asks for."""
-        self._notes.append((topic, note))
+        notes = self._notes.setdefault(topic, [])
+        notes.append(note)
+        self._noted.append(notes)
 
     def take_notes(self, topic: str) -> list[Any]:
         """What was noted under a topic, in order, once; only where nothing older can be rolled back any more."""
-        taken = [note for about, note in self._notes if about == topic]
-        self._notes = [entry for entry in self._notes if entry[0] != topic]
-        return taken
+        return self._notes.pop(topic, [])
 
     @property
     def history_count(self) -> int:
@@ -135,7 +145,7 @@ class View:
 
     def mark(self) -> Mark:
         """Where the block stands now."""
-        return len(self._journal), len(self._history), len(self._notes)
+        return len(self._journal), len(self._history), len(self._noted)
 
     def rollback(self, mark: Mark) -> None:
         """Undoes everything since the mark."""
@@ -145,14 +155,14 @@ class View:
             self._overlay[name] = before
         while len(self._history) > told:
             self._history.popitem()
-        del self._notes[noted:]
+        while len(self._noted) > noted:
+            self._noted.pop().pop()
 
     def written(self, kind: Kind[R]) -> Iterator[tuple[bytes, R | None, R | None]]:
         """(key, committed record, record now) of every record of this kind that the block wrote."""
-        start = len(kind.prefix)
-        for name, before in self._before.items():
-            if name.startswith(kind.prefix):
-                yield name[start:], before, self._overlay[name]  # type: ignore[misc]  # as in `find`
+        prefix, start = kind.prefix, len(kind.prefix)
+        for name in [name for name in self._before if name.startswith(prefix)]:
+            yield name[start:], self._before[name], self._overlay[name]  # type: ignore[misc]  # as in `find`
 
     def changes(self) -> dict[bytes, bytes | None]:
         """State key -> new bytes, or None where it goes; a record put back as it was is no change."""

@@ -7,8 +7,9 @@ bounded by a work budget: what is left over is state and goes on in the next blo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from concento.encoding import BasisPoints, Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
@@ -29,6 +30,7 @@ from state.modules.revenue import (
     edge_origin,
     leg_of,
     node_key,
+    node_origin,
     pot_of,
 )
 from state.modules.settlement import credit_table
@@ -89,13 +91,14 @@ RANKS = Kind(b"asset-rank/", RankOf)
 CEILINGS = Kind(b"ceiling/", Ceiling)
 
 
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """The node being visited."""
+class _Visit(Struct, frozen=True, gc=False):
+    """A node being visited on one of its routes; `origin` names it in what it hands on."""
 
     generation: int
     rank: int
+    route: int
     payee: Payee
+    origin: bytes
 
 
 def drain(view: View, tally: Tally, boxes: Boxes, generation: int, dust: int, work_max: int) -> bool:
@@ -112,7 +115,7 @@ def drain(view: View, tally: Tally, boxes: Boxes, generation: int, dust: int, wo
         rank, income = taken
         mark, tally_mark = view.mark(), tally.mark()
         try:
-            _visit(view, tally, _Visit(generation, rank, find_payee(view, rank)), income, dust)
+            _visit(view, tally, generation, rank, income, dust)
         except POISONS:
             view.rollback(mark)
             tally.rollback(tally_mark)
@@ -141,14 +144,16 @@ def ceiling_key(child: int, parent: int) -> bytes:
     return number_key(child) + number_key(parent)
 
 
-def _visit(view: View, tally: Tally, visit: _Visit, income: Inbox, dust: int) -> None:
+def _visit(view: View, tally: Tally, generation: int, rank: int, income: Inbox, dust: int) -> None:
+    payee = find_payee(view, rank)
     for entry in income.entries:
         if entry.route == ALL:
-            entry = _with_parked(entry, inbox.take_parked(view, visit.rank))
+            entry = _with_parked(entry, inbox.take_parked(view, rank))
             if entry.src + entry.rel < dust and not income.claimed:
-                view.put(inbox.PARKED, number_key(visit.rank), Parked(entry.src, entry.rel, entry.since))
+                view.put(inbox.PARKED, number_key(rank), Parked(entry.src, entry.rel, entry.since))
                 tally.work += 2
                 continue
+        visit = _Visit(generation, rank, entry.route, payee, node_origin(rank, entry.route))
         _pass_on(view, tally, visit, entry)
 
 
@@ -166,39 +171,37 @@ def _pass_on(view: View, tally: Tally, visit: _Visit, entry: Entry) -> None:
     if keep < 0 or abs_out > entry.src:
         raise ValueError("an asset owes more than it earns")
     slot = len(tally.rows)
-    held, leg_credits = _pay_legs(view, tally, visit, entry.route, keep)
+    held, leg_credits = _pay_legs(view, tally, visit, keep)
     row = NodeRow(
-        height=view.height,
-        generation=visit.generation,
-        rank=visit.rank,
-        route=entry.route,
-        since=entry.since,
-        src=entry.src,
-        rel=entry.rel,
-        abs_out=abs_out,
-        rel_out=rel_out,
-        keep=keep,
-        held=held,
-        credits=leg_credits,
+        view.height,
+        visit.generation,
+        visit.rank,
+        visit.route,
+        entry.since,
+        entry.src,
+        entry.rel,
+        abs_out,
+        rel_out,
+        keep,
+        held,
+        tuple(leg_credits),
     )
     raw = encode(row)
     tally.rows.insert(slot, raw)
-    view.put_history(node_key(visit.rank, entry.route, visit.generation), raw)
+    view.put_history(node_key(visit.rank, visit.route, visit.generation), raw)
 
 
 def _pay_ancestors(view: View, tally: Tally, visit: _Visit, entry: Entry) -> tuple[int, int]:
     """(absolute, relative) parts of the ancestors; of money that a leg gets back they had theirs before."""
-    if leg_of(entry.route) is not None:
+    if leg_of(visit.route) is not None:
         return 0, 0
     payee = visit.payee
-    abs_out = _pay_edges(view, tally, visit, entry.route, 0, payee.claims, entry.src)
+    abs_out = _pay_edges(view, tally, visit, 0, payee.claims, entry.src)
     income = entry.src + entry.rel - abs_out
-    return abs_out, _pay_edges(view, tally, visit, entry.route, len(payee.claims), payee.edges, income)
+    return abs_out, _pay_edges(view, tally, visit, len(payee.claims), payee.edges, income)
 
 
-def _pay_edges(
-    view: View, tally: Tally, visit: _Visit, route: int, first: int, edges: Sequence[Edge], base: int
-) -> int:
+def _pay_edges(view: View, tally: Tally, visit: _Visit, first: int, edges: Sequence[Edge], base: int) -> int:
     """Hands each parent its rate of the base; returns the sum. What a ceiling refuses is not handed out."""
     total = 0
     for number, edge in enumerate(edges, first):
@@ -212,7 +215,7 @@ def _pay_edges(
             _check_older(visit.rank, edge.parent)
             total += amount
             tally.work += 1
-            inflow = Inflow(FROM_EDGE, edge_origin(visit.rank, route, number), amount)
+            inflow = Inflow(FROM_EDGE, edge_origin(visit.origin, number), amount)
             tally.handed.append(Handed(visit.generation, edge.parent, edge.route, inflow))
     return total
 
@@ -227,51 +230,53 @@ def _within_ceiling(view: View, child: int, parent: int, amount: int) -> int:
     return taken
 
 
-def _pay_legs(view: View, tally: Tally, visit: _Visit, route: int, keep: int) -> tuple[int, tuple[LegCredit, ...]]:
+def _pay_legs(view: View, tally: Tally, visit: _Visit, keep: int) -> tuple[int, list[LegCredit]]:
     """Divides what is kept by weight, the last leg takes what is left; returns (held back, tables' credits)."""
-    legs = _legs_of(visit.payee, route)
-    weights = sum(leg.weight for _, leg in legs)
+    legs = _legs_of(visit)
+    weights = sum([leg.weight for _, leg in legs])
+    last = legs[-1][0]
+    may_hold = leg_of(visit.route) is None and inbox.flow(view).holds > 0
     left, held_sum = keep, 0
     credited: list[LegCredit] = []
     for number, leg in legs:
         tally.work += 1
-        amount = left if number == legs[-1][0] else keep * leg.weight // weights
+        amount = left if number == last else keep * leg.weight // weights
         left -= amount
-        held = 0 if leg_of(route) is not None else holds.hold_back(view, visit.rank, number, amount)
+        held = holds.hold_back(view, visit.rank, number, amount) if may_hold else 0
         held_sum += held
-        if amount - held or pot_of(route) is not None:
+        if amount - held or pot_of(visit.route) is not None:
             tally.work += 1
-            credited += _pay_leg(view, tally, visit, route, number, leg, amount - held)
-    return held_sum, tuple(credited)
+            _pay_leg(view, tally, visit, number, leg, amount - held, credited)
+    return held_sum, credited
 
 
-def _legs_of(payee: Payee, route: int) -> list[tuple[int, Leg]]:
-    legs = list(enumerate(payee.legs))
-    only = len(legs) - 1 if route == OWN else leg_of(route)
+def _legs_of(visit: _Visit) -> list[tuple[int, Leg]]:
+    legs = list(enumerate(visit.payee.legs))
+    only = len(legs) - 1 if visit.route == OWN else leg_of(visit.route)
     return legs if only is None else legs[only : only + 1]
 
 
 def _pay_leg(
-    view: View, tally: Tally, visit: _Visit, route: int, number: int, leg: Leg, amount: int
-) -> list[LegCredit]:
-    pot = pot_of(route)
-    if not amount and (pot is None or number):
-        return []
+    view: View, tally: Tally, visit: _Visit, number: int, leg: Leg, amount: int, credited: list[LegCredit]
+) -> None:
+    pot = pot_of(visit.route)
     if pot is not None and number == 0:
         pots.fill(view, tally, pot, amount, visit.generation)
-        return []
-    rank = shares.held_asset(leg.target)
-    if rank is not None:
-        _check_older(visit.rank, rank)
-        inflow = Inflow(FROM_LEG, edge_origin(visit.rank, route, number), amount)
-        tally.handed.append(Handed(visit.generation, rank, ALL, inflow))
-        return []
+        return
+    if not amount:
+        return
     table = shares.held_table(leg.target)
-    if table is None:
+    if table is not None:
+        by = visit.rank, visit.route, visit.generation
+        before = credit_table(view, tally, table, amount, visit.generation, by)
+        credited.append(LegCredit(number, table, before, before + amount))
+        return
+    rank = shares.held_asset(leg.target)
+    if rank is None:
         raise Broken("leg {leg} of rank {rank} leads to an account", leg=number, rank=visit.rank)
-    by = visit.rank, route, visit.generation
-    before = credit_table(view, tally, table, amount, visit.generation, by)
-    return [LegCredit(number, table, before, before + amount)]
+    _check_older(visit.rank, rank)
+    inflow = Inflow(FROM_LEG, edge_origin(visit.origin, number), amount)
+    tally.handed.append(Handed(visit.generation, rank, ALL, inflow))
 
 
 def _check_older(rank: int, target: int) -> None:

@@ -75,8 +75,11 @@ def lift(view: View, rank: int, leg: int, dispute: bytes) -> None:
 
 
 def hold_back(view: View, rank: int, leg: int, amount_ubeat: int) -> int:
-    """Takes what disputes hold of an amount on its way into a leg; returns how much that is."""
-    if not inbox.flow(view).holds or not amount_ubeat:
+    """Takes what disputes hold of an amount on its way into a leg; returns how much that is.
+
+    Nobody has to ask while no leg at all is held (`Flow.holds`).
+    """
+    if not amount_ubeat:
         return 0
     holds = _find(view, rank, leg)
     left, after = amount_ubeat, []

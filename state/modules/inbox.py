@@ -72,23 +72,33 @@ _IDLE = Flow(0, 0, 0, 0)
 
 
 @dataclass(slots=True)
-class Box:
-    """What one asset was handed in this block: route -> [src, rel, since]."""
+class Sums:
+    """What came in by one route."""
 
-    sums: dict[int, list[int]] = field(default_factory=dict)
+    src: int
+    rel: int
+    since: int
+    inflows: list[Inflow] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Box:
+    """What one asset was handed in this block, by route."""
+
+    sums: dict[int, Sums] = field(default_factory=dict)
     claimed: bool = False
 
 
 @dataclass(slots=True)
 class Boxes:
-    """What this block handed out and no asset has passed on yet, and who handed it.
+    """What this block handed out and no asset has passed on yet, and who handed over what is passed on.
 
     Of the generation being passed on, `waiting` has the ranks, negated: the youngest asset is its least. `stored` is
     the youngest that earlier blocks left, or -1.
     """
 
     by_generation: dict[int, dict[int, Box]] = field(default_factory=dict)
-    inflows: dict[tuple[int, int, int], list[Inflow]] = field(default_factory=dict)
+    passed: list[tuple[int, int, int, list[Inflow]]] = field(default_factory=list)
     generation: int = -1
     waiting: list[int] = field(default_factory=list)
     stored: int = -1
@@ -104,13 +114,17 @@ def put_flow(view: View, record: Flow) -> None:
 
 def deliver(boxes: Boxes, handed: list[Handed]) -> None:
     """Puts amounts into inboxes, as `rel` where they come by an edge, else as `src`, and empties the list."""
-    for generation, rank, route, inflow in [(one.generation, one.rank, one.route, one.inflow) for one in handed]:
-        sums = _box(boxes, generation, rank).sums
-        entry = sums.get(route)
-        if entry is None:
-            entry = sums[route] = [0, 0, generation]
-        entry[inflow.kind == FROM_EDGE] += inflow.amount_ubeat
-        boxes.inflows.setdefault((rank, route, generation), []).append(inflow)
+    for one in handed:
+        inflow, generation, route = one.inflow, one.generation, one.route
+        sums = _box(boxes, generation, one.rank).sums
+        found = sums.get(route)
+        if found is None:
+            found = sums[route] = Sums(0, 0, generation)
+        if inflow.kind == FROM_EDGE:
+            found.rel += inflow.amount_ubeat
+        else:
+            found.src += inflow.amount_ubeat
+        found.inflows.append(inflow)
     handed.clear()
 
 
@@ -153,6 +167,7 @@ def take(view: View, boxes: Boxes) -> tuple[int, Inbox] | None:
     if rank == fresh:
         heappop(boxes.waiting)
         box = boxes.by_generation[boxes.generation].pop(rank)
+        boxes.passed += _inflows(boxes.generation, rank, box)
     if rank == boxes.stored:
         ordered.remove(view, _set_name(boxes.generation), rank.to_bytes(RANK_BYTES, "big"))
         boxes.stored = _highest_stored(view, boxes.generation)
@@ -171,9 +186,10 @@ def close(view: View, boxes: Boxes) -> None:
     """The end of the block: what is left becomes records, and who handed what is remembered."""
     for generation, left in boxes.by_generation.items():
         for rank, box in left.items():
+            boxes.passed += _inflows(generation, rank, box)
             ordered.add(view, _set_name(generation), rank.to_bytes(RANK_BYTES, "big"))
             _store(view, _key(generation, rank), box)
-    for (rank, route, generation), inflows in boxes.inflows.items():
+    for rank, route, generation, inflows in boxes.passed:
         write_inflows(view, rank, route, generation, inflows)
 
 
@@ -220,13 +236,20 @@ def _merge(box: Box, inbox: Inbox) -> None:
         _add(box.sums, entry)
 
 
-def _add(sums: dict[int, list[int]], entry: Entry) -> None:
-    src, rel, since = sums.get(entry.route) or (0, 0, entry.since)
-    sums[entry.route] = [src + entry.src, rel + entry.rel, min(since, entry.since)]
+def _add(sums: dict[int, Sums], entry: Entry) -> None:
+    found = sums.setdefault(entry.route, Sums(0, 0, entry.since))
+    found.src += entry.src
+    found.rel += entry.rel
+    found.since = min(found.since, entry.since)
 
 
 def _record(box: Box) -> Inbox:
-    return Inbox(tuple(Entry(route, *box.sums[route]) for route in sorted(box.sums)), box.claimed)
+    entries = [Entry(route, sums.src, sums.rel, sums.since) for route, sums in sorted(box.sums.items())]
+    return Inbox(tuple(entries), box.claimed)
+
+
+def _inflows(generation: int, rank: int, box: Box) -> list[tuple[int, int, int, list[Inflow]]]:
+    return [(rank, route, generation, sums.inflows) for route, sums in box.sums.items() if sums.inflows]
 
 
 def _key(generation: int, rank: int) -> bytes:

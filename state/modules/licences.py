@@ -7,8 +7,10 @@ run; only the refund of a deposit needs a timer. Rules: docs/protocol/licences.m
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from concento.access import cost_ubeat
@@ -64,6 +66,9 @@ TIMER_WEIGHT: Final = 8
 
 CAUSE_BYTES_MAX: Final = 200
 
+ENTITLEMENTS_CACHED: Final = 1 << 12
+"""Pricings of recent purchases, a megabyte or so: a popular offer is bought again and again."""
+
 _WHEEL: Final = b"refund"
 
 
@@ -98,6 +103,17 @@ class Licence(Record):
     outputs: Natural = 0
     recoup_ubeat: Amount = 0
     tiers: tuple[Tier, ...] = ()
+
+
+class Entitlement(Struct, frozen=True):
+    """What one purchase under an offer costs and brings; `quota_units` are for one period."""
+
+    price_ubeat: int
+    unit: Unit | None
+    unit_price_ubeat: int
+    quota_units: int | None
+    advance_ubeat: int
+    tiers: tuple[Tier, ...]
 
 
 LICENCES = Kind(b"licence/", Licence)
@@ -186,14 +202,14 @@ def _price_ubeat(licence: Licence, units: int) -> int:
 
 def check_buy_licence(view: View, call: Call, message: BuyLicence) -> None:
     require_party(view, call.sender)
-    _new_licence_id(view, call)
+    _check_new(view, call)
     offer = require_offer(view, message.offer)
     asset = require_asset(view, offer.asset)
     require_open(message.offer, offer, call.time_ms)
     require_not_retired(offer.asset, asset)
     if asset.owner == call.sender:
         raise Rejected("licence.own_asset", asset=offer.asset)
-    price = one_off_ubeat(offer.pricing)
+    price = _entitlement(offer.pricing, offer.terms.accesses_max, offer.terms.seconds_max).price_ubeat
     _check_as_seen(message, offer, price)
     if offer.terms.audience_tier > 0:
         raise Rejected("licence.tier_required", tier=offer.terms.audience_tier)
@@ -202,12 +218,12 @@ def check_buy_licence(view: View, call: Call, message: BuyLicence) -> None:
 
 
 def apply_buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
-    licence_id = _new_licence_id(view, call)
+    licence_id = object_id("licence", call.sender, call.nonce, call.action_index)
     offer = view.get(OFFERS, message.offer)
     licence = _licence(call, message, offer)
     view.put(OFFERS, message.offer, replace(offer, sold=offer.sold + 1))
     view.put(LICENCES, licence_id, licence)
-    view.put(HOLDINGS, call.sender + offer.asset + licence_id, Pointer(call.height))
+    view.add(HOLDINGS, call.sender + offer.asset + licence_id, Pointer(call.height))
     if licence.expires_ms is not None:
         _schedule_refund(view, call, licence_id, licence.expires_ms)
     events = [_bought(view, licence_id, licence, offer, message.deposit_ubeat)]
@@ -235,11 +251,10 @@ def weigh_buy_licence(_message: BuyLicence) -> int:
     return 6 + TIMER_WEIGHT + royalties.PAY_WEIGHT
 
 
-def _new_licence_id(view: View, call: Call) -> bytes:
+def _check_new(view: View, call: Call) -> None:
     licence_id = object_id("licence", call.sender, call.nonce, call.action_index)
     if view.find(LICENCES, licence_id) is not None:
         raise Rejected("licence.exists", licence=licence_id)
-    return licence_id
 
 
 def _check_as_seen(message: BuyLicence, offer: Offer, price_ubeat: int) -> None:
@@ -267,17 +282,17 @@ def _check_deposit(name: bytes, pricing: tuple[Price, ...], deposit_ubeat: int) 
 
 def _licence(call: Call, message: BuyLicence, offer: Offer) -> Licence:
     terms = offer.terms
-    unit = quota_unit(offer.pricing, terms)
+    bought = _entitlement(offer.pricing, terms.accesses_max, terms.seconds_max)
     duration = terms.duration_ms
     return Licence(
         offer=message.offer,
         asset=offer.asset,
         licensee=call.sender,
         purpose=message.purpose,
-        price_ubeat=one_off_ubeat(offer.pricing),
-        unit=unit,
-        unit_price_ubeat=metered_ubeat(offer.pricing),
-        quota_units=_quota_units(offer),
+        price_ubeat=bought.price_ubeat,
+        unit=bought.unit,
+        unit_price_ubeat=bought.unit_price_ubeat,
+        quota_units=bought.quota_units,
         epoch=0,
         starts_ms=call.time_ms,
         expires_ms=None if duration is None else min(call.time_ms + duration, EXPIRES_MS_MAX),
@@ -289,22 +304,29 @@ def _licence(call: Call, message: BuyLicence, offer: Offer) -> Licence:
         lanes_open=0,
         height=call.height,
         tx=call.tx,
-        recoup_ubeat=guarantee_ubeat(offer.pricing),
-        tiers=volume_tiers(offer.pricing),
+        recoup_ubeat=bought.advance_ubeat,
+        tiers=bought.tiers,
     )
 
 
-def _quota_units(offer: Offer) -> int | None:
-    """What one purchase, or one period, entitles to."""
-    unit = quota_unit(offer.pricing, offer.terms)
-    return offer.terms.seconds_max if unit == "second" else offer.terms.accesses_max
+@lru_cache(maxsize=ENTITLEMENTS_CACHED)
+def _entitlement(pricing: tuple[Price, ...], accesses_max: int | None, seconds_max: int | None) -> Entitlement:
+    unit = quota_unit(pricing, accesses_max, seconds_max)
+    return Entitlement(
+        price_ubeat=one_off_ubeat(pricing),
+        unit=unit,
+        unit_price_ubeat=metered_ubeat(pricing),
+        quota_units=seconds_max if unit == "second" else accesses_max,
+        advance_ubeat=guarantee_ubeat(pricing),
+        tiers=volume_tiers(pricing),
+    )
 
 
 def prolong(view: View, call: Call, licence_id: bytes, licence: Licence, offer: Offer) -> Licence:
     """Writes the licence with another period of its subscription: time, quota and advance are added."""
     if licence.expires_ms is None or offer.terms.duration_ms is None:
         raise Broken("licence {licence} has no period to prolong", licence=licence_id)
-    quota = _quota_units(offer)
+    quota = _entitlement(offer.pricing, offer.terms.accesses_max, offer.terms.seconds_max).quota_units
     after = replace(
         licence,
         expires_ms=min(licence.expires_ms + offer.terms.duration_ms, EXPIRES_MS_MAX),

@@ -140,14 +140,16 @@ def meter(pricing: tuple[Price, ...]) -> Literal["access", "second"] | None:
     return next((METERS[price.model] for price in pricing if price.model in METERS), None)
 
 
-def quota_unit(pricing: tuple[Price, ...], terms: Terms) -> Literal["access", "second"] | None:
+def quota_unit(
+    pricing: tuple[Price, ...], accesses_max: int | None, seconds_max: int | None
+) -> Literal["access", "second"] | None:
     """What receipts count: what is paid for, else what is limited."""
     counted = meter(pricing)
     if counted is not None:
         return counted
-    if terms.accesses_max is not None:
+    if accesses_max is not None:
         return "access"
-    return "second" if terms.seconds_max is not None else None
+    return "second" if seconds_max is not None else None
 
 
 def route_of(view: View, offer: Offer) -> int:
@@ -301,6 +303,7 @@ def _check_offer_terms(view: View, message: CreateOffer) -> None:
         raise Rejected("offer.terms_exceed", asset=message.asset, field=field)
     if not any(terms.purposes):
         raise Rejected("offer.permits_nothing", asset=message.asset)
-    unmetered = terms.accesses_max if quota_unit(message.pricing, terms) == "second" else terms.seconds_max
+    unit = quota_unit(message.pricing, terms.accesses_max, terms.seconds_max)
+    unmetered = terms.accesses_max if unit == "second" else terms.seconds_max
     if unmetered is not None:
-        raise Rejected("offer.limit_unmetered", unit=quota_unit(message.pricing, terms))
+        raise Rejected("offer.limit_unmetered", unit=unit)

@@ -260,9 +260,14 @@ def row_origin(table: int, page: int, row: int, credited: int) -> bytes:
     return number_key(table) + number_key(page) + row.to_bytes(2, "big") + number_key(credited)
 
 
-def edge_origin(rank: int, route: int, edge: int) -> bytes:
-    """Names an edge or leg of a node, in inflows."""
-    return number_key(rank) + number_key(route) + edge.to_bytes(2, "big")
+def edge_origin(node: bytes, edge: int) -> bytes:
+    """Names an edge or leg of a node (`node_origin`), in inflows."""
+    return node + edge.to_bytes(2, "big")
+
+
+def node_origin(rank: int, route: int) -> bytes:
+    """Names a node, whose generation is that of what it hands on."""
+    return number_key(rank) + number_key(route)
 
 
 def pot_origin(rank: int, route: int, generation: int, row: int) -> bytes:

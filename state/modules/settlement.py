@@ -78,9 +78,15 @@ def _hand_out(view: View, tally: Tally, settlement: Settlement | None, generatio
         return 0
     tally.rows.append(encode(SettlementRow(settlement.table, settlement.page, settlement.seen, settlement.credited)))
     tally.work += settlement.rows + PART_WORK * len(settlement.parts)
+    total = 0
     for part in settlement.parts:
-        _give(view, tally, settlement, part, generation)
-    return sum([part.amount_ubeat for part in settlement.parts])
+        total += part.amount_ubeat
+        account = shares.held_account(part.holder)
+        if account is None:
+            _pass_up(view, tally, settlement, part, generation)
+        else:
+            tally.lines.append((account, _line(settlement, part)))
+    return total
 
 
 def enqueue_if_due(view: View, table: int, row_threshold: int) -> bool:
@@ -118,11 +124,8 @@ def pop(view: View) -> int | None:
     return item.table
 
 
-def _give(view: View, tally: Tally, settlement: Settlement, part: Part, generation: int) -> None:
-    account = shares.held_account(part.holder)
-    if account is not None:
-        tally.lines.append((account, _line(settlement, part)))
-        return
+def _pass_up(view: View, tally: Tally, settlement: Settlement, part: Part, generation: int) -> None:
+    """The part of a row that belongs to an asset or a vault."""
     origin = row_origin(settlement.table, settlement.page, part.row, settlement.credited)
     inflow = Inflow(FROM_ROW, origin, part.amount_ubeat, settlement.seen, part.shares, part.frac)
     rank = shares.held_asset(part.holder)

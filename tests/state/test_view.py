@@ -122,3 +122,31 @@ def test_no_kind_of_record_can_be_taken_for_another() -> None:
     prefixes = sorted({kind.prefix for kind in kinds if isinstance(kind, Kind)})
     assert len(prefixes) > 8
     assert not [(one, two) for one in prefixes for two in prefixes if one != two and two.startswith(one)]
+
+
+def test_a_new_record_is_written_without_a_look_at_the_store_and_only_once() -> None:
+    asked: list[bytes] = []
+    view = View(lambda key: asked.append(key))
+    mark = view.mark()
+    view.add(COUNTS, b"a", Count(1))
+    with pytest.raises(Broken):
+        view.add(COUNTS, b"a", Count(2))
+    view.rollback(mark)
+    assert view.find(COUNTS, b"a") is None
+    view.add(COUNTS, b"a", Count(3))
+    assert view.find(COUNTS, b"a") == Count(3)
+    assert not asked
+    assert set(view.changes()) == {COUNTS.key(b"a")}
+
+
+def test_notes_are_taken_once_and_by_topic_and_go_with_a_rollback() -> None:
+    view = view_of()
+    view.note("paid", 1)
+    mark = view.mark()
+    view.note("paid", 2)
+    view.note("settled", 3)
+    view.rollback(mark)
+    view.note("paid", 4)
+    assert view.take_notes("paid") == [1, 4]
+    assert view.take_notes("paid") == []
+    assert view.take_notes("settled") == []
