@@ -455,11 +455,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "start one of this project's own engine: concento testnet up --reset --engine own",
     ),
     "testnet.mode_unknown": ("no node lies like this: {mode}", "choose of: {modes}"),
-    "testnet.engine": (
-        "the nodes of a network with engine {engine} can be neither cut, slowed nor made to lie",
-        "start one whose engine is our own: concento testnet up --reset --engine own",
-    ),
-    "testnet.mode_unknown": ("no node lies like this: {mode}", "choose of: {modes}"),
     "testnet.no_such_node": ("this network has no {name}, only {names}", "see: concento testnet status"),
     "testnet.not_decided": ("the validators did not decide it: {reason}", "see: concento gov list"),
     "testnet.not_dev": ("{chain_id} is not a development network", "a local network needs a genesis with dev: true"),
@@ -469,10 +464,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "delete it and start over with: concento testnet up --reset",
     ),
     "testnet.size": ("a local network has 1 to {nodes_max} nodes, not {nodes}", None),
-    "testnet.split_invalid": (
-        "{text} is no split of the network: {reason}",
-        "name the parts like this: concento testnet partition node1,node2/node3,node4",
-    ),
     "testnet.split_invalid": (
         "{text} is no split of the network: {reason}",
         "name the parts like this: concento testnet partition node1,node2/node3,node4",

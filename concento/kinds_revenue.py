@@ -95,7 +95,7 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "lineage.outputs_unauthorised": (
         "the licensee lets the service register {outputs} outputs under licence {licence}, {used} are registered",
-        "the licensee sends lineage.authorise_outputs, with how many there may be in all",
+        "the licensee says how many there may be in all: concento licence outputs {licence} COUNT",
     ),
     "lineage.parent_twice": ("asset {asset} is named as a parent twice", None),
     "lineage.parent_younger": (

@@ -151,6 +151,23 @@ def revoke(context: Context, identity: str, cause: str) -> int:
     return context.finish(document, lambda done: written(done, f"Licence {short(found['id'])} is revoked.", hint))
 
 
+@licence.command()
+@click.argument("identity", metavar="LICENCE")
+@click.argument("most", type=click.IntRange(0), metavar="COUNT")
+@with_context
+def outputs(context: Context, identity: str, most: int) -> int:
+    """Let the service of a licensed model register COUNT outputs in all under a LICENCE; 0 stops it.
+
+    Each costs the licence's price per output, from its deposit, and belongs to the licensee.
+    """
+    from concento.messages.lineage import AuthoriseOutputs
+
+    found = context.client.licence(context.id(identity))
+    document = context.session.send([AuthoriseOutputs(bytes.fromhex(found["id"]), most)])
+    sentence = f"The service may register {most} outputs in all under licence {short(found['id'])}."
+    return context.finish(document, lambda done: written(done, sentence, f"concento licence show {short(found['id'])}"))
+
+
 def _choose(asset: dict[str, Any], purpose: str, wanted: str | None) -> dict[str, Any]:
     """The offer that was named, or the cheapest that permits the purpose. Raises Rejected."""
     offers = [offer for offer in asset["offers"] if wanted is None or offer["id"].startswith(wanted)]

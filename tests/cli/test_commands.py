@@ -14,6 +14,7 @@ from concento.cids import cid
 from concento.genesis import parse_genesis
 from concento.messages.identity import Admit, RevokeRoles
 from concento.messages.licences import BuyLicence, CreateOffer, Rate, RevokeLicence
+from concento.messages.lineage import AuthoriseOutputs
 from concento.terms import Permission, permission
 from support.canned import ASSET, BLOCK_DOCUMENT, DATASET, LICENCE, MEMBER, OFFER, RECEIPT, STATEMENT, TX, WHO, Refusal
 from support.fake_node import FakeNode
@@ -344,3 +345,11 @@ def test_from_is_completed_with_the_names_that_could_act(concento, password_file
     with pytest.raises(SystemExit):
         concento()
     assert capsys.readouterr().out.split() == ["plain,alfred", "plain,alice"]
+
+
+def test_a_licensee_says_how_many_outputs_a_service_may_register(concento, node: FakeNode) -> None:
+    said = concento("licence", "outputs", LICENCE, "12", "--from", "bob")
+    assert said.code == 0, said.err
+    assert "12 outputs in all" in said.out
+    (sent,) = node.submitted()
+    assert sent.body.actions == (AuthoriseOutputs(bytes.fromhex(LICENCE), 12),)
