@@ -56,6 +56,9 @@ _BY_KIND: Final = {
     "wallet.name_taken": LOCAL,
     "wallet.name_invalid": USAGE,
     "licence.no_offer": NOT_FOUND,
+    "royalties.vault_not_found": NOT_FOUND,
+    "usage.no_pot": NOT_FOUND,
+    "usage.root_differs": REJECTED,
     "testnet.no_such_node": NOT_FOUND,
     "dataset.no_folder": NOT_FOUND,
     "dataset.no_audio": LOCAL,
@@ -98,6 +101,7 @@ _BY_PREFIX: Final = {
     "text": USAGE,
     "url": USAGE,
     "usage": USAGE,
+    "validators": REFUSED,
     "wallet": REFUSED,
 }
 """For errors that were raised on this side; a kind that is not named here is a refusal by the rules of the ledger."""

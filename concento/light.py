@@ -19,7 +19,7 @@ from concento.blocks import Header, block_id
 from concento.cometlight import CometCommit, CometHandover, CometHeader
 from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Rejected
-from concento.genesis import Genesis
+from concento.genesis import PROTOCOL, Genesis
 from concento.hashing import NO_HASH, Network
 from concento.keys import verify
 from concento.merkle import verify_inclusion
@@ -205,7 +205,7 @@ def verify_header(genesis: Genesis, header: Header, commit: Commit, handovers: S
             _refuse("its handovers are not in order")
         last = handover.header.height
         _check_signed(network, validators, handover.header, handover.commit)
-        validators = ValidatorSet(handover.members)
+        validators = _set_of(handover.members)
         if validators.hash != handover.header.next_validators_hash:
             _refuse("a handover names another validator set")
     signers = _check_signed(network, validators, header, commit)
@@ -237,11 +237,7 @@ def _own_root(fields: Mapping[str, Any], genesis: Genesis) -> _Root:
 
 
 def _comet_root(fields: Mapping[str, Any], genesis: Genesis) -> _Root:
-    try:
-        header = _record(CometHeader, fields["header"], "header")
-    except Rejected as error:
-        # A header of the own engine under the name of the other: a forgery rather than a broken file.
-        _refuse(str(error))
+    header = _record(CometHeader, fields["header"], "header")
     commit = _record(CometCommit, fields["commit"], "commit")
     handovers = [_comet_handover(entry) for entry in _list(fields["handovers"], "handovers", HANDOVERS_MAX)]
     signers, validators = cometlight.verify_header(genesis, header, commit, handovers)
@@ -267,6 +263,8 @@ def _check_anchored(
 def _check_signed(network: Network, validators: ValidatorSet, header: Header, commit: Commit) -> int:
     if header.chain_id != network.chain_id:
         _refuse("a header is of another chain")
+    if header.protocol > PROTOCOL:
+        _refuse(f"a header is of protocol {header.protocol}, and this program knows up to {PROTOCOL}")
     if header.validators_hash != validators.hash:
         _refuse("a header was decided by a validator set that does not follow from genesis")
     return verify_commit(network, validators, commit, header.height, block_id(header))
@@ -308,7 +306,17 @@ def _handover(entry: Any) -> Handover:
 
 
 def _record(kind: Any, text: Any, what: str) -> Any:
-    return decode(kind, _bytes(text, what), what)
+    try:
+        return decode(kind, _bytes(text, what), what)
+    except Rejected as error:
+        _refuse(str(error))
+
+
+def _set_of(members: Sequence[Validator]) -> ValidatorSet:
+    try:
+        return ValidatorSet(members)
+    except Rejected as error:
+        _refuse(str(error))
 
 
 def _bytes(text: Any, what: str) -> bytes:
