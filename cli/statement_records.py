@@ -6,7 +6,7 @@ from what a line had seen to what it was paid up to, and each has to be one that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from cli.statement_payments import Payments, refuse
 from concento.encoding import decode
@@ -23,13 +23,11 @@ from state.modules.revenue import (
     NodeRow,
     Source,
     credit_key,
-    inflow_place,
-    inflow_prefix,
     leg_of,
     node_key,
 )
 from state.modules.shares import TABLES, held_asset, number_key
-from state.provenance import feeder_of, row_of
+from state.provenance import feeder_of, inflows_of, row_of
 from state.queries import Chain
 
 _WHOLE_BPS = 10_000
@@ -61,18 +59,18 @@ class _Checker:
 
     def _check_span(self, table: int, seen: int, credited: int) -> None:
         """The credits of a table lead from one total to the other."""
-        at = seen
-        prefix, end = credit_key(table, 0)[:-8], credit_key(table, credited)
-        for key, raw in self._chain.scan_history(prefix, credit_key(table, seen)):
-            if key > end:
+        after = credited
+        while after > seen:
+            before = self._credits.get((table, after))
+            if before is None:
+                raw = self._chain.find_history(credit_key(table, after))
+                if raw is None:
+                    break
+                before = self._credits[table, after] = self._check_credit(table, after, decode(Credit, raw, "credit"))
+            if before >= after:
                 break
-            after = int.from_bytes(key[-8:], "big")
-            if (table, after) not in self._credits:
-                self._credits[table, after] = self._check_credit(table, after, decode(Credit, raw, "credit"))
-            if self._credits[table, after] != at:
-                break
-            at = after
-        if at != credited:
+            after = before
+        if after != seen:
             refuse(f"a credit of table {table} is missing")
 
     def _check_credit(self, table: int, after: int, credit: Credit) -> int:
@@ -104,12 +102,12 @@ class _Checker:
     def _check_node(self, row: NodeRow) -> None:
         """What was handed to the node sums to what its row says came in."""
         src = rel = 0
-        for generation, height, inflow in self._inflows(row):
-            if inflow.kind == FROM_EDGE:
-                rel += inflow.amount_ubeat
+        for one in inflows_of(self._chain, row):
+            if one.inflow.kind == FROM_EDGE:
+                rel += one.inflow.amount_ubeat
             else:
-                src += inflow.amount_ubeat
-            self._check_inflow(row, generation, height, inflow)
+                src += one.inflow.amount_ubeat
+            self._check_inflow(row, one.generation, one.height, one.inflow)
         if (src, rel) != (row.src, row.rel):
             refuse(f"what rank {row.rank} was handed is not what it passed on")
         self._payee(row.rank)
@@ -119,16 +117,6 @@ class _Checker:
         if payee is None:
             refuse(f"nothing proves which asset rank {rank} is")
         return payee
-
-    def _inflows(self, row: NodeRow) -> Iterator[tuple[int, int, Inflow]]:
-        """(generation, height, inflow) of everything that the node was handed since it last passed on."""
-        prefix = inflow_prefix(row.rank, row.route, 0)[:-8]
-        for key, raw in self._chain.scan_history(prefix, inflow_prefix(row.rank, row.route, row.since)):
-            generation, height = inflow_place(key)
-            if generation > row.generation:
-                return
-            for inflow in decode(tuple[Inflow, ...], raw, "inflows"):
-                yield generation, height, inflow
 
     def _check_inflow(self, row: NodeRow, generation: int, height: int, inflow: Inflow) -> None:
         match inflow.kind:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from msgspec import Struct
+
 from concento.encoding import Record, decode
 from concento.errors import Broken, Rejected
 from concento.hashing import NO_HASH
@@ -56,8 +58,7 @@ class Origin:
     fee_ubeat: int
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """What of an amount came from one payment by one path: the assets it went through, the paid one first."""
 
     origin: Origin
@@ -80,8 +81,7 @@ class CreditedParts:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Inflowing:
+class Inflowing(Struct, frozen=True):
     """An inflow of a node, in one of the generations that it passed on together."""
 
     generation: int
@@ -96,7 +96,8 @@ class Tracer:
         self._chain = chain
         self._nodes: dict[tuple[int, int, int], tuple[Part, ...]] = {}
         self._credits: dict[tuple[int, int], CreditedParts] = {}
-        self._inflows_of: dict[tuple[int, int, int], list[_Inflowing]] = {}
+        self._inflows_of: dict[tuple[int, int, int], list[Inflowing]] = {}
+        self._rows: dict[tuple[int, int, int], NodeRow] = {}
         self._indexes: dict[bytes, int] = {}
         self._tables: dict[int, Table] = {}
         self._payees: dict[int, Payee | None] = {}
@@ -126,20 +127,27 @@ class Tracer:
             self._tables[number] = _required(self._chain.find(TABLES, number_key(number)), "table", number)
         return self._tables[number]
 
-    def credits(self, table: int, seen: int, credited: int) -> Iterator[CreditedParts]:
+    def credits(self, table: int, seen: int, credited: int) -> list[CreditedParts]:
         """The credits of a table after K = `seen` up to K = `credited`, oldest first."""
-        for after, credit in self._scan_credits(table, seen, credited):
-            if (table, after) not in self._credits:
-                self._credits[table, after] = self._credit(credit, after)
-            yield self._credits[table, after]
+        found: list[CreditedParts] = []
+        for after, credit in self._stored_credits(table, seen, credited):
+            known = self._credits.get((table, after))
+            if known is None:
+                known = self._credits[table, after] = self._credit(credit, after)
+            found.append(known)
+        return found
 
-    def _scan_credits(self, table: int, seen: int, credited: int) -> Iterator[tuple[int, Credit]]:
-        """(K after, credit) of the same."""
-        prefix, end = credit_key(table, 0)[:-8], credit_key(table, credited)
-        for key, raw in self._chain.scan_history(prefix, credit_key(table, seen)):
-            if key > end:
-                return
-            yield int.from_bytes(key[-8:], "big"), _read(Credit, raw)
+    def _stored_credits(self, table: int, seen: int, credited: int) -> list[tuple[int, Credit]]:
+        """(K after, credit) of the same: each says which K was before it."""
+        found: list[tuple[int, Credit]] = []
+        while credited > seen:
+            raw = self._history(credit_key(table, credited))
+            credit = _required(None if raw is None else _read(Credit, raw), "table", table)
+            if credit.before >= credited:
+                raise Broken("the credits of table {table} lead nowhere", table=table)
+            found.append((credited, credit))
+            credited = credit.before
+        return found[::-1]
 
     def _credit(self, credit: Credit, after: int) -> CreditedParts:
         amount = after - credit.before
@@ -151,8 +159,12 @@ class Tracer:
         return CreditedParts(credit.before, after, upstream, row.keep, parts)
 
     def _node(self, rank: int, route: int, generation: int) -> NodeRow:
-        raw = self._history(node_key(rank, route, generation))
-        return _required(None if raw is None else _read(NodeRow, raw), "node", rank)
+        known = self._rows.get((rank, route, generation))
+        if known is None:
+            raw = self._history(node_key(rank, route, generation))
+            known = _required(None if raw is None else _read(NodeRow, raw), "node", rank)
+            self._rows[rank, route, generation] = known
+        return known
 
     def _node_parts(self, row: NodeRow) -> tuple[Part, ...]:
         """Where the income of a node came from. Feeders first: a line of descent may be longer than Python's stack."""
@@ -175,7 +187,8 @@ class Tracer:
         asset = _required(self.payee(row.rank), "rank", row.rank).asset
         found: list[Part] = []
         for inflowing in self._inflows(row):
-            found += (replace(part, path=(*part.path, asset)) for part in self._inflow_parts(inflowing))
+            for part in self._inflow_parts(inflowing):
+                found.append(Part(part.origin, (*part.path, asset), part.derived, part.amount_ubeat))
         return bounded(found)
 
     def _feeders(self, row: NodeRow) -> Iterator[NodeRow]:
@@ -189,35 +202,29 @@ class Tracer:
                 case _:
                     yield self._feeder(inflowing)
 
-    def _feeder(self, inflowing: _Inflowing) -> NodeRow:
+    def _feeder(self, inflowing: Inflowing) -> NodeRow:
         """The node that an inflow by an edge or leg came from, or the one that filled the pot of posted usage."""
         return self._node(*feeder_of(inflowing.generation, inflowing.inflow))
 
     def _row_feeders(self, inflow: Inflow) -> Iterator[NodeRow]:
         table, credited = row_of(inflow)
-        for _, credit in self._scan_credits(table, inflow.seen, credited):
+        for _, credit in self._stored_credits(table, inflow.seen, credited):
             if credit.inflow is None:
                 yield self._node(credit.rank, credit.route, credit.generation)
             else:
                 yield from self._row_feeders(credit.inflow)
 
-    def _inflows(self, row: NodeRow) -> list[_Inflowing]:
+    def _inflows(self, row: NodeRow) -> list[Inflowing]:
         """Everything that a node was handed since it last passed on."""
         name = _node_name(row)
         if name not in self._inflows_of:
-            self._inflows_of[name] = list(self._scan_inflows(row))
+            try:
+                self._inflows_of[name] = inflows_of(self._chain, row)
+            except Rejected as error:
+                raise _unreadable(error) from error
         return self._inflows_of[name]
 
-    def _scan_inflows(self, row: NodeRow) -> Iterator[_Inflowing]:
-        prefix = inflow_prefix(row.rank, row.route, 0)[:-8]
-        for key, raw in self._chain.scan_history(prefix, inflow_prefix(row.rank, row.route, row.since)):
-            generation, height = inflow_place(key)
-            if generation > row.generation:
-                return
-            for inflow in _read(tuple[Inflow, ...], raw):
-                yield _Inflowing(generation, height, inflow)
-
-    def _inflow_parts(self, inflowing: _Inflowing) -> tuple[Part, ...]:
+    def _inflow_parts(self, inflowing: Inflowing) -> tuple[Part, ...]:
         inflow = inflowing.inflow
         match inflow.kind:
             case kind if kind == FROM_SOURCE:
@@ -226,7 +233,9 @@ class Tracer:
                 return divide(self._row_parts(inflow), inflow.amount_ubeat)
             case kind:
                 parts = divide(self._node_parts(self._feeder(inflowing)), inflow.amount_ubeat)
-                return tuple(replace(part, derived=True) for part in parts) if kind == FROM_EDGE else parts
+                if kind != FROM_EDGE:
+                    return parts
+                return tuple([Part(part.origin, part.path, True, part.amount_ubeat) for part in parts])
 
     def _row_parts(self, inflow: Inflow) -> tuple[Part, ...]:
         """Where the payment of one row came from: from every credit that its settlement covered."""
@@ -262,6 +271,24 @@ class Tracer:
         return self._chain.store.get(HISTORY + key)
 
 
+def inflows_of(chain: Chain, row: NodeRow) -> list[Inflowing]:
+    """Everything that a node was handed since it last passed on. Raises Rejected where a record cannot be read."""
+    # Most nodes are handed everything in the block that passes it on, and it stands in one record.
+    prefix, generation = inflow_prefix(row.rank, row.route, row.generation), row.generation
+    raw = chain.find_history(prefix + number_key(row.height) + bytes(4))
+    if raw is not None:
+        found = [Inflowing(generation, row.height, inflow) for inflow in decode(tuple[Inflow, ...], raw, "inflows")]
+        if sum([one.inflow.amount_ubeat for one in found]) == row.src + row.rel:
+            return found
+    found = []
+    for key, raw in chain.scan_history(prefix[:-8], inflow_prefix(row.rank, row.route, row.since)):
+        generation, height = inflow_place(key)
+        if generation > row.generation:
+            break
+        found += [Inflowing(generation, height, inflow) for inflow in decode(tuple[Inflow, ...], raw, "inflows")]
+    return found
+
+
 def feeder_of(generation: int, inflow: Inflow) -> tuple[int, int, int]:
     """(rank, route, generation) of the node that an inflow by an edge, leg or pot of this generation came from."""
     rank, route = int.from_bytes(inflow.origin[:8], "big"), int.from_bytes(inflow.origin[8:16], "big")
@@ -275,20 +302,23 @@ def row_of(inflow: Inflow) -> tuple[int, int]:
 
 def apportion(parts: Sequence[Part], amount_ubeat: int) -> list[int]:
     """The amount divided in the proportions of the parts, in their order and to the unit."""
-    total = sum(part.amount_ubeat for part in parts)
+    if len(parts) == 1:
+        return [amount_ubeat]
+    total = sum([part.amount_ubeat for part in parts])
     shares: list[int] = []
     so_far = given = 0
     for part in parts:
         so_far += part.amount_ubeat
-        shares.append(amount_ubeat * so_far // total - given)
-        given += shares[-1]
+        share = amount_ubeat * so_far // total - given
+        shares.append(share)
+        given += share
     return shares
 
 
 def divide(parts: Sequence[Part], amount_ubeat: int) -> tuple[Part, ...]:
     """The parts in the same proportions with another sum, to the unit; parts that get nothing are left out."""
-    shares = apportion(parts, amount_ubeat)
-    return tuple(replace(part, amount_ubeat=share) for part, share in zip(parts, shares, strict=True) if share)
+    shares = zip(parts, apportion(parts, amount_ubeat), strict=True)
+    return tuple([Part(part.origin, part.path, part.derived, share) for part, share in shares if share])
 
 
 def bounded(parts: Sequence[Part]) -> tuple[Part, ...]:
@@ -327,4 +357,8 @@ def _read(kind: type[T], raw: bytes) -> T:
     try:
         return decode(kind, raw, "history record")
     except Rejected as error:
-        raise Broken("{reason}; stop the node and run: concento node repair", reason=str(error)) from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Rejected) -> Broken:
+    return Broken("{reason}; stop the node and run: concento node repair", reason=str(error))

@@ -23,7 +23,7 @@ from state.queries_accounts import balance_after
 RATE_PARTS: Final = 1_000_000
 """A rate is told in millionths of the payment."""
 
-_CURSOR: Final = re.compile(r"(\d{1,16})\.(\d{1,16})", re.ASCII)
+_CURSOR: Final = re.compile(r"(\d{1,16})\.(\d{1,16})\.(\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,43 +102,48 @@ def payouts_of(chain: Chain, account: bytes, first: int, last: int) -> Iterator[
 def _lines(
     chain: Chain, payouts: list[Payout], cursor: str | None, size: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """A page of lines and the cursor of the next: the paid height and how many of its lines were given."""
-    height, skip = _position(cursor)
+    """A page of lines and the cursor of the next: the paid height, the row's payment in it, and the part of that."""
+    start = _position(cursor)
     items: list[dict[str, Any]] = []
     tracer = Tracer(chain)
-    at = given = 0
+    height = number = 0
     for payout in payouts:
-        if payout.height < height:
+        if payout.height < start[0]:
             continue
-        if payout.height != at:
-            at, given = payout.height, 0
-        for item in payout_items(chain, tracer, payout):
-            if at == height and given < skip:
-                given += 1
-                continue
-            if len(items) == size:
-                return items, f"{at}.{given}"
-            items.append(shown(tracer, item))
-            given += 1
+        if payout.height != height:
+            height, number = payout.height, 0
+        for line in _stored_lines(chain, payout):
+            if (height, number) >= start[:2]:
+                for part, item in enumerate(_line_items(tracer, line, height)):
+                    if (height, number, part) < start:
+                        continue
+                    if len(items) == size:
+                        return items, f"{height}.{number}.{part}"
+                    items.append(shown(tracer, item))
+            number += 1
     return items, None
 
 
-def _position(cursor: str | None) -> tuple[int, int]:
+def _position(cursor: str | None) -> tuple[int, int, int]:
     if cursor is None:
-        return 0, 0
+        return 0, 0, 0
     found = _CURSOR.fullmatch(cursor)
     if found is None:
         raise Rejected("rpc.cursor_malformed", text=cursor[:40])
-    return int(found.group(1)), int(found.group(2))
+    return int(found.group(1)), int(found.group(2)), int(found.group(3))
 
 
 def payout_items(chain: Chain, tracer: Tracer, payout: Payout) -> Iterator[Item]:
+    for line in _stored_lines(chain, payout):
+        yield from _line_items(tracer, line, payout.height)
+
+
+def _stored_lines(chain: Chain, payout: Payout) -> Iterator[Line]:
     prefix = lines_prefix(payout.holder)
     for key, raw in chain.scan_history(prefix, prefix + number_key(payout.since)):
         if int.from_bytes(key[len(prefix) :][:8], "big") > payout.height:
             return
-        for line in decode(tuple[Line, ...], raw, "history record"):
-            yield from _line_items(tracer, line, payout.height)
+        yield from decode(tuple[Line, ...], raw, "history record")
 
 
 def _line_items(tracer: Tracer, line: Line, paid_height: int) -> Iterator[Item]:
