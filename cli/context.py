@@ -53,6 +53,11 @@ class Context:
         wanted = self.settings.timeout_s
         return Client(*urls, timeout_s=TIMEOUT_S if wanted is None else min(TIMEOUT_S, wanted + _GRACE_S))
 
+    def close(self) -> None:
+        """Ends the connections that were made."""
+        if "client" in self.__dict__:
+            self.client.close()
+
     @cached_property
     def dev(self) -> bool:
         """Whether the network is a development network: says the node."""
@@ -196,6 +201,12 @@ class Context:
             known = [entry.name for entry in self.wallet.entries(self.dev)]
             raise _suggest(Rejected("account.not_found", text=text), name, known) from None
 
+    def account_or_id(self, text: str) -> bytes:
+        """As `account`; the account's own 32 bytes in hex will do, in a long list."""
+        if len(text) == 64 and all(digit in "0123456789abcdef" for digit in text):
+            return bytes.fromhex(text)
+        return self.account(text)
+
     def id(self, text: str) -> str:
         """An id as the node takes it: hex, the beginning of one, or @name for one that was named here."""
         return labels.resolve(self.home, text)
@@ -242,6 +253,10 @@ def with_context(command: Callable[Concatenate[Context, P], R]) -> Callable[P, R
 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         settings = click.get_current_context().ensure_object(Settings)
-        return command(Context(settings), *args, **kwargs)
+        context = Context(settings)
+        try:
+            return command(context, *args, **kwargs)
+        finally:
+            context.close()
 
     return update_wrapper(run, command)

@@ -11,7 +11,7 @@ from cli.nearest import nearest
 from concento.errors import Rejected
 
 if TYPE_CHECKING:
-    from concento.messages.licences import Price, Rate
+    from concento.messages.licences import Price, Rate, Tier
     from concento.terms import Terms
 
 DAY_MS: Final = 86_400_000
@@ -55,6 +55,7 @@ def parse_pricing(
     per_period: str | None = None,
     guarantee: str | None = None,
     share: str | None = None,
+    tiers: Sequence[str] = (),
 ) -> tuple[Price, ...]:
     """The lines of an offer's pricing; nothing at all means: no offer."""
     from concento.messages.licences import Price
@@ -64,6 +65,9 @@ def parse_pricing(
         raise click.UsageError("Use is priced per access or per second, not both.")
     if price and per_period:
         raise click.UsageError("A licence is bought once or by the period, not both.")
+    if tiers and not (per_access or per_second):
+        raise click.UsageError("A --tier is of a price for use: say --per-access or --per-second too.")
+    steps = _tiers(tiers)
     lines = []
     if price:
         amount_ubeat = parse_beat(price)
@@ -73,14 +77,28 @@ def parse_pricing(
     if guarantee:
         lines.append(Price("guarantee", parse_beat(guarantee)))
     if per_access:
-        lines.append(Price("per-access", parse_beat(per_access) * UNITS_PER_PRICE))
+        lines.append(Price("per-access", parse_beat(per_access) * UNITS_PER_PRICE, steps))
     if per_second:
-        lines.append(Price("per-second", parse_beat(per_second) * UNITS_PER_PRICE))
+        lines.append(Price("per-second", parse_beat(per_second) * UNITS_PER_PRICE, steps))
     if per_output:
         lines.append(Price("per-output", parse_beat(per_output)))
     if share:
         lines.append(Price("revenue-share", 0, (), parse_bps(share)))
     return tuple(lines)
+
+
+def _tiers(rows: Sequence[str]) -> tuple[Tier, ...]:
+    """Volume prices from rows such as "1000=0.02", in order of their units."""
+    from concento.messages.licences import Tier
+    from concento.units import parse_beat
+
+    found = []
+    for row in rows:
+        units, equals, price = row.partition("=")
+        if not equals or not (units.isascii() and units.isdigit()) or not int(units):
+            raise click.UsageError(f"{row} is no tier such as 1000=0.02: beyond 1,000 units one costs 0.02 BEAT.")
+        found.append(Tier(int(units), parse_beat(price) * UNITS_PER_PRICE))
+    return tuple(sorted(found, key=lambda tier: tier.units))
 
 
 def parse_upstream(derived: str | None, floor: str | None, ceiling: str | None) -> Rate | None:

@@ -93,10 +93,16 @@ class Printer:
             raise click.UsageError(f"{question} There is no terminal to ask at: say --yes.")
         click.confirm(question, abort=True, err=True)
 
+    @property
+    def draws(self) -> bool:
+        """Whether there is a terminal to draw a bar on."""
+        silent = self._settings.quiet or self._settings.json
+        return not silent and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
     @contextmanager
     def progress(self, label: str, total: int, unit: str = "bytes") -> Iterator[Advance]:
         """A bar on a terminal, otherwise nothing."""
-        if self._settings.quiet or self._settings.json or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        if not self.draws:
             yield lambda count: None
             return
         with _bar(label, total, unit) as advance:

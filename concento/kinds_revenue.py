@@ -74,6 +74,10 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the licence for asset {asset} does not cover its {layer}",
         "buy a licence for both layers, or name the work with a licence of its own beside it",
     ),
+    "licence.deposit_none_free": (
+        "nothing of the deposit of licence {licence}, {deposit}, is free",
+        "close its lanes first; what they lock is free after their anchor window",
+    ),
     "lineage.licence_needed": (
         "offer {offer} is no right to asset {asset}, which belongs to {owner}",
         "buy a licence under it: concento licence buy {asset}",

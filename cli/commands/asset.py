@@ -58,7 +58,7 @@ def add(context: Context, /, folder: Path, dry_run: bool, name: str | None, cont
     concento asset add ./album --title "Night Bus" --split alice=70,bea=30 \\
         --allow train-generative --price 40 --per-access 0.05 --tag lofi --from alice
     """
-    from concento.client.datasets import estimate, publish, register
+    from concento.client.datasets import estimate, register
 
     album = _album(context, given)
     tracks, skipped = _scan(context, folder)
@@ -68,10 +68,7 @@ def add(context: Context, /, folder: Path, dry_run: bool, name: str | None, cont
         return exits.OK
     outcome = register(context.waiting_session, album, tracks, lambda done, total: _tell(context, done, total))
     if not outcome.txs or outcome.txs[-1]["status"] == "final":
-        place = content or _content_folder(context)
-        if place is not None:
-            publish(tracks, place)
-            context.printer.detail(f"The gateway's copies are in {place}.")
+        publish_at(context, tracks, content)
         if name:
             labels.remember(context.home, name, outcome.dataset)
     registered = {"dataset": outcome.dataset, "offer": outcome.offer, "recordings": outcome.recordings}
@@ -186,6 +183,16 @@ def splits_of(context: Context, text: str) -> tuple[Split, ...]:
             raise Rejected("split.malformed", text=row.strip())
         shares.append((context.account(who), percent.removesuffix("%").strip()))
     return parse_splits(shares)
+
+
+def publish_at(context: Context, tracks: Sequence[AudioFile], content: Path | None) -> None:
+    """Copies files into the content folder that was named, or into that of this home's gateway."""
+    from concento.client.datasets import publish
+
+    place = content or _content_folder(context)
+    if place is not None:
+        publish(tracks, place)
+        context.printer.detail(f"The gateway's copies are in {place}.")
 
 
 def _scan(context: Context, folder: Path) -> tuple[list[AudioFile], list[Skipped]]:

@@ -30,6 +30,7 @@ def licence() -> None:
 @click.option("--price", metavar="BEAT", help="Price of a licence, once; 0 is free.")
 @click.option("--per-access", metavar="BEAT", help="Price of each file that is fetched.")
 @click.option("--per-second", metavar="BEAT", help="Price of each second of audio that is fetched.")
+@click.option("--tier", "tiers", multiple=True, metavar="UNITS=BEAT", help="Beyond UNITS one costs BEAT; repeat.")
 @click.option("--per-output", metavar="BEAT", help="Price of each output of a model that a licensee registers.")
 @click.option("--per-period", metavar="BEAT", help="Price of a period of --duration-days, instead of --price.")
 @click.option("--guarantee", metavar="BEAT", help="Advance on what use, outputs and shares cost.")
@@ -52,7 +53,7 @@ def offer(context: Context, /, asset: str, expires_in_days: int | None, supply: 
     from concento.terms import LAYERS
 
     terms = parse_terms(given["allow"], given["deny"], given["constrained"], given["duration_days"])
-    names = ("price", "per_access", "per_second", "per_output", "per_period", "guarantee", "share")
+    names = ("price", "per_access", "per_second", "per_output", "per_period", "guarantee", "share", "tiers")
     pricing = parse_pricing(**{name: given[name] for name in names})
     if not pricing:
         raise click.UsageError("An offer needs a price: --price, --per-access or --per-second; --price 0 is free.")

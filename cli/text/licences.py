@@ -37,12 +37,17 @@ def show(document: dict[str, Any]) -> Iterator[Piece]:
         ("purposes", words(permitted(document["purposes"]))),
         ("layers", words(document["layers"])),
         ("price", beat(document["price_ubeat"])),
-        ("deposit", beat(document["deposit_ubeat"])),
+        ("use", _metered(document)),
+        ("guarantee left", beat(document["advance_ubeat"])),
+        ("deposit", f"{beat(document['deposit_ubeat'])}, {beat(document['deposit_free_ubeat'])} of it free"),
         ("from", instant(document["starts_ms"])),
         ("until", "without end" if document["expires_ms"] is None else instant(document["expires_ms"])),
         ("quota", _quota(document["quota"])),
         ("used", f"{plural(receipts['count'], 'receipt')}, {plural(receipts['units'], 'unit')}"),
     ]
+    if document["reported"]:
+        reported = document["reported"]
+        pairs.append(("reported", f"{beat(reported['gross_ubeat'])} until {instant(reported['until_ms'])}"))
     yield Facts(pairs)
     if receipts["lanes"]:
         yield Table(
@@ -53,6 +58,15 @@ def show(document: dict[str, Any]) -> Iterator[Piece]:
             ],
             frozenset({"LANE", "LAST SEQ", "UNITS"}),
         )
+
+
+def _metered(document: dict[str, Any]) -> str:
+    """What a thousand units cost, tier by tier."""
+    if document["unit_price_ubeat"] is None:
+        return "free"
+    many = _UNITS.get(document["unit"] or "", ("unit", "units"))[1]
+    first = f"{beat(document['unit_price_ubeat'])} for 1,000 {many}"
+    return "; ".join([first, *(f"beyond {tier['units']:,} {beat(tier['price_ubeat'])}" for tier in document["tiers"])])
 
 
 def _seq(lane: dict[str, Any]) -> str:

@@ -108,6 +108,14 @@ def read_numbers(path: Path, columns: Sequence[str]) -> list[tuple[int, ...]]:
     return found
 
 
+def read_texts(path: Path, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """(line, values) of the columns of a file. Raises Rejected rows.* naming the line."""
+    found = list(_lines(path, columns))
+    if not found:
+        raise Rejected("rows.none", path=str(path))
+    return found
+
+
 def count_lines(path: Path) -> int:
     """About how many rows a file has, for a progress bar. Raises Rejected file.unreadable."""
     try:
