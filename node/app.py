@@ -28,6 +28,7 @@ from concento.keys import verify_many
 from consensus.guard import newest_slot
 from node.comet.process import CometNode
 from node.config import NodeConfig, load_genesis, observer_keys, parse_address, peer_targets, read_config
+from node.counting import Counting
 from node.health import LoopLag
 from node.lock import lock_home
 from node.logs import Log, open_log
@@ -46,6 +47,7 @@ from node.signer import NodeKey, read_key
 from node.verify import VerifyMany, VerifyThread
 from state.store.kv import KeyValue
 from state.store.leveldb import LevelDb
+from state.store.opening import close_store
 
 R = TypeVar("R")
 
@@ -144,7 +146,9 @@ class _Node:
             store, folder = self._disk_factory(kv, files)
             replica = open_replica(self._genesis, self._key.public, store, folder, self._key, time_now())
             runner = Runner(self._core_factory(replica), store, folder, verifier, self._log)
-            return await self._serve(replica, runner, verifier, stop)
+            code = await self._serve(replica, runner, verifier, stop)
+            close_store(replica.store)
+            return code
         except Broken as error:
             self._log.error("node.broken", reason=str(error))
             print(f"error: {error}", file=sys.stderr)
@@ -170,6 +174,7 @@ class _Node:
         lag.start()
         listen, rpc = parse_address(config.p2p_listen, "p2p_listen"), parse_address(config.rpc_listen, "rpc_listen")
         server = None
+        counting = None
         try:
             runner.post(Started())
             if self._sign_from is not None:
@@ -184,6 +189,8 @@ class _Node:
             # What was made while starting lives as long as the node: no collection need look at it again.
             gc.collect()
             gc.freeze()
+            if not replica.store.is_counted:
+                counting = Counting(replica.store, runner.fail)
             ends: list[asyncio.Future[Any]] = [stop, runner.failed]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if runner.failed.done():
@@ -193,6 +200,8 @@ class _Node:
         finally:
             runner.stop()
             lag.stop()
+            if counting is not None:
+                await counting.stop()
             await peers.stop()
             if server is not None:
                 await server.close()

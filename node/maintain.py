@@ -20,7 +20,7 @@ from node.replica.guardfile import create_guard
 from node.signer import NodeKey, read_key, write_key, write_private
 from state.store.leveldb import LevelDb
 from state.store.leveldb import repair as repair_files
-from state.store.opening import is_empty, open_store
+from state.store.opening import distrust, is_empty, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ def repair(config: NodeConfig) -> Mended:
         try:
             if is_empty(kv):
                 raise Rejected("store.lost", path=str(config.store_path), reason="nothing is left in it")
+            distrust(kv)
             commit = open_store(kv, genesis.network).commit
         finally:
             kv.close()

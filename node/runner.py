@@ -121,6 +121,11 @@ class Runner:
         if not self.failed.done():
             self.failed.cancel()
 
+    def fail(self, error: Exception) -> None:
+        """Ends the node with this error, unless it ends already."""
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
     # Inside
 
     def _pump(self) -> None:
@@ -130,9 +135,9 @@ class Runner:
             try:
                 self._handle(event)
             except OSError as error:
-                self._fail(Broken("the disk did not do what it was asked to: {reason}", reason=str(error)))
+                self.fail(Broken("the disk did not do what it was asked to: {reason}", reason=str(error)))
             except Exception as error:  # whatever it was: the node must not go on with half an event done
-                self._fail(error)
+                self.fail(error)
             if handled is not None:
                 handled()
             if self._loop.time() > until:
@@ -176,7 +181,7 @@ class Runner:
             case Halt():
                 raise Broken(effect.sentence)
             case Stop():
-                self._fail(effect.reason)
+                self.fail(effect.reason)
             case _:
                 raise Broken(f"no such effect: {type(effect).__name__}")
 
@@ -188,7 +193,3 @@ class Runner:
         future = self._answers.get(effect.token)
         if future is not None and not future.done():
             future.set_result(effect.outcomes)
-
-    def _fail(self, error: Exception) -> None:
-        if not self.failed.done():
-            self.failed.set_exception(error)

@@ -35,7 +35,7 @@ from node.rpc.server import serve
 from node.signer import NodeKey
 from node.verify import VerifyThread
 from state.store.leveldb import LevelDb
-from state.store.opening import is_empty, open_store
+from state.store.opening import close_store, is_empty, open_store
 
 EXIT_BROKEN: Final = 1
 SOCKET_FOLDER_CHARACTERS_MAX: Final = 90
@@ -67,7 +67,9 @@ class CometNode:
                 create_chain_store(self._genesis, kv)
             store = open_store(kv, self._genesis.network)
             application = Application(self._genesis, store, _wall_ms)
-            return await self._serve(application, verifier, sockets, stop)
+            code = await self._serve(application, verifier, sockets, stop)
+            close_store(application.store)
+            return code
         except Broken as error:
             self._log.error("node.broken", reason=str(error))
             print(f"error: {error}", file=sys.stderr)

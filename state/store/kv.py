@@ -14,6 +14,8 @@ from concento.errors import Broken
 
 STATE: Final = b"s"
 """State records: everything in the tree, under `STATE + state key`."""
+TREE: Final = b"n"
+"""Depth and path -> a node of the tree over the state records, as it was when it was written last."""
 META: Final = b"m"
 """The commit record: what a start checks everything else against."""
 BLOCK: Final = b"b"
@@ -29,7 +31,7 @@ INDEX: Final = b"x"
 REPLICA: Final = b"r"
 """What the replica keeps for itself: missed proposers, validator sets, commits."""
 
-SPACES: Final = (STATE, META, BLOCK, BLOCK_HEIGHT, TRANSACTION, HISTORY, INDEX, REPLICA)
+SPACES: Final = (STATE, TREE, META, BLOCK, BLOCK_HEIGHT, TRANSACTION, HISTORY, INDEX, REPLICA)
 
 _NUMBER_BYTES: Final = 8
 

@@ -1,8 +1,10 @@
 """Opening a store: its records are compared with its commit record, and a difference is refused by name.
 
-LevelDB can open with a part of the records gone and no error (see `leveldb.py`). So a start rebuilds the tree from
-the state records and compares root and count, and counts what belongs to the blocks. Every refusal is `Rejected` with
-a hint that names the command that mends it; a store is never opened half.
+A store that was closed in order has its whole tree on disk: it opens at once, whatever its size, and `check_records`
+counts its records afterwards, beside the work. After any other end, and for repair, the tree is built again from the
+state records and compared, and everything is counted first: LevelDB can open with a part of the records gone and no
+error (see `leveldb.py`). Every refusal is `Rejected` with a hint that names the command that mends it; a store is
+never opened half.
 """
 
 from __future__ import annotations
@@ -16,12 +18,30 @@ from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Broken, Rejected
 from concento.hashing import NO_HASH, Network
 from state.store.blockstore import PARTS, StoredBlock, block_changes, find_block, included_count
-from state.store.kv import BLOCK, BLOCK_HEIGHT, HISTORY, META, STATE, TRANSACTION, KeyValue, KeyValueView
+from state.store.kv import (
+    BLOCK,
+    BLOCK_HEIGHT,
+    HISTORY,
+    META,
+    STATE,
+    TRANSACTION,
+    TREE,
+    KeyValue,
+    KeyValueView,
+    number_key,
+)
 from state.store.tree import Tree
 
-STORE_FORMAT: Final = 1
+STORE_FORMAT: Final = 2
 """Grows when a record of the store changes its form; a store of another format is resynced, not guessed at."""
 COMMIT_KEY: Final = META + b"commit"
+CLOSED_KEY: Final = META + b"closed"
+"""The height at which the store was closed in order. It says nothing once there is a block above."""
+PIECE_BYTES: Final = 128 * 1024
+"""Tree nodes written with each block: an eighth of what the block itself writes under load, so that it hides there.
+What waits is at most the tree itself; it is written when the store is closed."""
+CLOSING_BYTES: Final = 4 * 1024 * 1024
+"""Tree nodes of one write when a store is closed."""
 
 
 class CommitRecord(Record):
@@ -44,6 +64,8 @@ class OpenStore:
     kv: KeyValue
     tree: Tree
     commit: CommitRecord
+    is_counted: bool = True
+    """Whether `check_records` has passed."""
 
 
 def create_store(
@@ -52,7 +74,7 @@ def create_store(
     """Writes the genesis state and its history, keyed without the prefix of their space, into an empty store."""
     if next(kv.scan(b""), None) is not None:
         raise Rejected("store.exists", path=kv.name)
-    tree = Tree.build(state.items())
+    tree = Tree.build(state.items(), kv.get)
     commit = CommitRecord(STORE_FORMAT, network, 0, NO_HASH, tree.root, tree.count, 1, 0)
     batch = {STATE + key: value for key, value in state.items()}
     batch.update((HISTORY + key, value) for key, value in (history or {}).items())
@@ -61,16 +83,37 @@ def create_store(
 
 
 def open_store(kv: KeyValue, network: Network) -> OpenStore:
-    """The store of this network, found whole; reads every state record and counts every block once."""
+    """The store of this network, found whole: where it was not closed in order, every record is looked at."""
     try:
         commit = _find_commit(kv)
         _check_ours(kv, commit, network)
-        store = OpenStore(kv, Tree.build((key[1:], value) for key, value in kv.scan(STATE)), commit)
+        if is_closed(kv, commit):
+            store = OpenStore(kv, Tree(kv.get, commit.app_hash), commit, is_counted=False)
+        else:
+            store = OpenStore(kv, Tree.build(((key[1:], value) for key, value in kv.scan(STATE)), kv.get), commit)
+            check_records(kv, commit, kv.name)
         _check_state(store)
-        _check_blocks(store)
+        _check_tip(store)
     except Broken as error:
-        raise _corrupt(kv, str(error.numbers.get("reason", error))) from None
+        raise _corrupt(kv.name, str(error.numbers.get("reason", error))) from None
     return store
+
+
+def close_store(store: OpenStore) -> None:
+    """Writes what is left of the tree, so that the next start need not build it, and says so. Nothing may follow."""
+    while piece := store.tree.take_piece(CLOSING_BYTES):
+        store.kv.write(piece)
+    store.kv.write({CLOSED_KEY: number_key(store.commit.height)})
+
+
+def distrust(kv: KeyValue) -> None:
+    """Has the next opening look at every record, however the store was closed."""
+    kv.write({CLOSED_KEY: None})
+
+
+def is_closed(kv: KeyValueView, commit: CommitRecord) -> bool:
+    """Whether the store was closed in order and nothing was written since."""
+    return kv.get(CLOSED_KEY) == number_key(commit.height)
 
 
 def is_empty(kv: KeyValueView) -> bool:
@@ -109,6 +152,7 @@ def advance(
         before.transactions + included_count(stored),
     )
     batch = block_changes(stored)
+    batch.update(store.tree.take_piece(PIECE_BYTES))
     batch.update((STATE + key, value) for key, value in state.items())
     batch.update((HISTORY + key, value) for key, value in history.items())
     batch[COMMIT_KEY] = encode(store.commit)
@@ -120,11 +164,11 @@ def _find_commit(kv: KeyValue) -> CommitRecord:
     if raw is None and is_empty(kv):
         raise Rejected("store.missing", path=kv.name)
     if raw is None:
-        raise _corrupt(kv, "its commit record is missing")
+        raise _corrupt(kv.name, "its commit record is missing")
     try:
         return decode(CommitRecord, raw, "commit record")
     except Rejected as error:
-        raise _corrupt(kv, str(error)) from None
+        raise _corrupt(kv.name, str(error)) from None
 
 
 def _check_ours(kv: KeyValue, commit: CommitRecord, network: Network) -> None:
@@ -140,38 +184,48 @@ def _named(network: Network) -> str:
 
 
 def _check_state(store: OpenStore) -> None:
-    _check_count(store.kv, "state records", store.tree.count, store.commit.state_keys)
+    _check_count(store.kv.name, "state records", store.tree.count, store.commit.state_keys)
     if store.tree.root != store.commit.app_hash:
         raise _corrupt(
-            store.kv,
+            store.kv.name,
             f"its state has root {store.tree.root.hex()}, its commit record says {store.commit.app_hash.hex()}",
         )
 
 
-def _check_blocks(store: OpenStore) -> None:
-    """Every height kept has all its records, every included transaction its place, and the tip is the one committed."""
-    kv, commit = store.kv, store.commit
+def check_records(view: KeyValueView, commit: CommitRecord, name: str) -> None:
+    """Counts what a store must hold at this commit: state, all records of each height kept, places of transactions.
+
+    Raises Rejected. `view` is the store at that commit and `name` what to call it.
+    """
     heights = commit.height - commit.oldest_height + 1
-    _check_count(kv, "block records", _count(kv, BLOCK), heights * len(PARTS))
-    _check_count(kv, "block ids", _count(kv, BLOCK_HEIGHT), heights)
-    _check_count(kv, "transactions", _count(kv, TRANSACTION), commit.transactions)
-    if heights == 0:
+    _check_count(name, "state records", _count(view, STATE), commit.state_keys)
+    _check_count(name, "block records", _count(view, BLOCK), heights * len(PARTS))
+    _check_count(name, "block ids", _count(view, BLOCK_HEIGHT), heights)
+    _check_count(name, "transactions", _count(view, TRANSACTION), commit.transactions)
+    # How many nodes lie there depends on what was written when: only that they can be read.
+    _count(view, TREE)
+
+
+def _check_tip(store: OpenStore) -> None:
+    """The newest block is the one committed."""
+    kv, commit = store.kv, store.commit
+    if commit.height < commit.oldest_height:
         return
     tip = find_block(kv, commit.height)
     if tip is None or block_id(tip.block.header) != commit.block_id:
-        raise _corrupt(kv, f"the block of height {commit.height} is not the one in its commit record")
+        raise _corrupt(kv.name, f"the block of height {commit.height} is not the one in its commit record")
 
 
-def _count(kv: KeyValue, space: bytes) -> int:
-    return sum(1 for _ in kv.scan(space))
+def _count(view: KeyValueView, space: bytes) -> int:
+    return sum(1 for _ in view.scan(space))
 
 
-def _check_count(kv: KeyValue, what: str, found: int, expected: int) -> None:
+def _check_count(name: str, what: str, found: int, expected: int) -> None:
     if found < expected:
-        raise Rejected("store.missing_keys", path=kv.name, what=what, found=found, expected=expected)
+        raise Rejected("store.missing_keys", path=name, what=what, found=found, expected=expected)
     if found > expected:
-        raise _corrupt(kv, f"it holds {found} {what} where its commit record counts {expected}")
+        raise _corrupt(name, f"it holds {found} {what} where its commit record counts {expected}")
 
 
-def _corrupt(kv: KeyValue, reason: str) -> Rejected:
-    return Rejected("store.corrupt", path=kv.name, reason=reason)
+def _corrupt(name: str, reason: str) -> Rejected:
+    return Rejected("store.corrupt", path=name, reason=reason)

@@ -6,40 +6,63 @@ An adaptive paged trie. The path of a record is the nibbles of `sha256(state key
 so that the hash of a node is the SHA-256 of exactly its bytes. The root of an empty tree is 32 zero bytes.
 
 The shape depends on the set of keys alone, never on the order of changes: equal states have equal roots.
-The tree never sees the values again once hashed, and never touches the disk: it is rebuilt from the records at start.
+The tree never sees the values again once hashed. Nodes lie on disk under their paths: they are read when a change or a
+proof needs them, checked against the hash above them, and written lazily, a small piece with each block
+(`take_piece`). What is on disk is the tree of no one moment until all of it is written: `state/store/opening.py`.
 `concento.proofs` is the reader of what `prove` gives.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from hashlib import sha256
 from itertools import groupby, pairwise
 from typing import Final, TypeAlias
 
 from concento.errors import Broken
 from concento.proofs import EMPTY_HASH, INNER_TAG, PAGE_KEYS_MAX, PAGE_TAG
+from state.store.kv import TREE
+
+PAGES_MAX: Final = 1 << 17
+"""Pages kept in memory before those that are on disk may go: some 200 MB, all of two million records."""
 
 _ENTRY_BYTES: Final = 64
 _HASH_BYTES: Final = 32
 _FANOUT: Final = 16
+_COUNT_BYTES: Final = 8
 _PAGE_BYTES_MAX: Final = 1 + PAGE_KEYS_MAX * _ENTRY_BYTES
 """A page with its tag and the most entries; one byte more must split."""
 _INNER_EMPTY: Final = INNER_TAG + EMPTY_HASH * _FANOUT
+_DEPTHS: Final = tuple(TREE + bytes((depth,)) for depth in range(2 * _HASH_BYTES + 1))
+_HALVES: Final = tuple(bytes((nibble << 4,)) for nibble in range(_FANOUT))
 
 # (key hash, value hash), or None for the value hash of a key that goes.
 _Change: TypeAlias = tuple[bytes, bytes | None]
 
+Read: TypeAlias = Callable[[bytes], bytes | None]
+"""The record of a node on disk, by its key there."""
+
+
+class _Away(Enum):
+    """A subtree that is on disk and not in memory."""
+
+    AWAY = 0
+
+
+_AWAY: Final = _Away.AWAY
+
 
 class _Inner:
-    """A subtree of more than `PAGE_KEYS_MAX` keys."""
+    """A subtree of more than `PAGE_KEYS_MAX` keys. `counts` are the keys below each child."""
 
-    __slots__ = ("body", "children", "count")
+    __slots__ = ("body", "children", "count", "counts")
 
     def __init__(self) -> None:
         self.body = bytearray(_INNER_EMPTY)
-        self.children: list[_Node] = [None] * _FANOUT
+        self.children: list[_Node | _Away] = [None] * _FANOUT
+        self.counts = [0] * _FANOUT
         self.count = 0
 
 
@@ -50,26 +73,30 @@ _Node: TypeAlias = _Inner | bytes | None
 class Tree:
     """The tree of one state, changed once a block."""
 
-    __slots__ = ("_top", "root")
+    __slots__ = ("_dirty", "_pages", "_read", "_top", "root")
 
-    def __init__(self) -> None:
-        self._top: _Node = None
-        self.root: bytes = EMPTY_HASH
+    def __init__(self, read: Read = lambda _key: None, root: bytes = EMPTY_HASH) -> None:
+        """The tree with this root, all of it on disk; without a root, an empty one."""
+        self._read = read
+        self._top: _Node | _Away = None if root == EMPTY_HASH else _AWAY
+        self._dirty: dict[bytes, None] = {}
+        self._pages = 0
+        self.root: bytes = root
 
     @classmethod
-    def build(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Tree:
-        """The tree of these (state key, value) pairs, in any order; a key given twice is `Broken`."""
+    def build(cls, pairs: Iterable[tuple[bytes, bytes]], read: Read = lambda _key: None) -> Tree:
+        """The tree of these (state key, value) pairs, in any order; none of it is on disk. A key twice is `Broken`."""
         entries = [sha256(key).digest() + sha256(value).digest() for key, value in pairs]
         entries.sort()
-        tree = cls()
-        tree._top = _build(entries, 0, len(entries), 0)
+        tree = cls(read)
+        tree._top = tree._build(entries, 0, len(entries), 0)
         tree.root = _hash(tree._top)
         return tree
 
     @property
     def count(self) -> int:
         """How many keys the tree holds."""
-        return _count(self._top)
+        return _count(self._at_top())
 
     def apply(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Set each state key to its value, or remove it (None); a key that is not there may be removed."""
@@ -80,7 +107,7 @@ class Tree:
         ]
         # Key hashes differ, so that two value hashes (or None) are never compared.
         hashed.sort()
-        self._top = _changed(self._top, hashed, 0, len(hashed), 0)
+        self._top = self._changed(self._at_top(), hashed, 0, len(hashed), 0)
         self.root = _hash(self._top)
 
     def fork(self, state_keys: Iterable[bytes]) -> Tree:
@@ -88,26 +115,182 @@ class Tree:
 
         Only the nodes on the way to the keys are copied; both trees share the rest.
         """
-        tree = Tree()
-        tree.root = self.root
-        tree._top = _copied(self._top, sorted(sha256(key).digest() for key in state_keys), 0)
+        tree = Tree(self._read, self.root)
+        tree._top = _copied(self._at_top(), sorted(sha256(key).digest() for key in state_keys), 0)
+        tree._dirty, tree._pages = self._dirty.copy(), self._pages
         return tree
 
     def become(self, fork: Tree) -> None:
         """Take over the state of a fork, which must not be used afterwards."""
-        self._top, self.root = fork._top, fork.root
+        self._top, self.root, self._dirty, self._pages = fork._top, fork.root, fork._dirty, fork._pages
 
     def prove(self, state_key: bytes) -> list[bytes]:
         """The nodes from the root down to where the key is, or would be; none for an empty tree."""
         key_hash = sha256(state_key).digest()
         nodes: list[bytes] = []
-        node, depth = self._top, 0
+        node, depth = self._at_top(), 0
         while isinstance(node, _Inner):
             nodes.append(bytes(node.body))
-            node, depth = node.children[_nibble(key_hash, depth)], depth + 1
+            child = node.children[_nibble(key_hash, depth)]
+            node = self._loaded(node, key_hash, depth) if isinstance(child, _Away) else child
+            depth += 1
         if node is not None:
             nodes.append(node)
         return nodes
+
+    # On disk
+
+    def take_piece(self, bytes_max: int | None = None) -> dict[bytes, bytes | None]:
+        """Records to write: nodes that changed since they were written last, the longest waiting first.
+
+        Without a limit all of them: with that piece, and those taken before, the whole tree is on disk.
+        """
+        piece: dict[bytes, bytes | None] = {}
+        size = 0
+        for key in self._dirty:
+            if bytes_max is not None and size >= bytes_max:
+                break
+            node = self._find(key)
+            record = _record(node) if node is not None else None
+            piece[key] = record
+            size += len(record or b"")
+        for key in piece:
+            del self._dirty[key]
+        if self._pages > PAGES_MAX:
+            self._pages = self._forget(self._top, b"", 0)
+        return piece
+
+    def _at_top(self) -> _Node:
+        if isinstance(self._top, _Away):
+            self._top = self._decoded(_DEPTHS[0], self.root)
+        return self._top
+
+    def _loaded(self, inner: _Inner, key_hash: bytes, depth: int) -> _Node:
+        """The child of this inner node that lies on disk, on the way to the key hash."""
+        at = 1 + _nibble(key_hash, depth) * _HASH_BYTES
+        return self._decoded(_node_key(key_hash, depth + 1), bytes(inner.body[at : at + _HASH_BYTES]))
+
+    def _decoded(self, key: bytes, node_hash: bytes) -> _Node:
+        record = self._read(key)
+        if record is None:
+            raise _damaged(key, "is missing")
+        if record[:1] == PAGE_TAG:
+            self._pages += 1
+            if sha256(record).digest() != node_hash:
+                raise _damaged(key, "has another hash")
+            return record
+        inner = _Inner()
+        inner.body = bytearray(record[: len(_INNER_EMPTY)])
+        counts = record[len(_INNER_EMPTY) :]
+        if len(counts) != _FANOUT * _COUNT_BYTES or sha256(inner.body).digest() != node_hash:
+            raise _damaged(key, "has another hash")
+        for nibble in range(_FANOUT):
+            count = int.from_bytes(counts[nibble * _COUNT_BYTES : (nibble + 1) * _COUNT_BYTES], "big")
+            inner.counts[nibble] = count
+            inner.children[nibble] = _AWAY if count else None
+        inner.count = sum(inner.counts)
+        return inner
+
+    def _find(self, key: bytes) -> _Node:
+        """The node with this key on disk as it is now: what is dirty is in memory, or gone."""
+        node: _Node | _Away = self._top
+        path = key[2:]
+        for depth in range(key[1]):
+            if not isinstance(node, _Inner):
+                return None
+            node = node.children[_nibble(path, depth)]
+        return None if isinstance(node, _Away) else node
+
+    def _forget(self, node: _Node | _Away, path: bytes, depth: int) -> int:
+        """Drops every page below that is on disk as it is; how many stay."""
+        if not isinstance(node, _Inner):
+            return 0
+        kept = 0
+        for nibble, child in enumerate(node.children):
+            below = path[:-1] + bytes((path[-1] | nibble,)) if depth & 1 else path + _HALVES[nibble]
+            if isinstance(child, bytes):
+                if _DEPTHS[depth + 1] + below in self._dirty:
+                    kept += 1
+                else:
+                    node.children[nibble] = _AWAY
+            else:
+                kept += self._forget(child, below, depth + 1)
+        return kept
+
+    # Changing
+
+    def _changed(self, node: _Node, changes: list[_Change], start: int, stop: int, depth: int) -> _Node:
+        """The subtree after the sorted `changes[start:stop]`, all of which lie below it."""
+        self._dirty[_node_key(changes[start][0], depth)] = None
+        if isinstance(node, _Inner):
+            return self._changed_inner(node, changes, start, stop, depth)
+        page = _edited(node or PAGE_TAG, changes, start, stop)
+        if len(page) > _PAGE_BYTES_MAX:
+            entries = [page[at : at + _ENTRY_BYTES] for at in range(1, len(page), _ENTRY_BYTES)]
+            return self._build(entries, 0, len(entries), depth)
+        self._pages += node is None
+        return page if len(page) > 1 else None
+
+    def _changed_inner(self, inner: _Inner, changes: list[_Change], start: int, stop: int, depth: int) -> _Node:
+        """The inner node, changed in place, each touched child once; or its page where few keys are left."""
+        half, shift = depth >> 1, 0 if depth & 1 else 4
+        children, counts, body = inner.children, inner.counts, inner.body
+        while start < stop:
+            key_hash = changes[start][0]
+            nibble = key_hash[half] >> shift & 15
+            end = start + 1
+            while end < stop and changes[end][0][half] >> shift & 15 == nibble:
+                end += 1
+            found = children[nibble]
+            child = self._loaded(inner, key_hash, depth) if found is _AWAY else found
+            if end == start + 1 and type(child) is bytes and (put := _replaced(child, *changes[start])) is not None:
+                # Most changes by far: one record of a page gets another value.
+                children[nibble] = child = put
+                self._dirty[_node_key(key_hash, depth + 1)] = None
+            else:
+                children[nibble] = child = self._changed(child, changes, start, end, depth + 1)
+                count = _count(child)
+                inner.count += count - counts[nibble]
+                counts[nibble] = count
+            at = 1 + nibble * _HASH_BYTES
+            body[at : at + _HASH_BYTES] = _hash(child)
+            start = end
+        return inner if inner.count > PAGE_KEYS_MAX else self._merged(inner, changes[stop - 1][0], depth)
+
+    def _merged(self, inner: _Inner, key_hash: bytes, depth: int) -> bytes | None:
+        """The page of an inner node that became small; its children are pages, in order of their keys."""
+        pages: list[bytes] = []
+        for nibble, child in enumerate(inner.children):
+            path = _child_hash(key_hash, depth, nibble)
+            node = self._loaded(inner, path, depth) if isinstance(child, _Away) else child
+            if isinstance(node, bytes):
+                pages.append(node[1:])
+                self._dirty[_node_key(path, depth + 1)] = None
+        return PAGE_TAG + b"".join(pages) if pages else None
+
+    def _build(self, entries: Sequence[bytes], start: int, stop: int, depth: int) -> _Node:
+        """The subtree of the sorted `entries[start:stop]`, which share their first `depth` nibbles."""
+        if start < stop:
+            self._dirty[_node_key(entries[start], depth)] = None
+        if stop - start <= PAGE_KEYS_MAX:
+            self._pages += 1
+            return _page_of(entries[start:stop])
+        if depth == 2 * _HASH_BYTES:
+            raise _twice(entries[start])
+        inner = _Inner()
+        inner.count = stop - start
+        at = start
+        for nibble in range(_FANOUT):
+            end = stop
+            if nibble < _FANOUT - 1:
+                end = bisect_left(entries, _child_hash(entries[start], depth, nibble + 1), at, stop)
+            if at < end:
+                child = self._build(entries, at, end, depth + 1)
+                inner.children[nibble] = child
+                inner.counts[nibble] = end - at
+                inner.body[1 + nibble * _HASH_BYTES : 1 + (nibble + 1) * _HASH_BYTES] = _hash(child)
+            at = end
+        return inner
 
 
 def _copied(node: _Node, key_hashes: Sequence[bytes], depth: int) -> _Node:
@@ -116,14 +299,39 @@ def _copied(node: _Node, key_hashes: Sequence[bytes], depth: int) -> _Node:
         return node
     copy = _Inner()
     copy.body, copy.children, copy.count = bytearray(node.body), list(node.children), node.count
+    copy.counts = list(node.counts)
     for nibble, group in groupby(key_hashes, lambda key_hash: _nibble(key_hash, depth)):
-        copy.children[nibble] = _copied(node.children[nibble], list(group), depth + 1)
+        child = node.children[nibble]
+        if not isinstance(child, _Away):
+            copy.children[nibble] = _copied(child, list(group), depth + 1)
     return copy
 
 
 def _nibble(key_hash: bytes, depth: int) -> int:
     byte = key_hash[depth >> 1]
     return byte & 15 if depth & 1 else byte >> 4
+
+
+def _node_key(key_hash: bytes, depth: int) -> bytes:
+    """Where the node lies on disk that is so deep on the way to the key hash: by depth, then by path."""
+    half = depth >> 1
+    if depth & 1:
+        return _DEPTHS[depth] + key_hash[:half] + _HALVES[key_hash[half] >> 4]
+    return _DEPTHS[depth] + key_hash[:half]
+
+
+def _child_hash(key_hash: bytes, depth: int, nibble: int) -> bytes:
+    """The beginning of all key hashes that share `depth` nibbles with this one and go on with this nibble."""
+    half = depth >> 1
+    last = (key_hash[half] & 0xF0) | nibble if depth & 1 else nibble << 4
+    return key_hash[:half] + bytes((last,))
+
+
+def _record(node: _Inner | bytes) -> bytes:
+    """A node as it lies on disk: its bytes, and what an inner node counts."""
+    if isinstance(node, bytes):
+        return node
+    return bytes(node.body) + b"".join([count.to_bytes(_COUNT_BYTES, "big") for count in node.counts])
 
 
 def _hash(node: _Node) -> bytes:
@@ -138,76 +346,20 @@ def _count(node: _Node) -> int:
     return node.count if isinstance(node, _Inner) else len(node) // _ENTRY_BYTES
 
 
-def _build(entries: Sequence[bytes], start: int, stop: int, depth: int) -> _Node:
-    """The subtree of the sorted `entries[start:stop]`, which share their first `depth` nibbles."""
-    if stop - start <= PAGE_KEYS_MAX:
-        return _page_of(entries[start:stop])
-    if depth == 2 * _HASH_BYTES:
-        raise Broken("the tree was given key hash {key_hash} twice", key_hash=entries[start][:_HASH_BYTES])
-    inner = _Inner()
-    inner.count = stop - start
-    at = start
-    for nibble in range(_FANOUT):
-        end = (
-            stop if nibble == _FANOUT - 1 else bisect_left(entries, _bound(entries[start], depth, nibble + 1), at, stop)
-        )
-        if at < end:
-            child = _build(entries, at, end, depth + 1)
-            inner.children[nibble] = child
-            inner.body[1 + nibble * _HASH_BYTES : 1 + (nibble + 1) * _HASH_BYTES] = _hash(child)
-        at = end
-    return inner
-
-
 def _page_of(entries: Sequence[bytes]) -> bytes | None:
     for lower, upper in pairwise(entries):
         if lower[:_HASH_BYTES] == upper[:_HASH_BYTES]:
-            raise Broken("the tree was given key hash {key_hash} twice", key_hash=lower[:_HASH_BYTES])
+            raise _twice(lower)
     return PAGE_TAG + b"".join(entries) if entries else None
 
 
-def _bound(entry: bytes, depth: int, nibble: int) -> bytes:
-    """The least key hash that shares `depth` nibbles with the entry and goes on with this nibble."""
-    half = depth >> 1
-    last = (entry[half] & 0xF0) | nibble if depth & 1 else nibble << 4
-    return entry[:half] + bytes((last,))
-
-
-def _changed(node: _Node, changes: list[_Change], start: int, stop: int, depth: int) -> _Node:
-    """The subtree after the sorted `changes[start:stop]`, all of which lie below it."""
-    if isinstance(node, _Inner):
-        return _changed_inner(node, changes, start, stop, depth)
-    page = _edited(node or PAGE_TAG, changes, start, stop)
-    if len(page) > _PAGE_BYTES_MAX:
-        entries = [page[at : at + _ENTRY_BYTES] for at in range(1, len(page), _ENTRY_BYTES)]
-        return _build(entries, 0, len(entries), depth)
-    return page if len(page) > 1 else None
-
-
-def _changed_inner(inner: _Inner, changes: list[_Change], start: int, stop: int, depth: int) -> _Node:
-    """The inner node, changed in place, each touched child once; or its page where few keys are left."""
-    half, shift = depth >> 1, 0 if depth & 1 else 4
-    children, body, count = inner.children, inner.body, inner.count
-    while start < stop:
-        nibble = changes[start][0][half] >> shift & 15
-        end = start + 1
-        while end < stop and changes[end][0][half] >> shift & 15 == nibble:
-            end += 1
-        child = children[nibble]
-        count -= _count(child)
-        children[nibble] = child = _changed(child, changes, start, end, depth + 1)
-        count += _count(child)
-        at = 1 + nibble * _HASH_BYTES
-        body[at : at + _HASH_BYTES] = _hash(child)
-        start = end
-    inner.count = count
-    return inner if count > PAGE_KEYS_MAX else _merged(inner)
-
-
-def _merged(inner: _Inner) -> bytes | None:
-    """The page of an inner node that became small; its children are pages, in order of their keys."""
-    entries = b"".join(child[1:] for child in inner.children if isinstance(child, bytes))
-    return PAGE_TAG + entries if entries else None
+def _replaced(page: bytes, key_hash: bytes, value_hash: bytes | None) -> bytes | None:
+    """The page with another value hash for a key that it has; None where it has not, or the key goes."""
+    found = page.find(key_hash, 1)
+    # A value that equals some state key has the same hash: only a hit where an entry begins is a key.
+    if value_hash is None or found & 63 != 1:
+        return None
+    return page[: found + _HASH_BYTES] + value_hash + page[found + _ENTRY_BYTES :]
 
 
 def _edited(page: bytes, changes: list[_Change], start: int, stop: int) -> bytes:
@@ -215,7 +367,6 @@ def _edited(page: bytes, changes: list[_Change], start: int, stop: int) -> bytes
     for at in range(start, stop):
         key_hash, value_hash = changes[at]
         found = page.find(key_hash, 1)
-        # A value that equals some state key has the same hash: only a hit where an entry begins is a key.
         while found > 0 and found & 63 != 1:
             found = page.find(key_hash, found + 1)
         if found > 0:
@@ -239,3 +390,13 @@ def _insertion(page: bytes, key_hash: bytes) -> int:
         else:
             high = middle
     return 1 + low * _ENTRY_BYTES
+
+
+def _twice(entry: bytes) -> Broken:
+    return Broken("the tree was given key hash {key_hash} twice", key_hash=entry[:_HASH_BYTES])
+
+
+def _damaged(key: bytes, what: str) -> Broken:
+    return Broken(
+        "node {key} of the state tree {what}; stop the node and run: concento node repair", key=key[1:], what=what
+    )

@@ -229,7 +229,7 @@ def test_a_folder_that_repair_cannot_write_to_is_lost(folder: Path) -> None:
 
 def test_a_store_of_another_format_is_refused(memory: MemoryKeyValue) -> None:
     commit = open_store(memory, NETWORK).commit
-    memory.write({META + b"commit": encode(msgspec.structs.replace(commit, format=2))})
+    memory.write({META + b"commit": encode(msgspec.structs.replace(commit, format=commit.format + 1))})
     with pytest.raises(Rejected) as caught:
         open_store(memory, NETWORK)
     assert caught.value.kind == "store.format"
