@@ -478,6 +478,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the signatures do not meet the policy of {account}",
         "sign with exactly as many of the account's keys as its policy asks: concento wallet balance",
     ),
+    "tx.check_failed": (
+        "this node could not check the transaction ({reason}); that is a mistake of the node, not yours",
+        "submit it to another node, and tell the operator to look for admission.broken in the log",
+    ),
     "tx.duplicate": ("transaction {tx} is in the chain already", "see: concento tx show {tx}"),
     "tx.expired": ("the transaction was valid until {valid_until_ms}, block time is {time_ms}", "sign it again"),
     "tx.fee_too_low": ("the fee is {fee}, more than the {max_fee} ubeat that the sender allows", "raise max_fee"),
@@ -486,7 +490,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "no transaction {text} was ever seen here",
         "copy its id again, or look for it in: concento wallet history",
     ),
-    "tx.pruned": ("transaction {text} is older than the oldest block kept ({oldest_height})", "ask an archive node"),
+    "tx.pruned": (
+        "transaction {text} is in no block that this node keeps, from {oldest_height} on",
+        "ask an archive node",
+    ),
     "tx.signature": ("signature {index} of the transaction does not verify", "sign it again for this network"),
     "tx.too_early": (
         "the transaction is valid until {valid_until_ms}, more than {window_ms} ms after block time {time_ms}",

@@ -35,6 +35,7 @@ class CheckedFile:
     """An open file whose bytes have been compared with their hash."""
 
     def __init__(self, file: BinaryIO, content: bytes, size: int) -> None:
+        """Reads the whole file: not on an event loop."""
         self._file = file
         self.size = size
         whole, found, self._chunks = sha256(), 0, []

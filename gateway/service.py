@@ -153,7 +153,9 @@ class Gateway:
             licence = await self._active_licence(session.request)
             item = await self._member(session.asset, member)
             part, entry = _part(item, path)
-            file = self.content.open(parse_cid(entry["cid"]), int(entry["bytes"]))
+            # Whoever has nothing left must not make the gateway read whole files; and reading them takes a while.
+            self._waiting_or_units(session.request, lane, licence, item, _asked(item, part, entry))
+            file = await asyncio.to_thread(self.content.open, parse_cid(entry["cid"]), int(entry["bytes"]))
             try:
                 body = self._receipt(session, lane, licence, item, part, entry)
             except ConcentoError:
@@ -286,21 +288,10 @@ class Gateway:
     ) -> bytes:
         request = session.request
         member, size = bytes.fromhex(item["asset"]), int(entry["bytes"])
-        asked = request_hash(member, part, 0, size)
-        if lane.size > lane.vouched:
-            waiting = decode(ReceiptBody, lane.bodies[-1], "receipt")
-            if waiting.request_hash == asked and lane.size == lane.vouched + 1:
-                return lane.bodies[-1]
-            raise Rejected("gateway.voucher_due", units=lane.units_unsigned)
-        units = units_of(licence["unit"], int(item["duration_ms"] or 0))
-        chain_lane = self._chain_lane(licence, request.lane)
-        # What is anchored already is no longer open, but it stands in our log.
-        locked = int(chain_lane["units"]) + int(chain_lane["units_open"])
-        if lane.units + units > locked:
-            raise Rejected("gateway.units_exhausted", units=lane.units, units_open=locked)
-        unsigned = self.lanes.units_unsigned(request.licence)
-        if unsigned and unsigned + units > self._unsigned_units_max:
-            raise Rejected("gateway.voucher_due", units=unsigned)
+        asked = _asked(item, part, entry)
+        units = self._waiting_or_units(request, lane, licence, item, asked)
+        if isinstance(units, bytes):
+            return units
         body = ReceiptBody(
             licence=request.licence,
             epoch=int(licence["epoch"]),
@@ -321,6 +312,29 @@ class Gateway:
         self.counters["files"] += 1
         self.counters["bytes"] += size
         return lane.add_receipt(body)
+
+    def _waiting_or_units(
+        self, request: SessionRequest, lane: Lane, licence: dict[str, Any], item: dict[str, Any], asked: bytes
+    ) -> bytes | int:
+        """The receipt of this very request that still waits for its voucher, or the units that a new one takes.
+
+        Raises Rejected where something else waits, or too few units are left.
+        """
+        if lane.size > lane.vouched:
+            waiting = decode(ReceiptBody, lane.bodies[-1], "receipt")
+            if waiting.request_hash == asked and lane.size == lane.vouched + 1:
+                return lane.bodies[-1]
+            raise Rejected("gateway.voucher_due", units=lane.units_unsigned)
+        units = units_of(licence["unit"], int(item["duration_ms"] or 0))
+        chain_lane = self._chain_lane(licence, request.lane)
+        # What is anchored already is no longer open, but it stands in our log.
+        locked = int(chain_lane["units"]) + int(chain_lane["units_open"])
+        if lane.units + units > locked:
+            raise Rejected("gateway.units_exhausted", units=lane.units, units_open=locked)
+        unsigned = self.lanes.units_unsigned(request.licence)
+        if unsigned and unsigned + units > self._unsigned_units_max:
+            raise Rejected("gateway.voucher_due", units=unsigned)
+        return units
 
     def _head(self, session: OpenSession, lane: Lane) -> SignedHead:
         request = session.request
@@ -361,6 +375,11 @@ class Gateway:
         if age_ms > SESSION_WINDOW_MS or request.nonce in self._nonces:
             raise Rejected("gateway.session_stale", age_ms=age_ms)
         self._nonces[request.nonce] = now_ms + 2 * SESSION_WINDOW_MS
+
+
+def _asked(item: dict[str, Any], part: int, entry: dict[str, Any]) -> bytes:
+    """What a receipt for this whole file says was asked for."""
+    return request_hash(bytes.fromhex(item["asset"]), part, 0, int(entry["bytes"]))
 
 
 def _part(item: dict[str, Any], path: str) -> tuple[int, dict[str, Any]]:

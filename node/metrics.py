@@ -104,6 +104,12 @@ class Metrics:
         self._received = Counter(
             "p2p_received_bytes", "Payload bytes from peers.", namespace=PREFIX, registry=self._registry
         )
+        self._unchecked = Counter(
+            "admission_broken",
+            "Transactions refused because checking them failed by a mistake of the node.",
+            namespace=PREFIX,
+            registry=self._registry,
+        )
         self._last_block_s: float | None = None
 
     def block(self, now_s: float, round_: int, statuses: Mapping[str, int], evidence: int) -> None:
@@ -122,6 +128,9 @@ class Metrics:
 
     def request(self, method: str, kind: str, seconds: float) -> None:
         self._requests.labels(method, kind).observe(seconds)
+
+    def unchecked(self) -> None:
+        self._unchecked.inc()
 
     def refused(self) -> None:
         self._refused.inc()

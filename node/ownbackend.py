@@ -106,6 +106,8 @@ class OwnBackend:
         now = self._loop.time()
         submissions = [_submission(outcome) for outcome in await self._runner.submit(raws)]
         for submission in submissions:
+            if submission.error is not None and submission.error.kind == "tx.check_failed":
+                self.counts.unchecked()
             if submission.tx is not None and submission.status is not None and not submission.known:
                 self._submitted[submission.tx] = now
         while len(self._submitted) > TIMED_MAX:

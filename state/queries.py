@@ -42,7 +42,8 @@ class Chain:
     """One moment of one node's store, and the genesis that it grew from."""
 
     store: KeyValueView
-    tree: Tree
+    tree: Tree | None
+    """The tree over the state, for proofs; None where the store is a snapshot, because the tree has gone on since."""
     genesis: Genesis
 
     @property

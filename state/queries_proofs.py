@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from concento.errors import Rejected
+from concento.errors import Broken, Rejected
 from concento.light import proof_document
 from concento.messages.receipts import receipt_id
 from concento.statekeys import BY_ADDRESS, BY_NUMBER, RECEIPT, batch_state_key, parse_number, split_key, state_key
@@ -36,7 +36,7 @@ def claim_of(chain: Chain, text: str) -> Claim:
     full = _full_name(chain, kind, name)
     key = f"{kind}/{full}"
     where = state_key(key, chain.dev)
-    return Claim(key, chain.read(where), chain.tree.prove(where), chain.tree.root, chain.height)
+    return Claim(key, chain.read(where), *_path(chain, where), chain.height)
 
 
 def _full_name(chain: Chain, kind: str, name: str) -> str:
@@ -61,7 +61,14 @@ def _receipt_claim(chain: Chain, name: str) -> Claim:
         "path": [node.hex() for node in path],
     }
     key = f"{RECEIPT}/{receipt_id(found.raw).hex()}"
-    return Claim(key, chain.read(where), chain.tree.prove(where), chain.tree.root, chain.height, receipt)
+    return Claim(key, chain.read(where), *_path(chain, where), chain.height, receipt)
+
+
+def _path(chain: Chain, where: bytes) -> tuple[Sequence[bytes], bytes]:
+    """The nodes on the way to a record, and the root that they lie under."""
+    if chain.tree is None:
+        raise Broken("a proof was asked of a moment that has no tree")
+    return chain.tree.prove(where), chain.tree.root
 
 
 def newest_header(chain: Chain, claim: Claim) -> int | None:

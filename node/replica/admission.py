@@ -1,6 +1,7 @@
 """How a client's transactions reach the pool: decoded, signatures checked once, checked against the state, taken.
 
-One submission may hold many; it is answered once the last of them is judged.
+One submission may hold many; it is answered once the last of them is judged. A check that fails because of a mistake
+of ours refuses that transaction and no more: else one client could end the nodes one by one.
 """
 
 from __future__ import annotations
@@ -125,6 +126,9 @@ class Admission:
             self._pool.add(transaction, ledger.balance(view, transaction.body.sender))
         except (Rejected, Unavailable) as error:
             return Outcome(transaction.id, "refused", False, error)
+        except Exception as error:  # whatever it is, one client must not stop the node with it; executing it would
+            self._out.log("admission.broken", "error", tx=transaction.id, reason=repr(error))
+            return Outcome(transaction.id, "refused", False, Rejected("tx.check_failed", reason=type(error).__name__))
         return Outcome(transaction.id, "pending", False, None)
 
     def _status(self, held: Held) -> Literal["pending", "shared"]:

@@ -60,7 +60,7 @@ class Desk:
             def run() -> T:
                 # Closed by whoever reads it: a caller who goes away must not pull it from under the query.
                 try:
-                    return query(Chain(snapshot, backend.tree, backend.genesis))
+                    return query(Chain(snapshot, None, backend.genesis))
                 finally:
                     snapshot.close()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from concento.encoding import encode
-from concento.errors import Rejected, Unavailable
-from concento.transactions import Signed
+from concento.errors import Broken, Rejected, Unavailable
+from concento.transactions import Signed, Transaction
 from node.replica import pool as pool_file
 from node.replica.events import Outcome
 from node.replica.pool import Pool
@@ -149,3 +151,27 @@ def test_reservation_ends_when_the_transaction_goes(network: Network) -> None:
         pool.add(network.transfer("bob", "carol", 1, max_fee_ubeat=6), 10)
     pool.remove(first.id)
     pool.add(network.transfer("bob", "carol", 1, max_fee_ubeat=6), 10)
+
+
+def test_a_check_that_breaks_refuses_that_transaction_and_stops_nobody(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payments = [network.transfer("bob", "carol", amount) for amount in (11, 12)]
+    chain = network.nodes["node1"].core._chain
+    good = chain.ledger.check_transaction
+
+    def check(view: object, transaction: Transaction, *rest: object) -> None:
+        if transaction.id == payments[0].id:
+            raise Broken("a record that must be there is not")
+        good(view, transaction, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(chain, "ledger", replace(chain.ledger, check_transaction=check))
+        token = network.submit("node1", *payments)
+        network.run(5)
+        outcomes = network.nodes["node1"].answers[token]
+    assert kind(outcomes[0]) == "tx.check_failed"
+    assert outcomes[1].status == "pending"
+    assert any(entry.name == "admission.broken" and entry.level == "error" for entry in network.nodes["node1"].logs)
+    network.run_until(network.is_final(payments[1]))
+    assert network.nodes["node1"].is_up
