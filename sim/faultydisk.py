@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, assert_never
 
-from consensus.guard import decode_slot
+from consensus.guard import decode_slot, last_place
 from consensus.messages import Step
 from node.replica.files import DiskFiles, Files
 from node.replica.segments import EntryKind
@@ -34,6 +34,18 @@ FAIL_HOWS: Final[tuple[FailHow, ...]] = ("io", "full")
 TORN_BYTES: Final = 7
 """How much of a write to the store the full disk still takes: the head of a record of LevelDB's log."""
 
+PLACE_KINDS: Final = (
+    "append.batch",
+    "append.block",
+    "sync",
+    "guard.propose",
+    "guard.prevote",
+    "guard.precommit",
+    "store.write",
+)
+"""What a validator writes in the course of things; besides, a start may find something to `truncate` or `remove`, and
+a guard that is older than its key's use becomes `guard.blank`."""
+
 _KIND_AT: Final = 4
 """Where an entry of a segment says what it is."""
 
@@ -44,8 +56,11 @@ class Places:
 
     at: int | None = None
     how: CrashHow | FailHow | None = None
+    kind: str | None = None
+    """Where it is given, `at` counts the places of this kind only."""
     trace: Path | None = None
     count: int = 0
+    of_kind: int = 0
     _descriptor: int | None = field(default=None, repr=False)
 
     def reached(self, name: str) -> CrashHow | FailHow | None:
@@ -55,6 +70,9 @@ class Places:
             if self._descriptor is None:
                 self._descriptor = os.open(self.trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.write(self._descriptor, f"{self.count} {name}\n".encode())
+        if self.kind is not None:
+            self.of_kind += name == self.kind
+            return self.how if name == self.kind and self.of_kind == self.at else None
         return self.how if self.count == self.at else None
 
 
@@ -206,8 +224,15 @@ def die() -> None:
 
 
 def _guard_place(data: bytes) -> str:
+    """A proposal and the prevote for it are one write: it is named after the proposal."""
     slot = decode_slot(data)
-    return "guard.blank" if slot is None else f"guard.{Step(slot.record.step).name.lower()}"
+    if slot is None:
+        return "guard.blank"
+    record = slot.record
+    proposed = record.proposal is not None and (record.proposal.height, record.proposal.round) == last_place(record)[:2]
+    if proposed and record.step is not Step.PRECOMMIT:
+        return "guard.propose"
+    return f"guard.{Step(record.step).name.lower()}"
 
 
 def _nothing() -> None:

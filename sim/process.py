@@ -21,7 +21,7 @@ from node.runner import Core
 from node.signer import read_key
 from sim.audit import AuditedCore
 from sim.byzantine import Liar
-from sim.faultydisk import CRASH_HOWS, FAIL_HOWS, Places, faulty_disk
+from sim.faultydisk import CRASH_HOWS, FAIL_HOWS, PLACE_KINDS, Places, faulty_disk
 from sim.liars import LIE_RATE, LyingCore, mode_named, mode_names
 
 
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--crash-how", choices=CRASH_HOWS, default="before")
     parser.add_argument("--fail-at", type=int, metavar="N", help="the Nth write or sync gives an error")
     parser.add_argument("--fail-how", choices=FAIL_HOWS, default="io")
+    parser.add_argument("--at-kind", choices=PLACE_KINDS, help="count only the writes or syncs of this kind")
     parser.add_argument("--trace", type=Path, help="note every write and sync in this file")
     parser.add_argument("--audit", type=Path, help="note every signature that leaves in this file")
     chosen = parser.parse_args(arguments)
@@ -51,7 +52,7 @@ def _run(chosen: argparse.Namespace) -> int:
     if not genesis.dev:
         raise Rejected("testnet.not_dev", chain_id=genesis.chain_id)
     key = read_key(config.key_path)
-    places = Places(chosen.crash_at or chosen.fail_at, chosen.crash_how, chosen.trace)
+    places = Places(chosen.crash_at or chosen.fail_at, chosen.crash_how, chosen.at_kind, chosen.trace)
     if chosen.crash_at is None:
         places.how = chosen.fail_how
 
