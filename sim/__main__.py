@@ -10,30 +10,37 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
 from sim.bugs import BUGS
-from sim.judge import BUG_RUNS, catch, judge
+from sim.gate import REACH_SEEDS_MIN, check, play_all
+from sim.judge import judge
 from sim.reach import missing
+from sim.regressions import keep, keep_red
 from sim.run import Result
 from sim.shrink import shrink
 from sim.swarm import draw_schedule, draw_swarm
-from sim.twins import play, scenarios
+from sim.table import write_table
+from sim.twins import Scenario, scenarios, word_scenarios
 
 LONG_SEEDS: Final = 20_000
 LONG_CHUNK: Final = 200
-REACH_SEEDS_MIN: Final = 1_000
-"""From so many seeds on, something that was never reached makes the whole run red."""
+TWINS_CHUNK: Final = 4_096
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    if options.check:
+        return check(options.first, options.share, options.jobs)
     if options.bugs:
-        return _bug_table(options.bugs_from, options.jobs)
+        return write_table(options.first, options.jobs)
+    if options.keep:
+        return _keep(options.keep, options.first)
     if options.twins:
-        return _twins(options.twins, options.jobs)
+        return _twins(options.twins, Path(options.twins_state), options.jobs)
     if options.long:
         return _long(Path(options.state), options.jobs)
     if options.seeds:
@@ -49,9 +56,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="print every event and effect of it")
     parser.add_argument("--seeds", help="make these runs, as 1-200")
     parser.add_argument("--bug", choices=sorted(BUGS), help="plant this bug first")
-    parser.add_argument("--bugs", action="store_true", help="plant each bug in turn; print which are caught")
-    parser.add_argument("--bugs-from", type=int, default=1, help="the first seed of --bugs")
-    parser.add_argument("--twins", type=int, help="play all scenarios of twins of so many rounds")
+    parser.add_argument("--check", action="store_true", help="what every change is given")
+    parser.add_argument("--share", type=float, default=1.0, help="of --check: this share of its seeds and twins")
+    parser.add_argument("--first", type=int, default=1, help="the first seed of --check, --bugs and --keep")
+    parser.add_argument("--bugs", action="store_true", help="plant each bug in turn; write which are caught")
+    parser.add_argument(
+        "--keep", help="keep a small run that catches this bug (or all, or a red seed) in sim/schedules"
+    )
+    parser.add_argument("--twins", help="play all scenarios of twins of so many rounds (or: words), resumably")
+    parser.add_argument("--twins-state", default=".sim-twins.json", help="where --twins keeps how far it is")
     parser.add_argument("--long", action="store_true", help=f"go on up to seed {LONG_SEEDS}")
     parser.add_argument("--state", default=".sim-state.json", help="where --long keeps how far it is")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
@@ -139,30 +152,40 @@ def _long(state: Path, jobs: int) -> int:
     return 1 if red or unreached else 0
 
 
-def _twins(rounds: int, jobs: int) -> int:
-    """Every scenario; the first red one ends it."""
-    started, count = time.monotonic(), 0
+def _twins(rounds: str, state: Path, jobs: int) -> int:
+    """Every scenario, from where it was stopped; 1 where any forks."""
+    chosen: Iterator[Scenario] = word_scenarios() if rounds == "words" else scenarios(int(rounds))
+    kept: dict[str, Any] = json.loads(state.read_text()) if state.exists() else {}
+    done, red = kept.get(rounds, (0, []))
+    chosen = islice(chosen, done, None)
     with get_context("spawn").Pool(jobs) as pool:
-        for _ in pool.imap(play, scenarios(rounds), chunksize=16):
-            count += 1
-    print(f"{count} scenarios of {rounds} rounds, no fork, {time.monotonic() - started:.0f} s")
-    return 0
+        while chunk := list(islice(chosen, TWINS_CHUNK)):
+            red += [played.fork for played in play_all(pool, chunk) if played.fork is not None]
+            done += len(chunk)
+            state.write_text(json.dumps({**kept, rounds: (done, red)}))
+            print(f"twins of {rounds} rounds: {done} scenarios, {len(red)} red", flush=True)
+    for sentence in red:
+        print(sentence)
+    print(f"{done} scenarios of {rounds} rounds: {'no fork' if not red else f'{len(red)} red'}")
+    return 1 if red else 0
 
 
 # The tester tested
 
 
-def _bug_table(first: int, jobs: int) -> int:
-    print("| planted bug | what it does | caught at seed | as |")
-    print("|---|---|---|---|")
-    caught = 0
-    with get_context("spawn").Pool(jobs) as pool:
-        for name, seeds, invariant in pool.imap_unordered(partial(catch, first=first), list(BUGS)):
-            caught += seeds is not None
-            shown = "not caught" if seeds is None else str(seeds)
-            print(f"| {name} | {BUGS[name].sentence} | {shown} | {invariant} |", flush=True)
-    print(f"\n{caught} of {len(BUGS)} caught, given {BUG_RUNS} runs each.")
-    return 0
+def _keep(name: str, first: int) -> int:
+    """Makes small runs and keeps them: of one bug, of all, or of a seed that is red."""
+    if name.isdigit():
+        found = keep_red(int(name), "What it was is in the change that mended it.")
+        print(found or f"seed {name} is green")
+        return 0 if found else 1
+    missed = 0
+    for bug in BUGS if name == "all" else (name,):
+        regression = keep(bug, first)
+        missed += regression is None
+        faults = "not caught" if regression is None else f"{regression.what}: {len(regression.faults)} faults"
+        print(f"{bug}: {faults}", flush=True)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

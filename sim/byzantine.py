@@ -19,7 +19,6 @@ from concento.encoding import decode, encode
 from concento.errors import Rejected
 from concento.hashing import Network as ChainNetwork
 from concento.hashing import signing_bytes
-from concento.merkle import merkle_root
 from concento.transactions import Signed
 from concento.votes import NIL, Commit, Proposal, Vote, proposal_bytes, vote_bytes
 from consensus.messages import Polka, Status
@@ -39,6 +38,7 @@ from sim.network import Node
 
 HEARD_MAX: Final = 200
 """Own payloads that a replayer chooses from."""
+FAR_VOTES: Final = 40
 
 Twisted = Iterator[tuple[bytes, bytes]]
 
@@ -55,11 +55,15 @@ class Liar:
     sent: deque[bytes] = field(default_factory=lambda: deque(maxlen=HEARD_MAX))
     blocks: dict[int, bytes] = field(default_factory=dict)
     others: dict[bytes, None] = field(default_factory=dict)
+    seen: dict[int, list[Block]] = field(default_factory=dict)
+    heard: list[bytes] = field(default_factory=list)
     number: int = 0
 
-    def twist(self, _node: Node, effect: Send) -> Twisted:
+    def twist(self, node: Node, effect: Send) -> Twisted:
         """What leaves in place of this effect: (receiver, payload) pairs."""
         self.number += 1
+        if self.mode in ("false proof", "junk batches", "old transactions"):
+            self._look_around(node)
         message = decode_message(effect.payload)
         if isinstance(message, ProposalMessage):
             self.blocks[message.proposal.height] = message.proposal.block_id
@@ -69,6 +73,19 @@ class Liar:
             else:
                 yield peer, effect.payload
         self.sent.append(effect.payload)
+
+    def _look_around(self, node: Node) -> None:
+        """The blocks that its replica has heard of: whose, it does not care."""
+        if node.replica is None:
+            return
+        for identity, found in node.core._candidates._found.items():
+            if identity not in self.others:
+                self.others[identity] = None
+                self.seen.setdefault(found.block.header.height, []).append(found.block)
+        for batch in node.core._batches.held:
+            if batch.id not in self.others and batch.author != self.key.public:
+                self.others[batch.id] = None
+                self.heard.extend(transaction.raw for transaction in batch.transactions)
 
     def pick(self, index: int, below: int) -> int:
         return draw(self.seed, "pick", self.number, index) % below
@@ -148,7 +165,10 @@ def _lie_in_sync(liar: Liar, index: int, message: Message, payload: bytes) -> li
         case BlockResponse(block, commit, bodies):
             header = msgspec.structs.replace(block.header, app_hash=bytes(32))
             other = msgspec.structs.replace(block, header=header)
+            shorter = msgspec.structs.replace(block, batches=block.batches[:-1])
             lies = (
+                BlockResponse(shorter, commit, bodies[: len(shorter.batches)]),
+                BlockResponse(msgspec.structs.replace(block, last_commit=_thinner(block.last_commit)), commit, bodies),
                 BlockResponse(other, commit, bodies),
                 BlockResponse(other, msgspec.structs.replace(commit, block_id=block_id(header)), bodies),
                 BlockResponse(block, _thinner(commit), bodies),
@@ -175,20 +195,36 @@ def _thinner(commit: Commit) -> Commit:
 
 
 def _junk_batches(liar: Liar, index: int, message: Message, payload: bytes) -> list[bytes]:
-    """A batch, well signed by this validator, in which one transaction's signature is not good."""
+    """A batch, well signed by this validator, in which one transaction's signature is not good: its own, or one that
+    the others have already checked with the right signature."""
     if not isinstance(message, Batch) or message.header.author != liar.key.public:
         return [payload]
+    if liar.heard and liar.pick(index + 200, 2):
+        raw = liar.heard[liar.pick(index + 300, len(liar.heard))]
+    else:
+        raw = message.transactions[0]
     try:
-        first = decode(Signed, message.transactions[0], "transaction")
+        first = decode(Signed, raw, "transaction")
     except Rejected:
         return [payload]
     junk = encode(Signed(first.body, tuple((key, bytes(64)) for key, _ in first.signatures)))
-    transactions = (junk, *message.transactions[1:])
-    size = sum(map(len, transactions))
-    number = message.header.number + 1 + liar.pick(index, 1_000)
+    return [_own_batch(liar, index, message, (junk, *message.transactions[1:]))]
+
+
+def _old_transactions(liar: Liar, index: int, message: Message, payload: bytes) -> list[bytes]:
+    """A batch with a new transaction and one that is old: its signature is good, and the chain may have it."""
+    if not isinstance(message, Batch) or message.header.author != liar.key.public or not liar.heard:
+        return [payload]
+    old = liar.heard[liar.pick(index, len(liar.heard))]
+    return [_own_batch(liar, index, message, (old, *message.transactions))]
+
+
+def _own_batch(liar: Liar, index: int, like: Batch, transactions: tuple[bytes, ...]) -> bytes:
+    """A batch of these, with the liar's good signature over it."""
+    number = like.header.number + 1 + liar.pick(index, 1_000)
     header = batch_header(liar.key.public, number, transactions)
     signature = liar.key.sign(signing_bytes(liar.network, "batch", batch_id(header)))
-    return [encode_message(Batch(header, signature, transactions))]
+    return encode_message(Batch(header, signature, transactions))
 
 
 def _amnesia(liar: Liar, index: int, message: Message, payload: bytes) -> list[bytes]:
@@ -210,6 +246,36 @@ def _forge(liar: Liar, index: int, message: Message, payload: bytes) -> list[byt
     return [payload, *(encode_message(vote) for vote in forged if vote.validator != liar.key.public)]
 
 
+def _false_proof(liar: Liar, index: int, message: Message, payload: bytes) -> list[bytes]:
+    """An old block of this height with a proof of lock that does not exist."""
+    match message:
+        case ProposalMessage(proposal, _) if liar.is_own(message) and proposal.round > 0:
+            old = [block for block in liar.seen.get(proposal.height, ()) if block.header.round < proposal.round]
+            if not old:
+                return [payload]
+            block = old[liar.pick(index, len(old))]
+            pol_round = proposal.round - 1 if liar.pick(index + 100, 2) else block.header.round
+            lie = liar.proposal(proposal, block_id=block_id(block.header), pol_round=pol_round)
+            return [encode_message(ProposalMessage(lie, block))]
+        case Polka():
+            return []
+        case _:
+            return [payload]
+
+
+def _far(liar: Liar, index: int, message: Message, payload: bytes) -> list[bytes]:
+    """Besides its vote, votes for many rounds that are far away."""
+    if not isinstance(message, Vote) or not liar.is_own(message):
+        return [payload]
+    first = message.round + 2 + liar.pick(index, FAR_VOTES)
+    return [payload, *(encode_message(liar.vote(message, round=first + step)) for step in range(FAR_VOTES))]
+
+
+def _starve(liar: Liar, index: int, message: Message, payload: bytes) -> list[bytes]:
+    """Proposes, but keeps its batches from all peers but one, whoever asks."""
+    return [] if isinstance(message, Batch) and index else [payload]
+
+
 MODES: Final[dict[str, Callable[[Liar, int, Message, bytes], list[bytes]]]] = {
     "equivocate": _equivocate,
     "mutate": _mutate,
@@ -219,4 +285,8 @@ MODES: Final[dict[str, Callable[[Liar, int, Message, bytes], list[bytes]]]] = {
     "junk batches": _junk_batches,
     "amnesia": _amnesia,
     "forge": _forge,
+    "false proof": _false_proof,
+    "far": _far,
+    "starve": _starve,
+    "old transactions": _old_transactions,
 }

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
+from concento.blocks import Block
 from concento.encoding import decode
 from concento.genesis import Genesis
-from concento.votes import Proposal, Vote, VoteType
+from concento.votes import Vote
 from consensus.guard import decode_slot
-from node.replica.batches import AUTHOR_BATCHES_MAX
-from node.replica.candidates import UNJUDGED_PER_PEER_MAX
 from node.replica.events import (
     Answer,
+    Append,
     Committed,
     Effect,
     Event,
@@ -23,39 +23,31 @@ from node.replica.events import (
     Log,
     PeerMessage,
     Send,
-    Submit,
+    Stop,
     Write,
     WriteGuard,
 )
-from node.replica.pool import POOL_COUNT_MAX
-from node.replica.wire import RULES, ProposalMessage, decode_message
+from node.replica.wire import RULES, BatchRequest, ProposalMessage, ProposedRequest, decode_message
 from sim.crypto import Signing
 from sim.network import Node
+from sim.nodewatch import NodeWatch, check_resources, check_round
 from sim.validity import Invalid, SecondOpinion, Verify, header_id, packed
+from sim.violation import Violation
+from sim.votewatch import VoteWatch
+from state.modules.tokens import balance
 from state.store.blockstore import find_block
 from state.store.kv import STATE
 from state.store.opening import COMMIT_KEY, CommitRecord
 from state.supply import audit
 from state.validators import SETS, SetRecord
 
-ROUNDS_HELD_MAX: Final = 32
-"""Rounds of votes that a node may hold: those kept behind it, the next, and two far ones of each validator."""
 EVENTS_BETWEEN_LOOKS: Final = 16
 """Events between two looks at what a node holds in memory."""
 
 
-class Violation(Exception):
-    """An invariant does not hold."""
-
-    def __init__(self, invariant: str, detail: str) -> None:
-        super().__init__(f"{invariant}: {detail}")
-        self.invariant = invariant
-
-
 _SETS: Final = STATE + SETS.prefix
-
-Place = tuple[bytes, int, int, int]
-"""(key, height, round, step)."""
+_MESSAGES: Final = {tag: f"message {rule.record.__name__}" for tag, rule in RULES.items()}
+_WATCHED: Final = (Vote, ProposalMessage, BatchRequest, ProposedRequest)
 
 
 @dataclass
@@ -69,37 +61,33 @@ class Told:
 
 @dataclass
 class Checker:
-    """Looks on. `dishonest` are the keys of liars: nothing is asked of them."""
+    """Looks on. `dishonest` are the keys of liars: nothing is asked of them. `has_books`: the ledger keeps accounts."""
 
     genesis: Genesis
     signing: Signing
     dishonest: frozenset[bytes]
     reached: Counter[str]
     trace: list[str] | None = None
-    said: dict[Place, bytes] = field(default_factory=dict)
-    precommits: dict[tuple[bytes, int], dict[int, bytes]] = field(default_factory=dict)
-    prevoters: dict[tuple[int, int, bytes], set[bytes]] = field(default_factory=dict)
+    has_books: bool = True
     blocks: dict[int, bytes] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         verify: Verify = self.signing.make(b"", b"").verify
-        self.opinion = SecondOpinion(self.genesis, verify)
+        self.opinion = SecondOpinion(self.genesis, verify, self.has_books)
         self.digest = sha256()
         self._sets = {1: self.opinion.members[1]}
+        self._member_sets: dict[int, set[bytes]] = {}
         self._app_hashes: dict[tuple[str, int], bytes] = {}
         self._outcomes: dict[int, bytes] = {}
-        self._last: tuple[bytes, str] | None = None
+        self.votes = VoteWatch(self._members, self.reached)
+        self.nodes = NodeWatch(self.opinion.is_signed)
 
     # What the network shows
 
     def handled(self, node: Node, event: Event) -> None:
-        told = self._told(node)
-        told.handled += 1
-        kind = type(event).__name__
-        self._trace(node, kind, event.payload if isinstance(event, PeerMessage) else b"")
-        if isinstance(event, Submit):
-            self.reached["submit"] += 1
+        self._told(node).handled += 1
+        self._trace(node, type(event).__name__, event.payload if isinstance(event, PeerMessage) else b"")
 
     def failed(self, node: Node, error: Exception) -> None:
         raise Violation("no exception leaves the core", f"{node.name}: {error!r}") from error
@@ -109,32 +97,37 @@ class Checker:
             case WriteGuard(_, data):
                 self._trace(node, "guard", data)
                 self._guarded(node, data)
+            case Append() if node.key.public not in self.dishonest:
+                self.nodes.appended(node, effect)
             case Write(changes):
                 self._written(node, changes)
             case Committed():
                 if node.key.public not in self.dishonest:
                     self._committed(node, effect)
-            case Halt(sentence):
+            case Halt() | Stop():
                 if node.key.public not in self.dishonest:
-                    raise Violation("no honest node halts", f"{node.name}: {sentence}")
+                    raise Violation("no honest node halts", f"{node.name}: {node.halted}")
             case Answer(_, outcomes):
                 for outcome in outcomes:
                     self.reached[f"answer {outcome.status}"] += 1
             case Log(_, name, _):
                 self.reached[f"log {name}"] += 1
-            case Send(_, payload, _):
-                self._trace(node, "send", payload)
+            case Send(_, payload, _) if self.trace is not None:
+                self.trace.append(f"{node.name} send {len(payload)} {payload[:48].hex()}")
             case _:
                 pass
 
-    def sent(self, node: Node, to: bytes, payload: bytes) -> None:
-        # A liar may send what cannot be decoded, and a node sends each payload to several: one look is enough.
+    def sent(self, node: Node, peers: Sequence[bytes], payload: bytes) -> None:
+        # A liar may send what cannot be decoded.
         rule = RULES.get(payload[0])
-        self.reached[f"message {rule.record.__name__}" if rule else "message unknown"] += 1
-        if (rule is None or rule.record not in (Vote, ProposalMessage)) or (payload, node.name) == self._last:
+        self.reached[_MESSAGES.get(payload[0], "message unknown")] += len(peers)
+        if rule is None or rule.record not in _WATCHED:
             return
-        self._last = (payload, node.name)
         honest = node.key.public not in self.dishonest
+        if rule.record in (BatchRequest, ProposedRequest):
+            if honest:
+                self.nodes.requested(node, tuple(peers), payload)
+            return
         try:
             message = decode_message(payload)
         except Exception:
@@ -143,19 +136,27 @@ class Checker:
             return
         match message:
             case Vote(validator=signer) if signer == node.key.public:
-                self._voted(message, honest)
-            case ProposalMessage(Proposal(height, round_, pol_round, block_id, signer), _) if (
-                honest and signer == node.key.public
-            ):
-                self._say((signer, height, round_, 1), block_id + b"%d" % pol_round)
+                self.votes.voted(message, honest)
+            case ProposalMessage(proposal, block) if proposal.proposer == node.key.public:
+                self.votes.proposed(proposal, honest)
+                if honest and proposal.pol_round < 0:
+                    self._check_proposed(node, block)
             case _:
                 pass
+
+    def _check_proposed(self, node: Node, block: Block) -> None:
+        """What an honest node proposes, on top of what is known to be decided, is valid."""
+        if block.header.height == len(self.opinion.headers) + 1:
+            try:
+                self.opinion.check_block(block)
+            except Invalid as error:
+                raise Violation("an honest proposal is valid", f"{node.name}: {error}") from error
 
     def settled(self, node: Node) -> None:
         if node.key.public in self.dishonest:
             return
-        told = self._told(node)
-        if told.handled % EVENTS_BETWEEN_LOOKS == 0:
+        check_round(node)
+        if self._told(node).handled % EVENTS_BETWEEN_LOOKS == 0:
             check_resources(node, len(self.genesis.validators))
 
     def started(self, node: Node) -> None:
@@ -173,6 +174,7 @@ class Checker:
 
     def wiped(self, node: Node) -> None:
         self.told[node.name] = Told()
+        self.nodes.wiped(node)
         self.reached["guard lost"] += 1
 
     # Votes
@@ -182,54 +184,22 @@ class Checker:
         slot = decode_slot(data)
         if slot is None:
             return
-        honest = node.key.public not in self.dishonest
-        for vote in (slot.record.prevote, slot.record.precommit):
-            if vote is not None and (vote.height, vote.round) == (slot.record.height, slot.record.round):
-                self._voted(vote, honest)
-
-    def _voted(self, vote: Vote, honest: bool) -> None:
-        if vote.type is VoteType.PREVOTE:
-            self.prevoters.setdefault((vote.height, vote.round, vote.block_id), set()).add(vote.validator)
-        if not honest:
-            return
-        if vote.round in (1, 3):
-            self.reached[f"round {vote.round}"] += 1
-        step = 2 if vote.type is VoteType.PREVOTE else 3
-        self._say((vote.validator, vote.height, vote.round, step), vote.block_id)
-        locks = self.precommits.setdefault((vote.validator, vote.height), {})
-        if vote.type is VoteType.PRECOMMIT:
-            if vote.block_id:
-                self._check_polka(vote.height, vote.round, vote.block_id)
-                locks[vote.round] = vote.block_id
-        elif vote.block_id:
-            self._check_lock(vote, locks)
-
-    def _say(self, place: Place, word: bytes) -> None:
-        """The log outside of all nodes: what a key said at a place, over crashes and wipes."""
-        if self.said.setdefault(place, word) != word:
-            key, height, round_, step = place
-            raise Violation("no double sign", f"{key.hex()[:8]} at height {height} round {round_} step {step}")
-
-    def _check_polka(self, height: int, round_: int, block_id: bytes) -> None:
-        voters = self.prevoters.get((height, round_, block_id), set())
-        members = self._members(height)
-        if members and 3 * len(voters & members) <= 2 * len(members):
-            raise Violation("a precommit has a polka", f"height {height} round {round_}: {len(voters)} prevotes")
-
-    def _check_lock(self, vote: Vote, locks: dict[int, bytes]) -> None:
-        """A prevote against one's lock has a polka for the other block in a later round."""
-        locked = max((round_ for round_ in locks if round_ < vote.round), default=None)
-        if locked is None or locks[locked] == vote.block_id:
-            return
-        members = self._members(vote.height)
-        for round_ in range(locked + 1, vote.round):
-            voters = self.prevoters.get((vote.height, round_, vote.block_id), set())
-            if not members or 3 * len(voters & members) > 2 * len(members):
-                return
-        raise Violation("the lock rule", f"{vote.validator.hex()[:8]} at height {vote.height} round {vote.round}")
+        honest, record = node.key.public not in self.dishonest, slot.record
+        place = record.height, record.round
+        if record.proposal is not None and (record.proposal.height, record.proposal.round) == place:
+            self.votes.proposed(record.proposal, honest)
+        for vote in (record.prevote, record.precommit):
+            if vote is not None and (vote.height, vote.round) == place:
+                self.votes.voted(vote, honest)
+        precommit = record.precommit
+        if honest and precommit is not None and precommit.block_id and (precommit.height, precommit.round) == place:
+            self.nodes.precommitted(node, precommit.block_id)
 
     def _members(self, height: int) -> set[bytes]:
-        return set(self.opinion.members.get(height, ()))
+        members = self._member_sets.get(height)
+        if members is None and height in self.opinion.members:
+            members = self._member_sets[height] = set(self.opinion.members[height])
+        return members or set()
 
     # Blocks
 
@@ -287,7 +257,7 @@ class Checker:
     def finish(self, nodes: list[Node]) -> None:
         """Once, when all is quiet: the books of every honest node, added up in two ways."""
         for node in nodes:
-            if node.key.public in self.dishonest or not node.is_up:
+            if not self.has_books or node.key.public in self.dishonest or not node.is_up:
                 continue
             self._check_books(node)
 
@@ -303,35 +273,21 @@ class Checker:
             theirs = books.balances_ubeat, books.fees_ubeat, books.burnt_ubeat
             if theirs != (sum(mine.balances.values()), mine.pool, mine.burnt):
                 raise Violation("conservation", f"{node.name} has other sums than the second books")
+            view = node.core._chain.view()
+            for account, amount in mine.balances.items():
+                if balance(view, account) != amount:
+                    raise Violation("conservation", f"{node.name} has another balance than the second books")
 
     # Small things
 
     def _told(self, node: Node) -> Told:
-        return self.told.setdefault(node.name, Told())
+        told = self.told.get(node.name)
+        if told is None:
+            told = self.told[node.name] = Told()
+        return told
 
     def _trace(self, node: Node, kind: str, data: bytes) -> None:
         line = f"{node.name} {kind} {len(data)} "
-        self.digest.update(line.encode())
-        self.digest.update(data)
+        self.digest.update(line.encode() + data)
         if self.trace is not None:
             self.trace.append(line + data[:48].hex())
-
-
-def check_resources(node: Node, size: int) -> None:
-    """What a node holds is bounded, whatever it was sent."""
-    core = node.core
-    status = core.status()
-    heard = core._engine._heard
-    held = {
-        "votes": (heard.keeper.size() if heard else 0, 4 * size * ROUNDS_HELD_MAX),
-        "early messages": (len(core._engine._early), 8 * size * (size + 1)),
-        "blocks": (len(core._candidates._found), (size + 2) * (UNJUDGED_PER_PEER_MAX + ROUNDS_HELD_MAX)),
-        "missing blocks": (len(core._candidates._missing), size * ROUNDS_HELD_MAX),
-        "batches": (len(list(core._batches.held)), size * AUTHOR_BATCHES_MAX),
-        "pool": (status.pool_count, POOL_COUNT_MAX),
-        "inputs": (len(core._inputs), 0),
-        "evidence": (len(core._evidence), 64),
-    }
-    for name, (count, count_max) in held.items():
-        if count > count_max:
-            raise Violation("bounded memory", f"{node.name} holds {count} {name}, not {count_max}")

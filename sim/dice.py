@@ -19,6 +19,13 @@ def draw(*question: int | str) -> int:
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
 
 
+def draws(*question: int | str) -> tuple[int, int, int]:
+    """Three such numbers at once: of one message, when it comes, whether it is lost, whether it comes twice."""
+    text = "/".join(map(str, question)).encode()
+    digest = blake2b(text, digest_size=24).digest()
+    return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big"), int.from_bytes(digest[16:], "big")
+
+
 def chance(probability: float, *question: int | str) -> bool:
     """True with this probability."""
     return probability > 0 and draw(*question) < probability * _RANGE

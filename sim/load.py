@@ -1,7 +1,8 @@
-"""What clients do in a run: payments, some of them wrong on purpose, handed to one node or to several."""
+"""What clients do in a run: payments and trade, some of it wrong on purpose, handed to one node or to several."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
@@ -9,15 +10,50 @@ import msgspec
 
 from concento.development import development_seed
 from concento.encoding import decode, encode
+from concento.messages.tokens import Transfer
 from concento.transactions import Signed, Transaction
-from sim.network import Network
+from sim.market import Market
+from sim.network import Network, account_named
 
 PAYERS: Final = ("alice", "bea", "bob", "carol", "dana", "treasury")
-BAD: Final = ("expired", "early", "other chain", "bad signature", "too much", "fee too low", "no bytes", "other signer")
+BAD: Final = (
+    "expired", "early", "other chain", "bad signature", "too much", "fee too low", "no bytes", "other signer", "again",
+    "half",
+)  # fmt: skip
 
 
-def transaction(network: Network, dice: Random, bad_share: float) -> Transaction | bytes:
-    """The next thing that a client hands in."""
+@dataclass
+class Load:
+    """The clients of one run. `market` is None where they only pay."""
+
+    network: Network
+    dice: Random
+    bad_share: float
+    market: Market | None
+    market_share: float
+    sent: list[Transaction] = field(default_factory=list)
+    is_twice: bool = False
+
+    def next(self) -> list[Transaction | bytes]:
+        """The next things that clients hand in."""
+        if self.market is not None and self.dice.random() < self.market_share:
+            found: list[Transaction | bytes] = [*self.market.transactions()]
+        else:
+            found = [_payment(self)]
+            if self.is_twice:
+                self.is_twice = False
+                found.append(_half(self))
+        self.sent += [entry for entry in found if isinstance(entry, Transaction)]
+        return found
+
+    def receivers(self) -> list[str]:
+        """Who gets it: one node, or several; clients try the next one where the first is down."""
+        names = [node.name for node in self.network.up if node.is_validator]
+        return self.dice.sample(names, min(len(names), self.dice.choice((1, 1, 1, 2, len(names)))))
+
+
+def _payment(load: Load) -> Transaction | bytes:
+    network, dice, bad_share = load.network, load.dice, load.bad_share
     payer, payee = dice.choice(PAYERS), dice.choice(PAYERS)
     amount = dice.choice((1, 7, 1_000, 5_000_000))
     if dice.random() >= bad_share:
@@ -34,6 +70,11 @@ def transaction(network: Network, dice: Random, bad_share: float) -> Transaction
             return network.transfer("dana", payee, 700_000_000)
         case "fee too low":
             return network.transfer(payer, payee, amount, max_fee_ubeat=1)
+        case "again" if load.sent:
+            return dice.choice(load.sent[-8:])
+        case "half":
+            load.is_twice = True
+            return _half(load)
         case "no bytes":
             return bytes(dice.randrange(40))
         case "other signer":
@@ -45,7 +86,8 @@ def transaction(network: Network, dice: Random, bad_share: float) -> Transaction
             return encode(msgspec.structs.replace(signed, signatures=((signed.signatures[0][0], bytes(64)),)))
 
 
-def receivers(network: Network, dice: Random) -> list[str]:
-    """Who gets it: one node, or several; clients try the next one where the first is down."""
-    names = [node.name for node in network.up if node.is_validator]
-    return dice.sample(names, min(len(names), dice.choice((1, 1, 1, 2, len(names)))))
+def _half(load: Load) -> Transaction:
+    """Two payments, of which the second fails where another such transaction came first: then the first must not have
+    happened."""
+    whole = Transfer(account_named("carol"), 600_000_000)
+    return load.network.act("dana", Transfer(account_named("bea"), 3), whole)

@@ -8,7 +8,7 @@ nobody signed two things. One thread, no real clock, nothing drawn: chance is th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from heapq import heappop, heappush
@@ -19,10 +19,13 @@ from concento.accounts import account_of_key
 from concento.development import development_seed
 from concento.devnet import development_genesis
 from concento.genesis import Genesis
-from concento.keys import public_key
+from concento.keys import public_key as public_key_of
+from concento.messages import Action
 from concento.messages.tokens import Transfer
 from concento.transactions import Body, Transaction
 from concento.votes import Proposal, Vote
+from consensus.effects import Timer
+from node.replica.chain import create_chain_store
 from node.replica.core import Replica, open_replica
 from node.replica.events import (
     Answer,
@@ -42,6 +45,7 @@ from node.replica.events import (
     PeerUp,
     Send,
     Started,
+    Stop,
     Submit,
     Sync,
     TimerFired,
@@ -55,6 +59,7 @@ from node.replica.guardfile import create_guard
 from node.replica.wire import Message, ProposalMessage, decode_message, encode_message
 from sim.crypto import ED25519, Key, Signing
 from sim.disk import Loss, after_crash
+from state.ledger import LEDGER, Ledger
 from state.modules import tokens
 from state.store.kv import KeyValue, MemoryKeyValue
 
@@ -63,8 +68,30 @@ VERIFY_MS: Final = 1
 START_MS: Final = 1_000
 """Between the birth of the chain and the start of the clocks."""
 MILLION: Final = 1_000_000
+MAX_FEE_UBEAT: Final = 10_000_000
+ROUND_TIMERS: Final = (Timer.PROPOSE, Timer.PREVOTE, Timer.PRECOMMIT)
 
 genesis_of = cache(development_genesis)
+public_key = cache(public_key_of)
+
+
+@cache
+def account_named(name: str) -> bytes:
+    """The account of a development account or node."""
+    return account_of_key(public_key(development_seed(name)))
+
+
+@cache
+def _first_records(genesis: Genesis, ledger: Ledger) -> dict[bytes, bytes]:
+    """What an empty store holds after its first start: the same for every node and every run."""
+    kv = MemoryKeyValue()
+    create_chain_store(genesis, kv, ledger)
+    return dict(kv.scan(b""))
+
+
+@cache
+def _pair(one: str, other: str) -> frozenset[str]:
+    return frozenset((one, other))
 
 
 class PowerCut(Exception):
@@ -85,8 +112,8 @@ class Watcher(Protocol):
     def performed(self, node: Node, effect: Effect) -> None:
         """This effect was just performed."""
 
-    def sent(self, node: Node, to: bytes, payload: bytes) -> None:
-        """A payload leaves the node, whether it arrives or not."""
+    def sent(self, node: Node, peers: Sequence[bytes], payload: bytes) -> None:
+        """A payload leaves the node for these peers, whether it arrives or not."""
 
     def settled(self, node: Node) -> None:
         """All effects of an event were performed."""
@@ -117,6 +144,8 @@ class Node:
     wall_offset_ms: int = 0
     drift_ppm: int = 0
     paused_until_ms: int = 0
+    hurry: int = 1
+    """How many times too early its consensus timers fire."""
 
     @property
     def is_up(self) -> bool:
@@ -146,18 +175,20 @@ class Network:
         observers: int = 0,
         genesis: Genesis | None = None,
         signing: Signing = ED25519,
-        new_store: Callable[[str], KeyValue] = lambda _name: MemoryKeyValue(),
+        new_store: Callable[[str], KeyValue] | None = None,
         reopen: Callable[[KeyValue], KeyValue] = lambda kv: kv,
         watcher: Watcher | None = None,
+        ledger: Ledger = LEDGER,
     ) -> None:
         """`new_store` makes the empty store of the node of this name; `reopen`: what its process does after a crash."""
         self.genesis = genesis or genesis_of(size)
         self.signing = signing
+        self.ledger = ledger
         self.mono_ms = 0
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
         self._nonces = count()
-        self._new_store = new_store
+        self._new_store = new_store or self._memory_store
         self._reopen = reopen
         self.watcher = watcher
         self.nodes = {
@@ -171,7 +202,7 @@ class Network:
         self.bans_ms: dict[frozenset[str], int] = {}
         self.reconnects = False
         self.is_lost: Callable[[str, str, Any], bool] | None = None
-        self.delays: Callable[[str, str], tuple[int, ...]] | None = None
+        self.delays: Callable[[str, str, bytes], tuple[int, ...]] | None = None
         self.twist: dict[str, Callable[[Node, Send], Iterable[tuple[bytes, bytes]]]] = {}
         self.before_effect: Callable[[Node, Effect], None] | None = None
         self.signed: dict[tuple[bytes, str, int, int], set[bytes]] = {}
@@ -183,6 +214,9 @@ class Network:
         if is_validator:
             create_guard(files, key.public, self.genesis.hash)
         return Node(name, key, self._new_store(name), files, is_validator)
+
+    def _memory_store(self, _name: str) -> KeyValue:
+        return MemoryKeyValue(_first_records(self.genesis, self.ledger))
 
     @property
     def now(self) -> Now:
@@ -202,7 +236,8 @@ class Network:
             node = self.nodes[name]
             node.epoch += 1
             key = node.key.public if node.is_validator else None
-            node.replica = open_replica(self.genesis, key, node.kv, node.files, node.key, self.now_of(node))
+            now = self.now_of(node)
+            node.replica = open_replica(self.genesis, key, node.kv, node.files, node.key, now, self.ledger)
             if self.watcher is not None:
                 self.watcher.started(node)
             self._post(0, node, Started())
@@ -231,7 +266,7 @@ class Network:
             node.files.write_at(GUARD_FILE, 0, guard)
 
     def connect(self, left: str, right: str) -> None:
-        pair = frozenset((left, right))
+        pair = _pair(left, right)
         one, two = self.nodes[left], self.nodes[right]
         if left == right or pair in self.links or not (one.is_up and two.is_up):
             return
@@ -242,7 +277,7 @@ class Network:
         self._post(0, two, PeerUp(one.key.public))
 
     def disconnect(self, left: str, right: str) -> None:
-        pair = frozenset((left, right))
+        pair = _pair(left, right)
         if pair in self.links:
             del self.links[pair]
             one, two = self.nodes[left], self.nodes[right]
@@ -296,18 +331,22 @@ class Network:
     # Clients
 
     def transfer(self, sender: str, to: str, amount_ubeat: int, valid_ms: int = 60_000, **changes: Any) -> Transaction:
-        seed = development_seed(sender)
+        return self.act(sender, Transfer(account_named(to), amount_ubeat), valid_ms=valid_ms, **changes)
+
+    def act(self, sender: str, *actions: Action, valid_ms: int = 60_000, **changes: Any) -> Transaction:
+        """A transaction of this development account."""
         fields: dict[str, Any] = {
             "chain_id": self.genesis.chain_id,
             "genesis_prefix": self.genesis.hash[:8],
-            "sender": account_of_key(public_key(seed)),
+            "sender": account_named(sender),
             "nonce": next(self._nonces).to_bytes(16, "big"),
             "valid_until_ms": self.now.wall_ms + valid_ms,
-            "max_fee_ubeat": 10_000,
-            "actions": (Transfer(account_of_key(public_key(development_seed(to))), amount_ubeat),),
+            "max_fee_ubeat": MAX_FEE_UBEAT,
+            "actions": actions,
             "memo": "",
         }
-        return self.signing.transaction(self.genesis.network, Body(**{**fields, **changes}), [seed])
+        seeds = [development_seed(sender)]
+        return self.signing.transaction(self.genesis.network, Body(**{**fields, **changes}), seeds)
 
     def submit(self, name: str, *transactions: Transaction | bytes) -> int:
         """Hands transactions to a node; the token under which its outcomes will be in `answers`."""
@@ -334,7 +373,7 @@ class Network:
 
     def balance(self, name: str, account: str) -> int:
         view = self.nodes[name].core._chain.view()
-        return tokens.balance(view, account_of_key(public_key(development_seed(account))))
+        return tokens.balance(view, account_named(account))
 
     # Checks
 
@@ -402,6 +441,8 @@ class Network:
                 node.disconnected.append((peer, reason))
                 self._ban(node.name, self.by_key[peer].name, ban_ms)
             case ArmTimer(timer, delay_ms):
+                if node.hurry > 1 and timer[0] == "consensus" and timer[3] in ROUND_TIMERS:
+                    delay_ms //= node.hurry
                 self._post(delay_ms * MILLION // (MILLION + node.drift_ppm), node, TimerFired(timer))
             case Verify(token, checks):
                 self._post(VERIFY_MS, node, Verified(token, self.signing.verdicts(checks)))
@@ -414,6 +455,9 @@ class Network:
             case Halt(sentence):
                 node.halted = sentence
                 node.replica = None
+            case Stop(reason):
+                node.halted = str(reason)
+                node.replica = None
             case _:
                 assert_never(effect)
 
@@ -425,30 +469,35 @@ class Network:
 
     def _leave(self, node: Node, effect: Send, peers: tuple[bytes, ...], payload: bytes) -> None:
         twist = self.twist.get(node.name)
-        if twist is None:
-            self._note_signatures(payload)
-            for peer in peers:
-                self._send(node, self.by_key[peer], payload)
+        if twist is not None:
+            for peer, twisted in twist(node, effect):
+                if self.watcher is not None:
+                    self.watcher.sent(node, (peer,), twisted)
+                self._send(node, self.by_key[peer], twisted)
             return
-        for peer, twisted in twist(node, effect):
-            self._send(node, self.by_key[peer], twisted)
+        if self.watcher is None:
+            self._note_signatures(payload)
+        else:
+            self.watcher.sent(node, peers, payload)
+        for peer in peers:
+            self._send(node, self.by_key[peer], payload)
 
     def _send(self, node: Node, other: Node, payload: bytes) -> None:
         self.sent_count += 1
-        if self.watcher is not None:
-            self.watcher.sent(node, other.key.public, payload)
-        pair = frozenset((node.name, other.name))
+        source, target = node.name, other.name
+        pair = _pair(source, target)
         link = self.links.get(pair)
-        if link is None or self.silent[node.name, other.name] > 0:
+        if link is None or (self.silent and self.silent[source, target] > 0):
             return
-        if self.is_lost is not None and self.is_lost(node.name, other.name, decode_message(payload)):
+        if self.is_lost is not None and self.is_lost(source, target, decode_message(payload)):
             return
+        epoch, event = other.epoch, PeerMessage(node.key.public, payload)
 
-        def arrive(epoch: int = other.epoch) -> None:
+        def arrive() -> None:
             if self.links.get(pair) == link:
-                self._handle(other, epoch, PeerMessage(node.key.public, payload))
+                self._handle(other, epoch, event)
 
-        for delay_ms in (LATENCY_MS,) if self.delays is None else self.delays(node.name, other.name):
+        for delay_ms in (LATENCY_MS,) if self.delays is None else self.delays(source, target, payload):
             self._at(delay_ms, arrive)
 
     def _note_signatures(self, payload: bytes) -> None:

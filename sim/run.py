@@ -9,24 +9,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, assert_never
+from typing import Final
 
 from concento.transactions import Transaction
 from consensus.effects import Timer
 from consensus.timeouts import timeout_ms
-from node.replica.events import Append, Effect, Send, Sync, Write, WriteGuard
 from node.replica.replay import replay
-from sim import load
 from sim.byzantine import Liar
-from sim.checkers import Checker, Violation
+from sim.checkers import Checker
 from sim.crypto import ED25519, STUB
-from sim.dice import chance, draw, stream
-from sim.network import Network, Node, PowerCut
+from sim.dice import stream
+from sim.faults import Run, begin, burn, delays, make_peace
+from sim.ledger import STUB_LEDGER
+from sim.load import Load
+from sim.market import Market
+from sim.network import Network, Node
 from sim.swarm import Fault, Swarm, draw_schedule, draw_swarm
+from sim.violation import Violation
+from state.ledger import LEDGER
 from state.store.kv import KeyValue, MemoryKeyValue
 from state.store.leveldb import LevelDb
 
@@ -48,18 +52,7 @@ class Result:
     violation: str | None = None
     invariant: str | None = None
     virtual_ms: int = 0
-
-
-@dataclass
-class Run:
-    swarm: Swarm
-    schedule: Sequence[Fault]
-    network: Network
-    checker: Checker
-    sent: Counter[tuple[str, str]] = field(default_factory=Counter)
-    slow: dict[tuple[str, str], int] = field(default_factory=dict)
-    fuses: dict[str, tuple[int, Fault]] = field(default_factory=dict)
-    is_peace: bool = False
+    cpu_s: float = 0.0
 
 
 def run_seed(seed: int, trace: list[str] | None = None) -> Result:
@@ -94,21 +87,23 @@ def _prepare(
 ) -> Run:
     signing = ED25519 if swarm.is_real else STUB
     reached[f"signing {signing.name}"] += 1
-    new_store: Callable[[str], KeyValue] = lambda _name: MemoryKeyValue()  # noqa: E731
+    new_store: Callable[[str], KeyValue] | None = None
     reopen: Callable[[KeyValue], KeyValue] = lambda kv: kv  # noqa: E731
     if swarm.is_real:
         new_store = partial(_new_leveldb, Path(stack.enter_context(TemporaryDirectory())), Counter())
         reopen = _reopened
-    network = Network(swarm.size, swarm.observers, None, signing, new_store, reopen)
+    ledger = LEDGER if swarm.ledger == "full" else STUB_LEDGER
+    reached[f"ledger {swarm.ledger}"] += 1
+    network = Network(swarm.size, swarm.observers, None, signing, new_store, reopen, None, ledger)
     if swarm.is_real:
         stack.callback(_close, network)
     dishonest = frozenset({network.nodes[swarm.liar].key.public} if swarm.liar else ())
-    checker = Checker(network.genesis, signing, dishonest, reached, trace)
+    checker = Checker(network.genesis, signing, dishonest, reached, trace, swarm.ledger == "full")
     network.watcher = checker
     this = Run(swarm, schedule, network, checker)
     network.reconnects = True
-    network.delays = partial(_delays, this)
-    network.before_effect = partial(_burn, this)
+    network.delays = partial(delays, this)
+    network.before_effect = partial(burn, this)
     dice = stream(swarm.seed, "clocks")
     for node in network.nodes.values():
         node.drift_ppm = dice.randint(-swarm.drift_ppm, swarm.drift_ppm)
@@ -139,122 +134,6 @@ def _close(network: Network) -> None:
         node.kv.close()
 
 
-def _delays(this: Run, source: str, target: str) -> tuple[int, ...]:
-    """When the copies of the next message of this link arrive: none where it is lost."""
-    swarm = this.swarm
-    this.sent[source, target] += 1
-    question = (source, target, this.sent[source, target])
-    low, high = swarm.delay_ms
-    delay = low + draw(swarm.seed, "delay", *question) % (high - low + 1) + this.slow.get((source, target), 0)
-    if this.is_peace:
-        return (delay,)
-    if chance(swarm.loss, swarm.seed, "loss", *question):
-        return ()
-    if chance(swarm.duplicates, swarm.seed, "double", *question):
-        return delay, delay + draw(swarm.seed, "second", *question) % 500
-    return (delay,)
-
-
-def _burn(this: Run, node: Node, effect: Effect) -> None:
-    """Counts down to a power cut between two effects."""
-    fuse = this.fuses.get(node.name)
-    if fuse is None or not isinstance(effect, Append | Sync | WriteGuard | Write | Send):
-        return
-    left, fault = fuse
-    if left > 0:
-        this.fuses[node.name] = left - 1, fault
-        return
-    del this.fuses[node.name]
-    _count(this, fault)
-    this.network.at(this.network.mono_ms + fault.for_ms, lambda: _start(this, node.name))
-    raise PowerCut(loss=fault.loss)
-
-
-def _count(this: Run, fault: Fault) -> None:
-    this.checker.reached[f"fault {fault.kind}"] += 1
-    if fault.kind in ("crash", "crash all", "power cut"):
-        this.checker.reached[f"disk {fault.loss.kind}"] += 1
-
-
-# Faults
-
-
-def _begin(this: Run, fault: Fault) -> None:
-    """The fault begins; its end is on the queue."""
-    network = this.network
-    names = [name for name in fault.nodes if name in network.nodes]
-    end_ms = network.mono_ms + fault.for_ms
-    if fault.kind != "power cut":
-        _count(this, fault)
-    match fault.kind:
-        case "crash" | "crash all" | "wipe":
-            for name in names:
-                _crash(this, name, fault)
-                network.at(end_ms, partial(_start, this, name))
-        case "power cut":
-            this.fuses[names[0]] = fault.amount, fault
-        case "partition":
-            outside = [name for name in network.nodes if name not in names]
-            _cut(this, [(one, two) for one in names for two in outside], end_ms)
-        case "cut" if len(names) == 2:
-            _cut(this, [(names[0], names[1])], end_ms)
-        case "silence" if len(names) == 2:
-            link = (names[0], names[1])
-            network.silent[link] += 1
-            network.at(end_ms, partial(network.silent.subtract, [link]))
-        case "slow" if len(names) == 2:
-            this.slow[names[0], names[1]] = fault.amount
-            network.at(end_ms, partial(this.slow.update, {(names[0], names[1]): 0}))
-        case "clock":
-            network.nodes[names[0]].wall_offset_ms += fault.amount
-            network.at(end_ms, partial(_turn_back, this, network.nodes[names[0]], fault.amount))
-        case "pause":
-            network.nodes[names[0]].paused_until_ms = end_ms
-        case "cut" | "silence" | "slow":
-            pass  # a link needs two nodes
-        case _:
-            assert_never(fault.kind)
-
-
-def _crash(this: Run, name: str, fault: Fault) -> None:
-    if this.network.nodes[name].is_up:
-        this.network.kill(name, loss=fault.loss)
-    if fault.kind == "wipe":
-        this.network.wipe(name)
-        this.checker.wiped(this.network.nodes[name])
-
-
-def _start(this: Run, name: str) -> None:
-    node = this.network.nodes[name]
-    if node.is_up:
-        return
-    node.paused_until_ms = 0
-    try:
-        this.network.start(name)
-    except Violation:
-        raise
-    except Exception as error:
-        raise Violation("a node starts again after a crash", f"{name}: {error!r}") from error
-
-
-def _cut(this: Run, pairs: list[tuple[str, str]], end_ms: int) -> None:
-    """Connections break, and new ones do not come about until the end."""
-    network = this.network
-    for one, two in pairs:
-        network.severed[frozenset((one, two))] += 1
-        network.disconnect(one, two)
-        network.at(end_ms, partial(_mend, this, one, two))
-
-
-def _mend(this: Run, one: str, two: str) -> None:
-    this.network.severed[frozenset((one, two))] -= 1
-    this.network.connect(one, two)
-
-
-def _turn_back(this: Run, node: Node, amount: int) -> None:
-    node.wall_offset_ms -= amount
-
-
 # The phases
 
 
@@ -263,18 +142,21 @@ def _safety(this: Run) -> None:
     network, swarm = this.network, this.swarm
     network.start()
     for fault in this.schedule:
-        network.at(fault.at_ms, partial(_begin, this, fault))
+        network.at(fault.at_ms, partial(begin, this, fault))
     dice = stream(swarm.seed, "load")
+    market = Market(network, dice) if swarm.market_share else None
+    load = Load(network, dice, swarm.bad_share, market, swarm.market_share)
     while network.mono_ms < swarm.safety_ms:
-        for name in load.receivers(network, dice):
-            network.submit(name, load.transaction(network, dice, swarm.bad_share))
+        for something in load.next():
+            for name in load.receivers():
+                network.submit(name, something)
         network.run(min(swarm.submit_every_ms, swarm.safety_ms - network.mono_ms))
 
 
 def _liveness(this: Run) -> None:
     """Peace, but for the minority: a payment becomes final everywhere else, within a bound."""
     network = this.network
-    _make_peace(this)
+    make_peace(this)
     weak = _break_minority(this)
     healthy = [name for name in network.nodes if name not in weak]
     bound_ms = _bound_ms(this)
@@ -290,21 +172,6 @@ def _liveness(this: Run) -> None:
     this.checker.finish(honest)
     if this.swarm.seed % REPLAY_SHARE == 0:
         _replay(this, network.nodes[healthy[0]])
-
-
-def _make_peace(this: Run) -> None:
-    network = this.network
-    this.is_peace = True
-    this.fuses.clear()
-    this.slow.clear()
-    network.severed.clear()
-    network.silent.clear()
-    network.bans_ms.clear()
-    for node in network.nodes.values():
-        node.paused_until_ms = min(node.paused_until_ms, network.mono_ms)
-        node.wall_offset_ms = 0
-        _start(this, node.name)
-    network.heal()
 
 
 def _break_minority(this: Run) -> list[str]:
@@ -352,7 +219,7 @@ def _are_final(this: Run, healthy: Sequence[str], payments: Sequence[Transaction
 def _replay(this: Run, node: Node) -> None:
     """The chain executed again gives the same state."""
     network = this.network
-    chain = replay(network.genesis, node.kv, node.files, node.key, MemoryKeyValue())
+    chain = replay(network.genesis, node.kv, node.files, node.key, MemoryKeyValue(), network.ledger)
     found, wanted = chain.store.commit, node.core.store.commit
     if (found.height, found.app_hash) != (wanted.height, wanted.app_hash):
         raise Violation(

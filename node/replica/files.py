@@ -49,7 +49,8 @@ class MemoryFiles:
 
     def __init__(self) -> None:
         self._data: dict[str, bytearray] = {}
-        self._durable: dict[str, bytes] = {}
+        self._durable: dict[str, int] = {}
+        # How long each file is on disk: what was written inside it is there when `write_at` returns.
 
     def names(self) -> list[str]:
         return sorted(self._data)
@@ -77,7 +78,11 @@ class MemoryFiles:
         self.sync(name)
 
     def sync(self, name: str) -> None:
-        self._durable[name] = bytes(self._data[name])
+        self._durable[name] = len(self._data[name])
+
+    def durable_size(self, name: str) -> int:
+        """How much of the file a crash leaves."""
+        return self._durable.get(name, 0)
 
     def remove(self, name: str) -> None:
         del self._data[name]
@@ -91,12 +96,12 @@ class MemoryFiles:
         """The same, where `survivor` says by name what is left of an unsynced tail."""
         after = MemoryFiles()
         for name, file in self._data.items():
-            durable = self._durable.get(name, b"")
+            durable = bytes(file[: self._durable.get(name, 0)])
             left = survivor(name, bytes(file[len(durable) :]))
             if name not in self._durable and not left:
                 continue
             after._data[name] = bytearray(durable + left)
-            after._durable[name] = durable + left
+            after._durable[name] = len(durable) + len(left)
         return after
 
 

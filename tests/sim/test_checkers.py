@@ -8,10 +8,11 @@ import pytest
 from concento.votes import NIL, Vote, VoteType, vote_bytes
 from node.replica.events import Committed, Halt
 from node.replica.wire import encode_message
-from sim.checkers import Checker, Violation
+from sim.checkers import Checker
 from sim.crypto import STUB
 from sim.network import Network
 from sim.validity import Invalid, SecondOpinion
+from sim.violation import Violation
 
 ONE, OTHER = b"\x01" * 32, b"\x02" * 32
 PREVOTE, PRECOMMIT = VoteType.PREVOTE, VoteType.PRECOMMIT
@@ -29,7 +30,7 @@ class Stage:
         node = self.network.nodes[name]
         message = vote_bytes(self.network.genesis.network, kind, 1, round_, block_id)
         vote = Vote(kind, 1, round_, block_id, node.key.public, node.key.sign(message))
-        self.checker.sent(node, bytes(32), encode_message(vote))
+        self.checker.sent(node, (bytes(32),), encode_message(vote))
 
     def polka(self, round_: int, block_id: bytes, *names: str) -> None:
         for name in names or ("node1", "node2", "node3"):
