@@ -23,11 +23,12 @@ def read_bytes(path: Path) -> bytes:
         raise Rejected("file.unreadable", path=str(path), reason=error.strerror or str(error)) from None
 
 
-def write_json(path: Path, document: Any) -> None:
-    """Writes a document. Raises Rejected file.unwritable."""
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Writes a document, a line for each field: indenting 20 MB takes seconds. Raises Rejected file.unwritable."""
+    fields = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in document.items())
     partial = path.with_name(path.name + ".part")
     try:
-        partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        partial.write_text("{\n" + fields + "\n}\n", encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         raise Rejected("file.unwritable", path=str(path), reason=error.strerror or str(error)) from None

@@ -60,6 +60,7 @@ class Methods(ABC, Generic[A]):
         purpose: str | None = None,
         owner: str | None = None,
         isrc: str | None = None,
+        iswc: str | None = None,
         price_max_ubeat: int | None = None,
         cursor: str | None = None,
         limit: int | None = None,
@@ -70,6 +71,7 @@ class Methods(ABC, Generic[A]):
             purpose=purpose,
             owner=owner,
             isrc=isrc,
+            iswc=iswc,
             max_price_ubeat=None if price_max_ubeat is None else str(price_max_ubeat),
             cursor=cursor,
             limit=limit,
@@ -85,9 +87,15 @@ class Methods(ABC, Generic[A]):
         return self.call("receipt_get", id=receipt)
 
     def statement(
-        self, who: str, from_height: int | None = None, to_height: int | None = None, cursor: str | None = None
+        self,
+        who: str,
+        from_height: int | None = None,
+        to_height: int | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
     ) -> A:
-        return self.call("earnings_getStatement", who=who, from_height=from_height, to_height=to_height, cursor=cursor)
+        period = {"from_height": from_height, "to_height": to_height}
+        return self.call("earnings_getStatement", who=who, **period, cursor=cursor, limit=limit)
 
     def lineage(self, asset: str, direction: str | None = None, depth: int | None = None) -> A:
         """What an asset was made from, with rates and rights, or what was made from it."""

@@ -194,6 +194,7 @@ def test_statement_pages_are_put_together(concento, node: FakeNode):
         "from_height": 1,
         "to_height": 118,
         "cursor": "c1",
+        "limit": 200,
     }
 
 
