@@ -7,6 +7,7 @@ a network that mixed them could fork. So every signature that consensus depends 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 from nacl import bindings
@@ -31,9 +32,15 @@ def public_key(seed: bytes) -> bytes:
 
 def sign(seed: bytes, message: bytes) -> bytes:
     """The 64-byte signature of `message`; the same input gives the same bytes (RFC 8032)."""
-    _, secret = bindings.crypto_sign_seed_keypair(seed)
-    signed: bytes = bindings.crypto_sign(message, secret)
+    signed: bytes = bindings.crypto_sign(message, _secret(seed))
     return signed[:64]
+
+
+@lru_cache(maxsize=256)
+def _secret(seed: bytes) -> bytes:
+    """The seed as libsodium signs with it, its public key behind it: deriving that costs as much as signing."""
+    secret: bytes = bindings.crypto_sign_seed_keypair(seed)[1]
+    return secret
 
 
 def verify(key: bytes, message: bytes, signature: bytes) -> bool:

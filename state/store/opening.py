@@ -37,10 +37,10 @@ STORE_FORMAT: Final = 2
 COMMIT_KEY: Final = META + b"commit"
 CLOSED_KEY: Final = META + b"closed"
 """The height at which the store was closed in order. It says nothing once there is a block above."""
-PIECE_BYTES: Final = 128 * 1024
-"""Tree nodes written with each block: an eighth of what the block itself writes under load, so that it hides there.
-What waits is at most the tree itself; it is written when the store is closed."""
-CLOSING_BYTES: Final = 4 * 1024 * 1024
+PIECE_NODES: Final = 128
+"""Tree nodes written with a block, once so many wait: at most 256 KiB, which hides behind what a block under load
+writes itself. What waits is at most the tree itself; the rest is written when the store is closed."""
+CLOSING_NODES: Final = 4_096
 """Tree nodes of one write when a store is closed."""
 
 
@@ -101,7 +101,7 @@ def open_store(kv: KeyValue, network: Network) -> OpenStore:
 
 def close_store(store: OpenStore) -> None:
     """Writes what is left of the tree, so that the next start need not build it, and says so. Nothing may follow."""
-    while piece := store.tree.take_piece(CLOSING_BYTES):
+    while piece := store.tree.take_piece(CLOSING_NODES):
         store.kv.write(piece)
     store.kv.write({CLOSED_KEY: number_key(store.commit.height)})
 
@@ -152,7 +152,8 @@ def advance(
         before.transactions + included_count(stored),
     )
     batch = block_changes(stored)
-    batch.update(store.tree.take_piece(PIECE_BYTES))
+    if store.tree.waiting_count >= PIECE_NODES:
+        batch.update(store.tree.take_piece(PIECE_NODES))
     batch.update((STATE + key, value) for key, value in state.items())
     batch.update((HISTORY + key, value) for key, value in history.items())
     batch[COMMIT_KEY] = encode(store.commit)

@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Final, TypeAlias
 
 from concento.errors import Broken
@@ -140,20 +140,20 @@ class Tree:
 
     # On disk
 
-    def take_piece(self, bytes_max: int | None = None) -> dict[bytes, bytes | None]:
-        """Records to write: nodes that changed since they were written last, the longest waiting first.
+    @property
+    def waiting_count(self) -> int:
+        """Nodes that changed since they were written last."""
+        return len(self._dirty)
 
-        Without a limit all of them: with that piece, and those taken before, the whole tree is on disk.
+    def take_piece(self, count_max: int) -> dict[bytes, bytes | None]:
+        """Records to write: so many of the nodes that wait, the longest waiting first.
+
+        Once none waits, and all pieces are written, the whole tree is on disk.
         """
         piece: dict[bytes, bytes | None] = {}
-        size = 0
-        for key in self._dirty:
-            if bytes_max is not None and size >= bytes_max:
-                break
+        for key in islice(self._dirty, count_max):
             node = self._find(key)
-            record = _record(node) if node is not None else None
-            piece[key] = record
-            size += len(record or b"")
+            piece[key] = None if node is None else _record(node)
         for key in piece:
             del self._dirty[key]
         if self._pages > PAGES_MAX:

@@ -10,6 +10,7 @@ from concento.errors import Rejected
 from concento.hashing import Network
 from state.store.kv import BLOCK, STATE, TREE, MemoryKeyValue
 from state.store.opening import (
+    PIECE_NODES,
     OpenStore,
     advance,
     check_records,
@@ -124,4 +125,5 @@ def test_a_block_writes_no_more_than_a_piece_of_the_tree(kv: Counted) -> None:
     store = create_store(MemoryKeyValue(), NETWORK, many)
     batch = advance(store, stored_block(1), {b"account/1": b"poor"}, {})
     nodes = [len(value or b"") for key, value in batch.items() if key.startswith(TREE)]
-    assert 64 * 1024 < sum(nodes) < 130 * 1024
+    assert len(nodes) == PIECE_NODES
+    assert sum(nodes) < 256 * 1024
