@@ -74,6 +74,16 @@ class Context:
             genesis = self.find_genesis()
             return genesis is not None and bool(read_json(genesis, "genesis").get("dev"))
 
+    @property
+    def dev_or_unknown(self) -> bool:
+        """Whether the network is a development network, or none is known that says otherwise."""
+        from concento.errors import Unavailable
+
+        try:
+            return self.dev
+        except Unavailable:
+            return self.find_genesis() is None or self.dev_guess
+
     @cached_property
     def wallet(self) -> Wallet:
         from concento.client.wallet import Wallet

@@ -54,6 +54,7 @@ _BY_KIND: Final = {
     "gateway.session_foreign": REFUSED,
     "wallet.key_not_found": NOT_FOUND,
     "wallet.name_taken": LOCAL,
+    "wallet.name_development": LOCAL,
     "wallet.name_invalid": USAGE,
     "licence.no_offer": NOT_FOUND,
     "royalties.vault_not_found": NOT_FOUND,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 import unicodedata
@@ -61,7 +62,7 @@ class Printer:
             click.echo(json.dumps(document, indent=2, ensure_ascii=False))
             return
         for piece in text(document):
-            self._piece(piece)
+            self._piece(acting(piece, self._settings.sender) if isinstance(piece, str) else piece)
 
     def item(self, document: Any, text: Callable[[Any], str]) -> None:
         """One item of a stream: a JSON line, or a line of text."""
@@ -115,7 +116,7 @@ class Printer:
             error.hint = "the node may be of another release; see: concento node status"
         numbers = {name: _plain(value) for name, value in error.numbers.items()}
         details = {
-            "hint": error.hint,
+            "hint": None if error.hint is None else acting(error.hint, self._settings.sender),
             "retryable": error.retryable,
             "field": data.get("field"),
             "tx": data.get("tx"),
@@ -195,6 +196,33 @@ _CODES: Final = {
     exits.LOCAL: -32002,
 }
 """The JSON-RPC code of an error that was raised on this side."""
+
+
+def acting(sentence: str, sender: str | None) -> str:
+    """The sentence with --from behind the one command in it, where that acts and does not say yet for whom."""
+    found = _COMMAND.search(sentence)
+    if sender is None or found is None or "--from" in sentence or found.group(1) not in _ACTING:
+        return sentence
+    return f"{sentence} --from {sender}"
+
+
+_COMMAND: Final = re.compile(r"^(?:Next: |run: )?concento (\S+ \S+)[^;,:]*$")
+_ACTING: Final = frozenset(
+    f"{noun} {verb}"
+    for noun, verbs in {
+        "asset": ("add", "derive", "amend"),
+        "dataset": ("open", "add", "seal"),
+        "dispute": ("open", "answer", "rule"),
+        "licence": ("offer", "buy", "renew", "report", "deposit", "withdraw", "outputs", "revoke"),
+        "model": ("register", "output"),
+        "shares": ("transfer", "claim"),
+        "usage": ("post",),
+        "vault": ("open", "add", "seal"),
+        "wallet": ("send",),
+    }.items()
+    for verb in verbs
+)
+"""Commands that somebody acts with."""
 
 
 def plain_table(table: Table) -> list[str]:

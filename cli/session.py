@@ -98,7 +98,8 @@ def failure_of(document: dict[str, Any]) -> ConcentoError:
     """The error of a transaction that was included without effect, or that expired."""
     error = document.get("error") or {"kind": "tx." + str(document["status"]), "message": str(document["status"])}
     kind = str(error["kind"])
-    return RpcError(REFUSED, str(error["message"]), {"kind": kind, "hint": hint_of(kind), "tx": document["tx"]})
+    known = {"hint": error.get("hint") or hint_of(kind), "numbers": error.get("numbers") or {}}
+    return RpcError(REFUSED, str(error["message"]), {"kind": kind, **known, "tx": document["tx"]})
 
 
 def _deadline(transaction: Transaction, timeout_s: float | None) -> int:

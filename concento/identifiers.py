@@ -14,6 +14,11 @@ _ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _ISWC: Final = re.compile(r"T[0-9]{10}")
 
 
+def plain(text: str) -> str:
+    """A number as it is registered, from one with punctuation such as "US-RC1-76-07839" or "T-034.524.680-1"."""
+    return text.replace("-", "").replace(".", "").replace(" ", "").upper()
+
+
 def check_isrc(text: str) -> None:
     """Raises Rejected unless empty, or country, registrant, year and designation as in "USRC17607839"."""
     if text and _ISRC.fullmatch(text) is None:

@@ -166,6 +166,10 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "usage.root_differs": ("the rows are not those that the reader signed", None),
     "usage.units_exceeded": ("the rows use {units} units, {units_total} were paid for", None),
     "usage.unknown_member": ("dataset {asset} has no member {index}", None),
+    "wallet.name_development": (
+        "{name} is an account of every development network, and this key would stand in its place",
+        "choose another name, or act as that account: --from {name}",
+    ),
     "vault.other_rows": (
         "vault {vault} has {rows} rows that are not the first rows of this list",
         "go on with the list that it was begun with; see: concento vault rows {vault}",

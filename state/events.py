@@ -119,6 +119,12 @@ _SENTENCES: Final[dict[str, str]] = {
 """Kind -> sentence over the event's fields, rendered for people."""
 
 
+EVENT_KINDS: Final = frozenset({"block.committed", *_SENTENCES})
+"""Everything that a chain can tell."""
+
+EVENT_TOPICS: Final = frozenset(kind.partition(".")[0] for kind in EVENT_KINDS)
+
+
 def encode_events(events: Sequence[Event]) -> bytes:
     """The events of one transaction, or of one finalisation, as they stand in the results."""
     return encode([(event.kind, [*event.fields.items()]) for event in events])

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from concento.cids import cid
 from concento.errors import Rejected
+from concento.identifiers import check_isrc, check_iswc, plain
 from concento.messages.assets import Part
 from concento.terms import PURPOSES, Permission, Terms, permits
 from state.modules.assets import ASSETS, IDENTIFIERS, Asset, identifier_key, state_of
@@ -50,6 +51,7 @@ class Wanted:
     purpose: str | None = None
     owner: bytes | None = None
     isrc: str | None = None
+    iswc: str | None = None
     price_max_ubeat: int | None = None
     text: str | None = None
     kind: str | None = None
@@ -281,13 +283,26 @@ def reported_json(chain: Chain, subject: bytes) -> dict[str, Any] | None:
 
 
 def _candidates(chain: Chain, wanted: Wanted, after: bytes | None) -> Iterator[tuple[bytes, Asset]]:
-    if wanted.isrc is None:
+    prefix = _identifier_prefix(wanted)
+    if prefix is None:
         yield from chain.scan(ASSETS, after=after)
         return
-    prefix = identifier_key("isrc", wanted.isrc.replace("-", "").upper(), b"")
     for key, _ in chain.scan(IDENTIFIERS, prefix, None if after is None else prefix + after):
         asset_id = key[len(prefix) :]
         yield asset_id, _asset(chain, asset_id)
+
+
+def _identifier_prefix(wanted: Wanted) -> bytes | None:
+    """Where the claims of the number that was asked for stand. Raises Rejected for one that is none."""
+    if wanted.iswc is not None:
+        number = plain(wanted.iswc)
+        check_iswc(number)
+        return identifier_key("iswc", number, b"")
+    if wanted.isrc is not None:
+        number = plain(wanted.isrc)
+        check_isrc(number)
+        return identifier_key("isrc", number, b"")
+    return None
 
 
 def _fits(wanted: Wanted, asset: Asset) -> bool:

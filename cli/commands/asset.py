@@ -12,6 +12,7 @@ import click
 from cli import exits, labels
 from cli.context import Context, with_context
 from cli.grammar import Noun
+from cli.lists import page_of
 from cli.parsing import parse_layers, parse_pricing, parse_terms
 from cli.text import assets as text
 from cli.text.forms import plural
@@ -114,7 +115,11 @@ def list_assets(context: Context, owner: str | None, kind: str | None, cursor: s
     """Assets by owner and kind."""
     chosen = owner or context.settings.sender
     whose = context.who(chosen) if chosen else None
-    document = context.client.call("asset_list", owner=whose, kind=kind, cursor=cursor, limit=limit)
+    document = page_of(
+        lambda place, size: context.client.call("asset_list", owner=whose, kind=kind, cursor=place, limit=size),
+        cursor,
+        limit,
+    )
     context.printer.result(document, text.listed)
 
 
@@ -123,6 +128,7 @@ def list_assets(context: Context, owner: str | None, kind: str | None, cursor: s
 @click.option("--purpose", help="Has an offer that permits this use.")
 @click.option("--owner", metavar="WHO", help="Belongs to WHO.")
 @click.option("--isrc", help="Recording with this ISRC.")
+@click.option("--iswc", help="Work with this ISWC.")
 @click.option("--max-price", metavar="BEAT", help="Has an offer that costs at most this much, once.")
 @click.option("--cursor", help="Where the page before ended.")
 @click.option("--limit", type=click.IntRange(1, 200), help="Entries of a page [50].")
@@ -133,24 +139,31 @@ def search(
     purpose: str | None,
     owner: str | None,
     isrc: str | None,
+    iswc: str | None,
     max_price: str | None,
     cursor: str | None,
     limit: int | None,
 ) -> None:
     """Find music that can be licensed."""
     from cli.parsing import check_purpose
+    from concento.identifiers import check_isrc, check_iswc, plain
     from concento.units import parse_beat
 
     if purpose:
         check_purpose(purpose)
-    document = context.client.search(
-        tag=tag,
-        purpose=purpose,
-        owner=context.who(owner) if owner else None,
-        isrc=isrc.replace("-", "").upper() if isrc else None,
-        price_max_ubeat=parse_beat(max_price) if max_price else None,
-        cursor=cursor,
-        limit=limit,
+    recording, composition = plain(isrc or ""), plain(iswc or "")
+    check_isrc(recording)
+    check_iswc(composition)
+    wanted = {
+        "tag": tag,
+        "purpose": purpose,
+        "owner": context.who(owner) if owner else None,
+        "isrc": recording or None,
+        "iswc": composition or None,
+        "max_price_ubeat": str(parse_beat(max_price)) if max_price else None,
+    }
+    document = page_of(
+        lambda place, size: context.client.call("asset_search", **wanted, cursor=place, limit=size), cursor, limit
     )
     context.printer.result(document, functools.partial(text.found, purpose=purpose))
 

@@ -12,6 +12,7 @@ from cli import labels
 from cli.commands.asset import asset, publish_at, splits_of
 from cli.commands.model import right_id
 from cli.context import Context, with_context
+from cli.lists import page_of
 from cli.parsing import parse_bps, parse_terms
 from cli.text import lineage as text
 
@@ -104,11 +105,13 @@ def amendments(
 ) -> None:
     """Parents that one owner has proposed and the other has not agreed to."""
     chosen = owner or (None if identity else context.settings.sender)
-    document = context.client.call(
-        "asset_listAmendments",
-        asset=context.id(identity) if identity else None,
-        owner=context.who(chosen) if chosen else None,
-        cursor=cursor,
-        limit=limit,
+    wanted = {
+        "asset": context.id(identity) if identity else None,
+        "owner": context.who(chosen) if chosen else None,
+    }
+    document = page_of(
+        lambda place, size: context.client.call("asset_listAmendments", **wanted, cursor=place, limit=size),
+        cursor,
+        limit,
     )
     context.printer.result(document, lambda found: text.amendments(found, context.book))

@@ -137,7 +137,7 @@ def _identity(context: Context, what: str) -> Finding | None:
         what = labels.known(context.home).get(what[1:], what)
     if not 8 <= len(what) <= 64 or not set(what) <= _HEX:
         return None
-    for kind, method, name in _IDS:
+    for kind, method, name in IDS:
         found = _asked(context, method, **{name: what})
         if found is not None:
             return {"is": kind, "document": found}
@@ -179,11 +179,14 @@ def _asked(context: Context, method: str, **params: Any) -> dict[str, Any] | Non
 _LOOKS: Final[tuple[Look, ...]] = (_error, _file, _content, _block, _identity, _method, _account)
 """From what can be told without a node to what cannot; the first that knows it wins."""
 
-_IDS: Final = (
+IDS: Final = (
     ("transaction", "tx_get", "tx"),
     ("asset", "asset_get", "id"),
     ("licence", "licence_get", "id"),
     ("offer", "licence_getOffer", "id"),
     ("receipt", "receipt_get", "id"),
+    ("vault", "vault_get", "id"),
+    ("dispute", "dispute_get", "id"),
     ("block", "chain_getBlock", "id"),
 )
+"""Everything that has ids: what it is called, the method that finds it, and the parameter that takes an id."""

@@ -10,6 +10,7 @@ import click
 from cli import exits
 from cli.context import Context, with_context
 from cli.grammar import Noun
+from cli.lists import page_of
 from cli.parsing import DAY_MS, check_purpose, parse_pricing, parse_terms, parse_upstream
 from cli.text import licences as text
 from cli.text.forms import short
@@ -114,12 +115,12 @@ def list_licences(
 ) -> None:
     """Licences by holder or asset."""
     chosen = licensee or (None if asset else context.settings.sender)
-    document = context.client.call(
-        "licence_list",
-        licensee=context.who(chosen) if chosen else None,
-        asset=context.id(asset) if asset else None,
-        cursor=cursor,
-        limit=limit,
+    wanted = {
+        "licensee": context.who(chosen) if chosen else None,
+        "asset": context.id(asset) if asset else None,
+    }
+    document = page_of(
+        lambda place, size: context.client.call("licence_list", **wanted, cursor=place, limit=size), cursor, limit
     )
     context.printer.result(document, text.listed)
 

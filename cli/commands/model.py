@@ -16,8 +16,6 @@ from cli.context import Context, with_context
 from cli.grammar import Noun
 from cli.parsing import parse_terms, parse_upstream
 from cli.text import lineage as text
-from cli.text.forms import short
-from cli.text.tx import written
 
 if TYPE_CHECKING:
     from concento.client.lineage import Made
@@ -116,21 +114,6 @@ def output(context: Context, /, model_id: str, file: Path, content: Path | None,
     if made.tx["status"] == "final":
         publish_at(context, [audio], content)
     return _finish(context, made, name, functools.partial(text.output_made, title=title, model=found["title"]))
-
-
-@model.command()
-@click.argument("identity", metavar="LICENCE")
-@click.option("--outputs", type=click.IntRange(0), required=True, help="How many in all; 0 stops the service.")
-@with_context
-def authorise(context: Context, identity: str, outputs: int) -> int:
-    """Let a model's service register so many outputs under one's LICENCE: they belong to --from and use its deposit."""
-    from concento.client.lineage import authorise_outputs
-
-    found = context.client.licence(context.id(identity))
-    document = authorise_outputs(context.session, bytes.fromhex(found["id"]), outputs)
-    sentence = f"The service may register {outputs} outputs in all under licence {short(found['id'])}."
-    hint = f"concento model output {short(found['asset'])} FILE --licence {short(found['id'])} --from SERVICE"
-    return context.finish(document, lambda done: written(done, sentence, hint if outputs else None))
 
 
 @model.command()

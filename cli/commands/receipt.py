@@ -8,6 +8,7 @@ import click
 
 from cli.context import Context, with_context
 from cli.grammar import Noun
+from cli.lists import page_of
 from cli.text import licences as text
 from cli.text.proofs import receipt_verified
 from concento.errors import Rejected
@@ -37,14 +38,14 @@ def list_receipts(
 ) -> None:
     """Anchored receipts."""
     reader = licensee or (None if licence or gateway or asset else context.settings.sender)
-    document = context.client.call(
-        "receipt_list",
-        licence=context.id(licence) if licence else None,
-        licensee=context.who(reader) if reader else None,
-        gateway=context.who(gateway) if gateway else None,
-        asset=context.id(asset) if asset else None,
-        cursor=cursor,
-        limit=limit,
+    wanted = {
+        "licence": context.id(licence) if licence else None,
+        "licensee": context.who(reader) if reader else None,
+        "gateway": context.who(gateway) if gateway else None,
+        "asset": context.id(asset) if asset else None,
+    }
+    document = page_of(
+        lambda place, size: context.client.call("receipt_list", **wanted, cursor=place, limit=size), cursor, limit
     )
     context.printer.result(document, text.receipts)
 

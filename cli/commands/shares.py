@@ -9,6 +9,7 @@ import click
 
 from cli.context import Context, with_context
 from cli.grammar import Noun
+from cli.lists import page_of
 from cli.text import shares as text
 from cli.text.forms import short
 from cli.text.tx import written
@@ -32,12 +33,9 @@ def list_shares(context: Context, who: str | None, source: str | None, cursor: s
     """The shares that WHO [--from] holds, and what waits for him there."""
     whose = who or context.sender
     with context.suggesting(whose):
-        document = context.client.call(
-            "share_list",
-            who=context.who(whose),
-            source=context.id(source) if source else None,
-            cursor=cursor,
-            limit=limit,
+        wanted = {"who": context.who(whose), "source": context.id(source) if source else None}
+        document = page_of(
+            lambda place, size: context.client.call("share_list", **wanted, cursor=place, limit=size), cursor, limit
         )
     context.printer.result(document, functools.partial(text.holdings, whose=whose.removeprefix("@")))
 

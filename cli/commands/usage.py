@@ -9,6 +9,7 @@ import click
 
 from cli.context import Context, with_context
 from cli.grammar import Noun
+from cli.lists import page_of
 from cli.text import shares as text
 from cli.uploads import finish, telling
 
@@ -25,8 +26,11 @@ def usage() -> None:
 @with_context
 def list_pots(context: Context, asset: str | None, cursor: str | None, limit: int | None) -> None:
     """Batches whose money waits for the use that their readers have signed."""
-    document = context.client.call(
-        "usage_listPots", asset=context.id(asset) if asset else None, cursor=cursor, limit=limit
+    dataset = context.id(asset) if asset else None
+    document = page_of(
+        lambda place, size: context.client.call("usage_listPots", asset=dataset, cursor=place, limit=size),
+        cursor,
+        limit,
     )
     context.printer.result(document, text.pots)
 

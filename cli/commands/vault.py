@@ -11,6 +11,7 @@ import click
 from cli import exits, labels
 from cli.context import Context, with_context
 from cli.grammar import Noun
+from cli.lists import page_of
 from cli.text import shares as text
 from cli.text.forms import short
 from cli.text.tx import written
@@ -105,8 +106,9 @@ def show(context: Context, identity: str) -> None:
 @with_context
 def list_vaults(context: Context, owner: str | None, cursor: str | None, limit: int | None) -> None:
     """Vaults, of whoever opened them or all of them."""
-    document = context.client.call(
-        "vault_list", owner=context.who(owner) if owner else None, cursor=cursor, limit=limit
+    whose = context.who(owner) if owner else None
+    document = page_of(
+        lambda place, size: context.client.call("vault_list", owner=whose, cursor=place, limit=size), cursor, limit
     )
     context.printer.result(document, lambda found: text.vaults(found, context.book))
 

@@ -106,6 +106,7 @@ def contact(context: Context, name: str, address: str) -> None:
     """Remember ADDRESS as NAME in the address book."""
     from concento.client.wallet import entry_document
 
+    _check_not_development(context, name)
     entry = context.wallet.add_contact(name, address, context.dev_guess)
     context.printer.result(entry_document(entry, context.dev_guess), text.entry)
 
@@ -158,6 +159,16 @@ def _sent(document: dict[str, Any], sentence: str, to: str) -> Any:
 def _check_free(context: Context, name: str) -> None:
     """Refuses a bad or taken name before anybody types a password."""
     context.wallet.check_new(name)
+    _check_not_development(context, name)
+
+
+def _check_not_development(context: Context, name: str) -> None:
+    """A key or contact of the name of a development account would stand in its place wherever it is named."""
+    from concento.development import ACCOUNTS
+    from concento.errors import Rejected
+
+    if name in ACCOUNTS and context.dev_or_unknown:
+        raise Rejected("wallet.name_development", name=name)
 
 
 def _read_words() -> str:

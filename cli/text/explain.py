@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.exits import MEANINGS
 from cli.printer import Facts, Piece, Table
-from cli.text import assets, licences, tx, wallet
+from cli.text import assets, disputes, licences, shares, tx, wallet
 from cli.text.forms import beat, instant, plural, short, size, words
 
 
@@ -31,6 +31,10 @@ def explained(finding: dict[str, Any]) -> Iterator[Piece]:
         case "offer":
             yield f"This is an offer for asset {short(document['asset'])}."
             yield from assets.offers([document])
+        case "vault":
+            yield from shares.show_vault(document)
+        case "dispute":
+            yield from disputes.show(document, {})
         case "error":
             yield from _error(document)
         case "method":

@@ -80,6 +80,7 @@ class Search(Params):
     purpose: Purpose | None = None
     owner: Who | None = None
     isrc: Word | None = None
+    iswc: Word | None = None
     max_price_ubeat: UbeatText | None = None
     text: Word | None = None
     kind: ledger_shapes.AssetKind | None = None
@@ -159,6 +160,7 @@ async def search_assets(call: Call, params: Search) -> dict[str, Any]:
         purpose=params.purpose,
         owner=None if params.owner is None else account_of(chain, params.owner),
         isrc=params.isrc,
+        iswc=params.iswc,
         price_max_ubeat=None if params.max_price_ubeat is None else int(params.max_price_ubeat),
         text=params.text,
         kind=params.kind,
@@ -313,7 +315,7 @@ ASSET_METHODS = (
         Search,
         ledger_shapes.FoundAssets,
         search_assets,
-        (*_WHO_ERRORS, *_PAGE_ERRORS),
+        (*_WHO_ERRORS, "asset.identifier_invalid", *_PAGE_ERRORS),
         {"tag": "lofi", "purpose": "train-generative"},
     ),
     Method(

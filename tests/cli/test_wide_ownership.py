@@ -261,7 +261,7 @@ def test_the_whole_line_from_dataset_to_remix_by_commands(chain: LiveChain, conc
     more = (*allow, "--name", "track", "--from", "carol")
     early = concento(*making, *more, "--json")
     assert early.code == 4, early.out
-    assert concento("model", "authorise", right[:12], "--outputs", "1", "--from", "dana").code == 0
+    assert concento("licence", "outputs", right[:12], "1", "--from", "dana").code == 0
     output = concento(*making, *more)
     assert output.code == 0, output.err
     assert '"Fog Signal", made by "Harbour", is registered' in output.out

@@ -142,6 +142,23 @@ LICENCE_DOCUMENT = {
     "height": 118,
 }
 
+VAULT = "5a" * 32
+VAULT_DOCUMENT = {
+    "id": VAULT,
+    "title": "Friends",
+    "owner": WHO["alice"],
+    "owner_name": "alice",
+    "state": "sealed",
+    "rows": 3,
+    "pages": 1,
+    "shares_total": "30",
+    "credited_ubeat": "100",
+    "paid_ubeat": "99",
+    "waiting_ubeat": "1",
+    "opened_height": 40,
+    "height": 118,
+}
+
 DISPUTE = "d5" * 32
 DISPUTE_DETAILS = ("answer_bond_ubeat", "answer_evidence", "votes", "ruling", "original", "tx", "height")
 DISPUTE_DOCUMENT = {
@@ -430,6 +447,7 @@ ANSWERS: dict[str, Any] = {
     "receipt_list": page(RECEIPT_DOCUMENT),
     "earnings_getStatement": STATEMENT,
     "dispute_get": _by_id(DISPUTE_DOCUMENT, "dispute"),
+    "vault_get": _by_id(VAULT_DOCUMENT, "vault"),
     "dispute_list": page(
         {name: DISPUTE_DOCUMENT[name] for name in DISPUTE_DOCUMENT if name not in DISPUTE_DETAILS},
     ),
