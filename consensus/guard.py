@@ -148,7 +148,7 @@ def _word(message: Signed) -> tuple[bytes, int]:
 def signs_from(tips: Mapping[bytes, int], validators: ValidatorSet) -> int | None:
     """The height from which a validator without a usable guard may sign, or None while too few have told their tip.
 
-    `tips` holds the tip of each validator by key, this node's own included.
+    `tips` holds the tip of each validator by key, this node's own included; none that is above what it has seen proved.
     """
     known = [tips[key] for key in validators.keys if key in tips]
     if len(known) < validators.quorum:

@@ -51,7 +51,9 @@ from node.replica.guardfile import Guard, open_guard
 from node.replica.outbox import Outbox
 from node.replica.pool import Pool
 from node.replica.segments import Entry, EntryKind, Marks, Segments, open_segments
+from node.replica.serving import SERVE_TIMER, Serving
 from node.replica.sync import SYNC_TIMER, Sync
+from node.replica.traces import contradicts, is_older_than_blocks
 from node.replica.verified import Verifier
 from node.replica.view import PoolView, ReplicaStatus
 from node.replica.wire import (
@@ -76,6 +78,10 @@ BATCH_AGE_MS: Final = 20
 """How long transactions wait for company while a batch of this node is undecided."""
 
 CUT_TIMER: Final = ("cut",)
+
+AWAKE_MS: Final = 3_000
+"""How long a validator that has signed before listens after a start until it signs again, where nobody answers."""
+AWAKE_TIMER: Final = ("awake",)
 
 RETIRE_MS: Final = 2_000
 """How long a node whose release is too old still gives away the last block that it could decide: others may lack it."""
@@ -122,12 +128,15 @@ class Replica:
             self._batch_settled,
         )
         self._batches.validators = chain.validators
+        self._serving = Serving(out)
         self._sync = Sync(chain, crypto, self._batches, segments, out, self._peers)
         self._candidates = Candidates(chain, self._batches, segments, out, self._peers, self._inputs.append)
         self._admission = Admission(chain, key, self._pool, self._batches, self._verifier, out, self._work_waits)
         record = guard.record if guard else FRESH
         self._engine = Engine(self._network, key, crypto, chain.genesis.params.consensus, record)
         self._is_cutting = False
+        self._first_tips: dict[bytes, int] = {}
+        self._is_awake = guard is None or guard.record == FRESH
         self._is_halted = False
 
     # The one way in
@@ -140,7 +149,7 @@ class Replica:
             return []
         match event:
             case Started():
-                self._inputs.append(self._start_height())
+                self._begin()
             case PeerUp(peer):
                 self._peer_up(peer)
             case PeerDown(peer):
@@ -234,6 +243,7 @@ class Replica:
     def _peer_down(self, peer: bytes) -> None:
         self._peers.pop(peer, None)
         self._sync.peer_gone(peer)
+        self._serving.gone(peer)
         self._inputs.append(asked.PeerGone(peer))
         if self._is_due():
             self._inputs.append(asked.Due(self._chain.height))
@@ -268,7 +278,7 @@ class Replica:
                 if block_or_none is not None:
                     self._out.send((peer,), ProposedBlock(block_or_none))
             case BlockRequest(first, count):
-                self._sync.answer(peer, first, count)
+                self._serving.ask(peer, self._sync.answers(first, count), self._now)
             case BlockResponse():
                 self._heard_decided(peer, message)
             case EvidenceMessage(evidence):
@@ -281,12 +291,14 @@ class Replica:
         tip = max(0, status.height - 1)
         self._sync.note_tip(peer, tip)
         if self._guard is not None:
-            self._guard.note_tip(self._key or b"", height - 1, self._chain.validators)
-            if self._guard.note_tip(peer, tip, self._chain.validators):
-                self._out.log("signer.observing", height=height, signs_from=self._guard.signs_from or 0)
+            self._guard.note_claim(peer, tip)
+            self._look_at_guard(self._guard)
         if status.height < height:
             # It learns that it is behind, and asks one of us for the blocks: not all of us send them at once.
             self._out.send((peer,), Status(height, 0, Step.NEW_HEIGHT, -1, ()))
+        self._first_tips.setdefault(peer, tip)
+        if self._wake(is_late=False):
+            self._inputs.append(self._start_height())
         self._sync.run(self._now)
         self._inputs.append(asked.Received(peer, status))
 
@@ -318,12 +330,17 @@ class Replica:
             case _ if timer == RETIRE_TIMER:
                 self._is_halted = True
                 self._out.emit(Stop(_too_old(self._chain, self._protocol_max)))
+            case ("awake",):
+                if self._wake(is_late=True):
+                    self._inputs.append(self._start_height())
             case _ if timer == FETCH_TIMER:
                 self._batches.fetch(self._now)
             case _ if timer == BLOCK_TIMER:
                 self._candidates.ask(self._now)
             case _ if timer == SYNC_TIMER:
                 self._sync.tick(self._now)
+            case _ if timer == SERVE_TIMER:
+                self._serving.go_on(self._now)
             case _:
                 raise Broken("a timer that nobody armed fired: {timer}", timer=repr(timer))
 
@@ -429,15 +446,49 @@ class Replica:
         if self._guard is not None:
             self._guard.distrust(self._out)
 
+    def _begin(self) -> None:
+        """After a start: what the disk says of this key, then listen before signing."""
+        guard, key, chain = self._guard, self._key, self._chain
+        may_sign = guard is not None and guard.may_sign(chain.height)
+        if guard is not None and key is not None and may_sign and is_older_than_blocks(guard.record, key, chain):
+            self._rolled_back(chain.height)
+        self._wake(is_late=False)
+        self._inputs.append(self._start_height())
+        if not self._is_awake:
+            self._out.emit(ArmTimer(AWAKE_TIMER, AWAKE_MS))
+
+    def _wake(self, is_late: bool) -> bool:
+        """Sign from now on, if so many told their tip that one of them is honest, and this node has got there since.
+
+        A whole disk that was put back to an older copy is found out so: the blocks between hold this key's signatures.
+        True where it wakes now.
+        """
+        if self._is_awake:
+            return False
+        validators = self._chain.validators
+        told = sorted((tip for key, tip in self._first_tips.items() if key in validators), reverse=True)
+        enough = min(validators.minority, len(validators) - 1)
+        if len(told) < enough:
+            self._is_awake = is_late
+        else:
+            self._is_awake = enough == 0 or told[enough - 1] < self._chain.height
+        return self._is_awake
+
     def _override_guard(self, height: int) -> None:
         if self._guard is not None and not self._guard.may_sign(self._chain.height):
             self._out.log("signer.override", "warning", height=height)
             self._guard.signs_from = height
             self._inputs.append(self._start_height())
 
+    def _look_at_guard(self, guard: Guard) -> None:
+        if guard.reached(self._chain.height - 1, self._chain.validators):
+            self._out.log("signer.observing", height=self._chain.height, signs_from=guard.signs_from or 0)
+
     def _start_height(self) -> asked.StartHeight:
         chain, guard = self._chain, self._guard
-        signing = guard is not None and guard.may_sign(chain.height)
+        if guard is not None:
+            self._look_at_guard(guard)
+        signing = guard is not None and guard.may_sign(chain.height) and self._is_awake
         return asked.StartHeight(chain.height, chain.validators, chain.proposers, self._is_due(), signing)
 
     # Decided blocks
@@ -456,6 +507,7 @@ class Replica:
         if len(held) != len(block.batches):
             raise Broken("a block was decided whose batches are not here", height=commit.height)
         self._segments.sync()
+        self._compare_guard(block, commit)
         transactions = tuple(transaction for batch in held for transaction in batch.transactions)
         self._batches.decided(block.batches)
         undecided = tuple(batch.place for batch in self._batches.held)
@@ -469,7 +521,15 @@ class Replica:
         if self._chain.protocol > self._protocol_max:
             self._retire()
         else:
+            self._wake(is_late=False)
             self._inputs.append(self._start_height())
+
+    def _compare_guard(self, block: Block, commit: Commit) -> None:
+        guard, chain, key = self._guard, self._chain, self._key
+        if guard is None or key is None or not guard.may_sign(chain.height):
+            return
+        if contradicts(guard.record, key, block, commit, chain.validators):
+            self._rolled_back(chain.height)
 
     def _settle(self, block: Block) -> None:
         """After a block: forget what belongs to it, drop what is too old, cut the next batch."""

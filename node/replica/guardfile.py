@@ -1,8 +1,9 @@
 """The guard file: where the signing guard's record is kept, and whether this node may use it.
 
 Without a usable record a validator only observes: once more than two thirds of the validators, itself counted, have
-told their tip, it signs from three heights above the greatest. A file that was found to be older than its key's use is
-blanked, so that a restart does not trust it again.
+told a tip that this node has reached too, block by block and commit by commit, it signs from three heights above. A
+tip that nobody can prove counts for nothing, so that a liar cannot keep it from signing. A file that was found to be
+older than its key's use is blanked, so that a restart does not trust it again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Guard:
         self._key = key
         self._genesis_hash = genesis_hash
         self._sequence = slot.sequence if slot else 0
-        self._tips: dict[bytes, int] = {}
+        self._claims: dict[bytes, int] = {}
         self.record: GuardRecord = slot.record if slot else FRESH
         self.signs_from: int | None = 0 if slot else None
         """The least height this node may sign at; None while it does not know."""
@@ -44,12 +45,17 @@ class Guard:
     def may_sign(self, height: int) -> bool:
         return self.signs_from is not None and height >= self.signs_from
 
-    def note_tip(self, key: bytes, tip: int, validators: ValidatorSet) -> bool:
-        """Counts what a validator, this one included, told of its tip; True where now it is known when to sign."""
-        if self.signs_from is not None or key not in validators or len(validators) < VALIDATORS_FOR_OBSERVING_MIN:
+    def note_claim(self, key: bytes, tip: int) -> None:
+        """What a validator told of its tip for the first time since this node began to observe."""
+        if self.signs_from is None:
+            self._claims.setdefault(key, tip)
+
+    def reached(self, own_tip: int, validators: ValidatorSet) -> bool:
+        """This node's own chain reaches so far; True where now it is known when to sign."""
+        if self.signs_from is not None or len(validators) < VALIDATORS_FOR_OBSERVING_MIN:
             return False
-        self._tips[key] = max(tip, self._tips.get(key, 0))
-        self.signs_from = signs_from(self._tips, validators)
+        proved = {key: tip for key, tip in self._claims.items() if tip <= own_tip}
+        self.signs_from = signs_from({**proved, self._key: own_tip}, validators)
         return self.signs_from is not None
 
     def write(self, record: GuardRecord, out: Outbox) -> None:
@@ -62,7 +68,7 @@ class Guard:
     def distrust(self, out: Outbox) -> None:
         """The file is older than what the key has signed: observe, and do not trust it after a restart."""
         self.signs_from = None
-        self._tips = {}
+        self._claims = {}
         out.emit(WriteGuard(0, bytes(FILE_BYTES)))
 
 

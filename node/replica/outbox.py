@@ -26,6 +26,10 @@ class Outbox:
         if receivers:
             self.emit(Send(receivers, encode_message(message), priority_of(message)))
 
+    def send_encoded(self, peers: Iterable[bytes], payload: bytes, priority: Priority) -> None:
+        """A payload that is encoded already, in the queue of its kind."""
+        self.emit(Send(tuple(peers), payload, priority))
+
     def send_bulk(self, peers: Iterable[bytes], payload: bytes) -> None:
         """A payload that is encoded already."""
         receivers = tuple(peers)

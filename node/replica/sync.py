@@ -6,20 +6,20 @@ what its commit does not prove is disconnected; the next one is asked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from concento.batches import batch_check, batch_id, decode_batch
 from concento.blocks import Block, block_id, commit_root, content_root, evidence_root
 from concento.errors import Rejected
-from concento.limits import BLOCK_BYTES_MAX
 from consensus.signer import Crypto
 from node.replica.batches import Batches, HeldBatch, decode_all
 from node.replica.chain import Chain
 from node.replica.events import ArmTimer, Now
 from node.replica.outbox import Outbox
 from node.replica.segments import EntryKind, Segments
+from node.replica.serving import ANSWER_BYTES_MAX
 from node.replica.wire import BLOCKS_PER_REQUEST_MAX, BlockRequest, BlockResponse
 from state.store.blockstore import find_block
 
@@ -31,9 +31,6 @@ DOWNLOAD_MS: Final = 4_000
 """How long all blocks of one request may take: a peer that drips them keeps the others from being asked."""
 LEFT_ALONE_MS: Final = 5_000
 """How long a peer that did not deliver is not asked."""
-ANSWER_BYTES_MAX: Final = 2 * BLOCK_BYTES_MAX
-"""Decided blocks sent for one request: well below what a peer's queue holds."""
-
 SYNC_TIMER: Final = ("sync",)
 
 
@@ -158,16 +155,16 @@ class Sync:
 
     # Answering
 
-    def answer(self, peer: bytes, first: int, count: int) -> None:
-        """Sends decided blocks from `first` on, as many as are kept and fit one answer."""
+    def answers(self, first: int, count: int) -> Iterator[BlockResponse]:
+        """Decided blocks from `first` on, as many as are kept and fit one answer, each read when it is its turn."""
         size = 0
-        for height in range(first, min(first + count, self._chain.height)):
-            record = find_block(self._chain.records, height)
+        for height in range(first, first + count):
+            record = find_block(self._chain.records, height) if height < self._chain.height else None
             if record is None or size > ANSWER_BYTES_MAX:
-                break
+                return
             bodies = tuple(self._segments.read(place) for place in record.bodies)
             size += sum(map(len, bodies))
-            self._out.send((peer,), BlockResponse(record.block, record.commit, bodies))
+            yield BlockResponse(record.block, record.commit, bodies)
 
     # Inside
 

@@ -6,9 +6,13 @@ import pytest
 
 from concento.evidence import double_vote
 from concento.votes import Vote, VoteType, vote_bytes
-from node.replica import wire
+from consensus.messages import Status, Step
+from node.replica import core, wire
 from node.replica.events import Append, Effect, Send, Sync, Write, WriteGuard
 from sim.network import Network, Node, PowerCut
+from state.store.kv import MemoryKeyValue
+
+LIE = 1_000_000
 
 KINDS = [rule.record for rule in wire.RULES.values()]
 
@@ -301,3 +305,87 @@ def test_nothing_that_others_rest_on_leaves_before_it_is_on_disk() -> None:
     for name in (*network.nodes, *network.nodes):
         pay(network, name)
     assert set(checked) == {"Vote", "ProposalMessage", "BatchAck"}
+
+
+def test_a_liar_about_his_tip_cannot_keep_a_validator_without_a_guard_from_signing() -> None:
+    network = started()
+    network.kill("node3")
+    network.wipe("node3")
+    pay(network)
+    key = network.nodes["node3"].key.public
+    for place in [place for place in network.signed if place[0] == key]:
+        del network.signed[place]
+
+    def is_lost(origin: str, to: str, message: object) -> bool:
+        if origin == "node1" and to == "node3" and isinstance(message, Status) and message.height < LIE:
+            network.inject(origin, to, Status(LIE, 0, Step.NEW_HEIGHT, -1, ()))
+            return True
+        return False
+
+    network.is_lost = is_lost
+    network.start("node3")
+    for _ in range(8):
+        pay(network)
+    assert network.nodes["node3"].core.status().guard_usable
+    assert any(place[0] == key for place in network.signed)
+    network.check_agreement()
+
+
+def forgotten(network: Network, name: str, guard: bytes) -> Node:
+    """The node with an older copy of its guard, and what it signs from now on counted from nothing."""
+    network.kill(name)
+    node = network.nodes[name]
+    node.files.write_at("guard", 0, guard)
+    return node
+
+
+def test_guard_older_than_the_own_blocks_is_found_at_the_start_before_anything_is_signed() -> None:
+    network = started()
+    old = {name: node.files.read("guard", 0, 1 << 20) for name, node in network.nodes.items()}
+    for _ in range(3):
+        pay(network)
+    proposer = network.nodes["node1"].core.status().proposer
+    node = forgotten(network, network.by_key[proposer].name, old[network.by_key[proposer].name])
+    network.is_lost = lambda _from, to, _message: to == node.name
+    network.start(node.name)
+    network.run(10_000)
+    assert any(entry.name == "signer.rolled_back" for entry in node.logs)
+    assert not node.core.status().guard_usable
+    network.check_agreement()
+
+
+def test_a_whole_disk_put_back_to_an_older_copy_is_found_while_the_blocks_between_come_back() -> None:
+    network = started()
+    pay(network)
+    network.kill("node3")
+    node = network.nodes["node3"]
+    copy = MemoryKeyValue(dict(node.kv.scan(b""))), node.files.crash()
+    network.start("node3")
+    for _ in range(4):
+        pay(network)
+    network.kill("node3")
+    node.kv, node.files = copy
+    network.start("node3")
+    network.run(2_000)
+    assert any(entry.name == "signer.rolled_back" for entry in node.logs)
+    for _ in range(6):
+        pay(network)
+    assert node.core.status().guard_usable
+    network.check_agreement()
+
+
+def test_a_restarted_validator_hears_others_before_it_signs_but_waits_for_nobody_for_ever() -> None:
+    network = started()
+    pay(network)
+    network.kill("node3")
+    network.is_lost = lambda _from, to, message: to == "node3" and isinstance(message, Status)
+    network.start("node3")
+    before = {place for place in network.signed if place[0] == network.nodes["node3"].key.public}
+    network.kill("node1")
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node2", payment)
+    network.run(core.AWAKE_MS - 500)
+    after = {place for place in network.signed if place[0] == network.nodes["node3"].key.public}
+    assert after == before
+    network.run_until(network.is_final(payment), 20_000)
+    network.check_agreement()
