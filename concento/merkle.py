@@ -163,6 +163,46 @@ def old_peaks(old_root: bytes, old_size: int, new_size: int, proof: Sequence[byt
     return tuple(reversed(peaks))
 
 
+def path_behind(peaks: Sequence[bytes], first: int, leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The path of a leaf where the peaks of the first `first` leaves are known and all later leaves."""
+    size = first + len(leaves)
+    if not first <= index < size or len(peaks) != first.bit_count():
+        raise IndexError(f"index {index} behind {first} in a list of {size}")
+    known = dict(zip(_peak_places(first), peaks, strict=True))
+    hashes = [_leaf_hash(leaf) for leaf in leaves]
+
+    def root(low: int, high: int) -> bytes:
+        # What is old in whole beside a newer leaf is complete, and its parent is not: it is a peak.
+        if high <= first:
+            return known[low]
+        if low >= first:
+            return _subtree_root(hashes[low - first : high - first])
+        split = low + _split_of(high - low)
+        return _node_hash(root(low, split), root(split, high))
+
+    path: list[bytes] = []
+    low, high = 0, size
+    while high - low > 1:
+        split = low + _split_of(high - low)
+        if index < split:
+            path.append(root(split, high))
+            high = split
+        else:
+            path.append(root(low, split))
+            low = split
+    return path[::-1]
+
+
+def _peak_places(size: int) -> list[int]:
+    """Where the peaks of a list begin, largest first."""
+    places, start = [], 0
+    for bit in reversed(range(size.bit_length())):
+        if size >> bit & 1:
+            places.append(start)
+            start += 1 << bit
+    return places
+
+
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     """The hashes of the leaves, of their parents and so on, below the root."""
     levels = [[_leaf_hash(leaf) for leaf in leaves]]

@@ -13,7 +13,7 @@ from concento.messages.receipts import receipt_id
 from concento.statekeys import BY_ADDRESS, BY_NUMBER, RECEIPT, batch_state_key, parse_number, split_key, state_key
 from state.queries import Chain, account_of, key_of
 from state.queries_chain import block_at, handovers_before
-from state.queries_receipts import find_receipt, receipt_path
+from state.queries_receipts import Body, find_receipt, receipt_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,14 @@ class Claim:
     receipt: dict[str, Any] | None = None
 
 
-def claim_of(chain: Chain, text: str) -> Claim:
-    """What KIND/NAME says in the newest state; the name may be short or a party's. Raises Rejected."""
+def claim_of(chain: Chain, text: str, body: Body | None = None) -> Claim:
+    """What KIND/NAME says in the newest state; the name may be short or a party's. Raises Rejected.
+
+    `body` reads transactions, which some receipts need.
+    """
     kind, name = split_key(text)
     if kind == RECEIPT:
-        return _receipt_claim(chain, name)
+        return _receipt_claim(chain, name, body)
     full = _full_name(chain, kind, name)
     key = f"{kind}/{full}"
     where = state_key(key, chain.dev)
@@ -45,18 +48,18 @@ def _full_name(chain: Chain, kind: str, name: str) -> str:
     return chain.address(account_of(chain, name)) if kind in BY_ADDRESS else key_of(chain, kind, name)
 
 
-def _receipt_claim(chain: Chain, name: str) -> Claim:
+def _receipt_claim(chain: Chain, name: str, body: Body | None) -> Claim:
     """The batch that a receipt was anchored with, and the receipt's path below the batch's head."""
     found = find_receipt(chain, name)
-    path = receipt_path(chain, found)
+    path = receipt_path(chain, found, body)
     if path is None:
         raise Rejected("receipt.no_path", text=name)
-    body, batch = found.body, found.batch
-    where = batch_state_key(body.licence, body.gateway, body.lane, batch.first)
+    leaf, batch = found.body, found.batch
+    where = batch_state_key(leaf.licence, leaf.gateway, leaf.lane, batch.first)
     receipt = {
         "body": base64.b64encode(found.raw).decode("ascii"),
         "first": batch.first,
-        "index": body.seq,
+        "index": leaf.seq,
         "size": batch.size,
         "path": [node.hex() for node in path],
     }

@@ -9,8 +9,8 @@ from typing import Any, Final
 from concento.cids import cid
 from concento.encoding import decode
 from concento.errors import Broken, Rejected
-from concento.merkle import inclusion_path
-from concento.messages.receipts import ReceiptBody, receipt_id
+from concento.merkle import inclusion_path, old_peaks, path_behind
+from concento.messages.receipts import AnchorReceipts, ReceiptBody, receipt_id
 from concento.transactions import decode_transaction
 from state.modules.lanes import lane_key
 from state.modules.licences import LICENCES, Licence
@@ -54,7 +54,7 @@ class Found:
 def receipt_get(chain: Chain, text: str, body: Body) -> dict[str, Any]:
     """One receipt, its path to the anchored head, and both signatures."""
     found = find_receipt(chain, text)
-    path = receipt_path(chain, found)
+    path = receipt_path(chain, found, body)
     return {
         **_receipt(chain, found),
         "batch": {**_batch(found), "path": None if path is None else [node.hex() for node in path]},
@@ -108,14 +108,49 @@ def find_receipt(chain: Chain, text: str) -> Found:
     return _with_batch(chain, log, decode(ReceiptBody, log, "receipt"), position.first)
 
 
-def receipt_path(chain: Chain, found: Found) -> list[bytes] | None:
-    """The RFC 6962 path from the receipt to its batch's head; None where not every body below it is on the chain."""
-    size = found.batch.size
+def receipt_path(chain: Chain, found: Found, body: Body | None = None) -> list[bytes] | None:
+    """The RFC 6962 path from the receipt to its batch's head.
+
+    It takes the receipts of its batch and what the anchoring transaction, read with `body`, tells of those before. None
+    where that is no longer kept and not every receipt below the head is on the chain.
+    """
+    size, first = found.batch.size, found.batch.first
+    if first and body is not None:
+        path = _path_from_anchor(chain, found, body)
+        if path is not None:
+            return path
     if size > LOG_HASHED_MAX:
         return None
-    prefix = LOG_PREFIX + found.lane
-    leaves = [raw for _, (_, raw) in zip(range(size), chain.scan_history(prefix), strict=False)]
+    leaves = _leaves(chain, found.lane, 0, size)
     return inclusion_path(leaves, found.body.seq) if len(leaves) == size else None
+
+
+def _path_from_anchor(chain: Chain, found: Found, body: Body) -> list[bytes] | None:
+    """The path by the peaks that the batch's consistency proof holds of the log before it."""
+    batch = found.batch
+    before = next(chain.scan(BATCHES, found.lane, found.lane + batch.first.to_bytes(8, "big"), reverse=True), None)
+    place = find_transaction(chain.store, batch.tx)
+    raw = None if place is None else body(place)
+    if before is None or raw is None:
+        return None
+    licence, lane = found.body.licence, found.body.lane
+    for action in decode_transaction(raw).body.actions:
+        if isinstance(action, AnchorReceipts) and (action.licence, action.lane, action.first) == (
+            licence,
+            lane,
+            batch.first,
+        ):
+            peaks = old_peaks(before[1].head, batch.first, batch.size, action.consistency)
+            leaves = _leaves(chain, found.lane, batch.first, batch.size)
+            return path_behind(peaks, batch.first, leaves, found.body.seq)
+    return None
+
+
+def _leaves(chain: Chain, lane: bytes, start: int, size: int) -> list[bytes]:
+    """The receipts of a lane from `start` to before `size` that are on the chain."""
+    prefix = LOG_PREFIX + lane
+    after = prefix + (start - 1).to_bytes(8, "big") if start else None
+    return [raw for _, (_, raw) in zip(range(size - start), chain.scan_history(prefix, after), strict=False)]
 
 
 def _log(chain: Chain, licence_id: bytes, after: bytes | None) -> Iterator[tuple[bytes, bytes]]:

@@ -16,6 +16,7 @@ from node.rpc.calls import Call, wait_for_height
 from node.rpc.chain_methods import CHAIN_METHODS
 from node.rpc.dispatch import Method
 from node.rpc.proof_methods import PROOF_METHODS, ProofKey
+from node.rpc.tx_methods import body_reader
 from state.queries_chain import handovers_before
 from state.queries_proofs import claim_of, newest_header
 
@@ -30,7 +31,7 @@ def comet_methods(engine: Engine) -> tuple[Method, ...]:
 
     async def get_proof(call: Call, params: ProofKey) -> dict[str, Any]:
         chain = call.desk.chain
-        claim = claim_of(chain, params.key)
+        claim = claim_of(chain, params.key, body_reader(call))
         found = newest_header(chain, claim)
         if found is None:
             await wait_for_height(call, claim.height + 1)

@@ -9,6 +9,7 @@ from msgspec import Meta
 from node.rpc import shapes
 from node.rpc.calls import Call, wait_for_height
 from node.rpc.dispatch import Method, Params
+from node.rpc.tx_methods import body_reader
 from state.queries_proofs import claim_of, newest_header, proof_get
 
 
@@ -21,7 +22,7 @@ class ProofKey(Params):
 async def get_proof(call: Call, params: ProofKey) -> dict[str, Any]:
     """Nodes are read before anything is awaited: they belong to the root of this moment."""
     desk = call.desk
-    claim = claim_of(desk.chain, params.key)
+    claim = claim_of(desk.chain, params.key, body_reader(call))
     if newest_header(desk.chain, claim) is None:
         await wait_for_height(call, claim.height + 1)
     return proof_get(desk.chain, claim)

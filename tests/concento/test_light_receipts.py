@@ -13,12 +13,17 @@ import pytest
 from concento.encoding import decode, encode
 from concento.errors import Rejected
 from concento.light import BatchValue, verify_proof, verify_receipt_proof
+from concento.merkle import inclusion_path
 from concento.messages.receipts import ReceiptBody, receipt_id
 from concento.statekeys import batch_state_key
 from state.modules.receipts import BATCHES, Batch, batch_key
 from state.queries import Chain
 from state.queries_proofs import claim_of, proof_get
+from state.queries_receipts import receipt_get
+from state.store.blockstore import Place
+from support.ledger import BEAT
 from support.node import DecidedNode
+from support.rights import Reader, album, buy, offer, tracks
 from support.story import Scene, play
 
 Document = dict[str, Any]
@@ -54,6 +59,41 @@ def test_every_receipt_of_a_batch_has_its_own_path(scene: tuple[DecidedNode, Sce
     node, played = scene
     for receipt in played.receipts:
         assert verify_receipt_proof(proof_of(node, receipt), node.genesis).key.endswith(receipt.hex())
+
+
+def test_a_receipt_behind_a_batch_without_bodies_has_a_path_from_its_anchoring_transaction() -> None:
+    """Above 64 receipts no bodies ride along: those of the next batch stand on the peaks that its proof tells."""
+    node = DecidedNode()
+    (song,) = tracks(node, 1)
+    dataset = album(node, [song])
+    licence = buy(node, offer(node, dataset), deposit_ubeat=20 * BEAT)
+    reader = Reader(node, licence, dataset)
+    node.run("bob", reader.open_action(200))
+    for count in (70, 5, 3):
+        for _ in range(count):
+            reader.read(song, "track0")
+        reader.anchor()
+    chain = Chain(node.store, node.tree, node.genesis)
+
+    def body(place: Place) -> bytes | None:
+        return node.body(place.height, place.index)
+
+    node.block()
+    for seq in (70, 74, 75, 77):
+        claim = claim_of(chain, f"receipt/{receipt_id(reader.log[seq]).hex()}", body)
+        proved = verify_receipt_proof(proof_get(_later(node), claim), node.genesis)
+        assert (proved.body.seq, proved.body.member) == (seq, song)
+    shown = receipt_get(chain, receipt_id(reader.log[77]).hex(), body)
+    assert shown["batch"]["path"] == [item.hex() for item in inclusion_path(reader.log, 77)]
+    with pytest.raises(Rejected, match="is on the chain, so it has no path"):
+        claim_of(chain, f"receipt/{receipt_id(reader.log[70]).hex()}", lambda _: None)
+    with pytest.raises(Rejected, match="no receipt"):
+        claim_of(chain, f"receipt/{receipt_id(reader.log[0]).hex()}", body)
+
+
+def _later(node: DecidedNode) -> Chain:
+    node.block()
+    return Chain(node.store, node.tree, node.genesis)
 
 
 def test_the_batch_record_is_read_as_the_ledger_writes_it(scene: tuple[DecidedNode, Scene], document: Document) -> None:

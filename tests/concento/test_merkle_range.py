@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concento.errors import Rejected
-from concento.merkle import inclusion_path, merkle_root, range_proof, range_root
+from concento.merkle import Frontier, inclusion_path, merkle_root, path_behind, range_proof, range_root
 
 LEAVES = [b"leaf %d" % number for number in range(70)]
 
@@ -70,3 +70,21 @@ def _root_or_none(rows: list[bytes], start: int, size: int, proof: list[bytes]) 
 def test_there_is_no_proof_of_a_range_outside(start: int, count: int) -> None:
     with pytest.raises(IndexError):
         range_proof(LEAVES, start, count)
+
+
+def test_a_path_is_found_with_nothing_of_the_leaves_before_but_their_peaks() -> None:
+    leaves = [bytes([number]) for number in range(70)]
+    for size in range(1, len(leaves) + 1):
+        for first in range(size):
+            frontier = Frontier()
+            for leaf in leaves[:first]:
+                frontier.append(leaf)
+            for index in {first, (first + size) // 2, size - 1}:
+                found = path_behind(frontier.peaks, first, leaves[first:size], index)
+                assert found == inclusion_path(leaves[:size], index)
+
+
+@pytest.mark.parametrize(("peaks", "first", "index"), [(1, 1, 0), (1, 1, 3), (1, 3, 3), (2, 2, 2)])
+def test_a_path_behind_what_is_not_known_is_refused(peaks: int, first: int, index: int) -> None:
+    with pytest.raises(IndexError):
+        path_behind([bytes(32)] * peaks, first, [b"a", b"b"], index)
