@@ -33,6 +33,11 @@ def _domain(tag: str) -> bytes:
 
 def signing_bytes(network: Network, tag: str, payload: bytes) -> bytes:
     """What a key signs: domain tag, chain id (both length-delimited), genesis hash, then the payload."""
+    return _signing_domain(tag, network.chain_id, network.genesis_hash) + payload
+
+
+@lru_cache(maxsize=1_000)
+def _signing_domain(tag: str, chain_id: str, genesis_hash: bytes) -> bytes:
     name = b"concento/" + tag.encode("ascii")
-    chain = network.chain_id.encode("utf-8")
-    return bytes((len(name),)) + name + bytes((len(chain),)) + chain + network.genesis_hash + payload
+    chain = chain_id.encode("utf-8")
+    return bytes((len(name),)) + name + bytes((len(chain),)) + chain + genesis_hash

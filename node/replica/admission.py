@@ -20,7 +20,6 @@ from node.replica.outbox import Outbox
 from node.replica.pool import POOL_COUNT_MAX, Held, Pool
 from node.replica.verified import Verifier
 from node.replica.view import PoolView
-from state.store.blockstore import find_transaction
 from state.view import View
 
 
@@ -107,7 +106,7 @@ class Admission:
         self._pool.check_room(1, len(transaction.raw))
 
     def _known(self, identity: bytes) -> Outcome | None:
-        if find_transaction(self._chain.records, identity) is not None:
+        if self._chain.is_recent(identity):
             return Outcome(identity, "included", True, None)
         held = self._pool.find_live(identity)
         return Outcome(identity, self._status(held), True, None) if held is not None else None
@@ -125,6 +124,8 @@ class Admission:
             ledger.check_transaction(view, transaction, chain.height, time_ms, chain.genesis.params, chain.network)
             self._pool.add(transaction, ledger.balance(view, transaction.body.sender))
         except (Rejected, Unavailable) as error:
+            if error.kind == "tx.expired" and chain.is_included(transaction.id):
+                return Outcome(transaction.id, "included", True, None)
             return Outcome(transaction.id, "refused", False, error)
         except Exception as error:  # whatever it is, one client must not stop the node with it; executing it would
             self._out.log("admission.broken", "error", tx=transaction.id, reason=repr(error))

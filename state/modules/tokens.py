@@ -135,13 +135,16 @@ def write_movements(view: View) -> None:
     """
     moved: dict[bytes, list[Entry]] = {}
     for account, entry in view.take_notes(_MOVEMENT):
-        moved.setdefault(account, []).append(entry)
+        if account in moved:
+            moved[account].append(entry)
+        else:
+            moved[account] = [entry]
+    height = view.height
     for account, entries in moved.items():
         record = view.get(ACCOUNTS, account)
         movements = encode(Movements(view.time_ms, record.head, tuple(entries)))
-        head = next_head(view.height, movements)
-        view.put(ACCOUNTS, account, Account(record.balance_ubeat, record.policy, head))
-        view.put_history(history_key(account, view.height), movements)
+        view.put(ACCOUNTS, account, Account(record.balance_ubeat, record.policy, next_head(height, movements)))
+        view.put_history(history_key(account, height), movements)
 
 
 # Buckets and escrow

@@ -23,6 +23,8 @@ from state.store.kv import KeyValueView, prefix_end
 
 _OPTIONS: Final[dict[str, Any]] = {
     "paranoid_checks": True,
+    # Hashes and signatures: packing them takes half as much time again as writing them and saves a fifth of the disk.
+    "compression": None,
     # Two of these may be held at once. Above the largest block, so that one batch never fills several tables.
     "write_buffer_size": 8 * 1024 * 1024,
     # Decoded blocks of the tables; the ledger keeps its own records decoded above this.
