@@ -12,6 +12,7 @@ from concento.development import development_seed
 from concento.encoding import decode, encode
 from concento.messages.tokens import Transfer
 from concento.transactions import Signed, Transaction
+from sim.churn import Churn
 from sim.market import Market
 from sim.network import Network, account_named
 
@@ -31,13 +32,17 @@ class Load:
     bad_share: float
     market: Market | None
     market_share: float
+    churn: Churn | None = None
+    churn_share: float = 0.0
     sent: list[Transaction] = field(default_factory=list)
     is_twice: bool = False
 
     def next(self) -> list[Transaction | bytes]:
         """The next things that clients hand in."""
-        if self.market is not None and self.dice.random() < self.market_share:
-            found: list[Transaction | bytes] = [*self.market.transactions()]
+        if self.churn is not None and self.dice.random() < self.churn_share:
+            found: list[Transaction | bytes] = [*self.churn.transactions()]
+        elif self.market is not None and self.dice.random() < self.market_share:
+            found = [*self.market.transactions()]
         else:
             found = [_payment(self)]
             if self.is_twice:

@@ -32,6 +32,7 @@ WANTED: Final[tuple[str, ...]] = (
     "block synced",
     "block with evidence",
     "guard lost",
+    "change of the set",
 )
 """What a long run must have reached."""
 

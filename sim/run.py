@@ -21,6 +21,7 @@ from consensus.timeouts import timeout_ms
 from node.replica.replay import replay
 from sim.byzantine import Liar
 from sim.checkers import Checker
+from sim.churn import Churn, churn_genesis, make_candidates
 from sim.crypto import ED25519, STUB
 from sim.dice import stream
 from sim.faults import Run, begin, burn, delays, make_peace
@@ -71,6 +72,8 @@ def run(swarm: Swarm, schedule: Sequence[Fault], trace: list[str] | None = None)
             _liveness(this)
         except Violation as found:
             violation = found
+        members = this.checker.opinion.members
+        reached["change of the set"] += sum(members[height] != members[height - 1] for height in members if height > 1)
         return Result(
             swarm.seed,
             len(this.checker.opinion.headers),
@@ -94,9 +97,13 @@ def _prepare(
         reopen = _reopened
     ledger = LEDGER if swarm.ledger == "full" else STUB_LEDGER
     reached[f"ledger {swarm.ledger}"] += 1
-    network = Network(swarm.size, swarm.observers, None, signing, new_store, reopen, None, ledger)
+    genesis = churn_genesis(swarm.size) if swarm.churn_share else None
+    network = Network(swarm.size, swarm.observers, genesis, signing, new_store, reopen, None, ledger)
     if swarm.is_real:
         stack.callback(_close, network)
+    if swarm.churn_share:
+        make_candidates(network)
+        reached["churn"] += 1
     dishonest = frozenset({network.nodes[swarm.liar].key.public} if swarm.liar else ())
     checker = Checker(network.genesis, signing, dishonest, reached, trace, swarm.ledger == "full")
     network.watcher = checker
@@ -145,7 +152,8 @@ def _safety(this: Run) -> None:
         network.at(fault.at_ms, partial(begin, this, fault))
     dice = stream(swarm.seed, "load")
     market = Market(network, dice) if swarm.market_share else None
-    load = Load(network, dice, swarm.bad_share, market, swarm.market_share)
+    churn = Churn(network, stream(swarm.seed, "operators")) if swarm.churn_share else None
+    load = Load(network, dice, swarm.bad_share, market, swarm.market_share, churn, swarm.churn_share)
     while network.mono_ms < swarm.safety_ms:
         for something in load.next():
             for name in load.receivers():

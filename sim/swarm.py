@@ -7,7 +7,7 @@ faults out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, Literal, get_args
 
@@ -36,6 +36,8 @@ REAL_SHARE: Final = 50
 """One run in so many signs with Ed25519 and keeps its state in LevelDB."""
 FULL_SHARE: Final = 3
 """One run in so many has the production ledger and clients that use all of it."""
+CHURN_SHARE: Final = 0.4
+CHURN_SIZE_MIN: Final = 4
 NO_LOSS: Final = Loss("none")
 CLOCK_OFF_MS: Final = 3_600_000
 """How wrong the clock of one node may be: an hour, as when a time zone is set wrong."""
@@ -91,6 +93,8 @@ class Swarm:
     wiped: str | None
     drift_ppm: int
     wall_spread_ms: int
+    churn_share: float = 0.0
+    """How much of what is handed in is about who validates; then the observers are candidates."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,7 +115,7 @@ def draw_swarm(seed: int) -> Swarm:
     byzantine = size >= 4 and dice.random() < 0.45
     wiped = size >= 4 and not byzantine and dice.random() < 0.25
     low = dice.choice((1, 1, 2, 10, 30))
-    return Swarm(
+    swarm = Swarm(
         seed=seed,
         style="mixed",
         ledger=ledger,
@@ -131,6 +135,22 @@ def draw_swarm(seed: int) -> Swarm:
         wiped=dice.choice(names) if wiped else None,
         drift_ppm=dice.choice((0, 0, 200, 20_000)),
         wall_spread_ms=dice.choice((0, 0, 50, 2_000)),
+        churn_share=0.0,
+    )
+    return _with_churn(swarm)
+
+
+def _with_churn(swarm: Swarm) -> Swarm:
+    """Some of the runs that have accounts change their validators; drawn apart from all else."""
+    dice = stream(swarm.seed, "churn")
+    if swarm.ledger == "stub" or swarm.size < CHURN_SIZE_MIN or dice.random() >= CHURN_SHARE:
+        return swarm
+    return replace(
+        swarm,
+        churn_share=dice.choice((0.5, 0.8)),
+        observers=dice.choice((1, 2, 3)),
+        submit_every_ms=dice.choice((50, 100, 200)),
+        safety_ms=dice.randrange(2 * SAFETY_MS_MIN, 2 * SAFETY_MS_MAX),
     )
 
 
