@@ -24,6 +24,15 @@ from concento.accounts import account_of_key
 from concento.client import Client, RpcError, Session, Signer
 from concento.client.audio import AudioFile
 from concento.client.datasets import parse_splits, scan
+from concento.client.lineage import (
+    Made,
+    authorise_outputs,
+    part_of,
+    register_model,
+    register_output,
+    register_remix,
+)
+from concento.client.rights import buy_licence, create_offer
 from concento.development import ACCOUNTS, development_seed
 from concento.errors import ConcentoError, Rejected
 from concento.keys import public_key
@@ -33,7 +42,6 @@ from concento.messages.assets import (
     AddMembers,
     Description,
     Leg,
-    Part,
     RegisterDataset,
     RegisterRecording,
     RegisterWork,
@@ -42,17 +50,10 @@ from concento.messages.assets import (
 )
 from concento.messages.disputes import AnswerDispute, OpenDispute, RuleDispute, Ruling
 from concento.messages.identity import Admit
-from concento.messages.licences import BuyLicence, CreateOffer, Price, Rate
-from concento.messages.lineage import (
-    AuthoriseOutputs,
-    Parent,
-    RegisterDerivative,
-    RegisterModel,
-    RegisterOutput,
-    Training,
-)
+from concento.messages.licences import Price, Rate
+from concento.messages.lineage import Parent, Training
 from concento.messages.tokens import Transfer
-from concento.terms import LAYERS, make_terms, terms_hash
+from concento.terms import Purpose, make_terms
 from concento.transactions import object_id
 from concento.units import format_beat, parse_beat
 
@@ -62,7 +63,6 @@ SMALL_PRICE = parse_beat("2")
 BOND = parse_beat("10")
 NEWCOMERS = {"erin": "curator", "gus": "songwriter", "hana": "singer", "fay": "remixer", "sven": "a stranger"}
 PAID = ("fay", "gus", "hana", "dana", "bob", "alice", "bea", "erin")
-ANCESTORS_MOST = 16
 CLAIMED_BPS = 4_000
 OWN_LEG = 1
 """Of the remix: behind the leg of gus's song."""
@@ -104,18 +104,28 @@ class Cast:
     def act(self, name: str, *actions: Action, nonce: bytes | None = None) -> dict[str, Any]:
         """A transaction that must succeed."""
         document = self.person(name).send(actions, nonce=nonce)
-        if document["status"] != "final":
-            error = document["error"] or {"kind": document["status"], "message": f"{name}'s transaction failed"}
-            raise RpcError(-32003, error["message"], {"kind": error["kind"]})
+        must_be_final(name, document)
         return document
 
-    def refusal(self, name: str, *actions: Action) -> str:
-        """The kind under which a transaction is refused."""
-        try:
-            document = self.person(name).send(actions)
-        except (RpcError, Rejected) as error:
-            return error.kind
-        return str(document["error"]["kind"]) if document["error"] else "accepted"
+    def made(self, name: str, made: Made) -> bytes:
+        """The asset that somebody has registered."""
+        must_be_final(name, made.tx)
+        return made.asset
+
+
+def must_be_final(name: str, document: dict[str, Any]) -> None:
+    if document["status"] != "final":
+        error = document["error"] or {"kind": document["status"], "message": f"{name}'s transaction failed"}
+        raise RpcError(-32003, error["message"], {"kind": error["kind"]})
+
+
+def refusal(act: Callable[[], Made]) -> str:
+    """The kind under which something is refused."""
+    try:
+        document = act().tx
+    except (RpcError, Rejected) as error:
+        return error.kind
+    return str(document["error"]["kind"]) if document["error"] else "accepted"
 
 
 def play(urls: Sequence[str], work: Path, say: Callable[..., None], brief: bool = False) -> int:
@@ -154,14 +164,13 @@ def make_everything(cast: Cast, number: int, work: Path) -> Scene:
 
     dataset = make_dataset(cast, number, pier, titles)
     right = buy(cast, "bob", make_offer(cast, "alice", dataset, 3_000), "train-generative")
-    model_action = a_model(cast, number, dataset, right)
-    refused = cast.refusal("bob", a_model(cast, number, dataset, bytes(32)))
-    model = new_asset(cast, "bob", model_action)
-    titles[model.hex()] = model_action.description.title
+    refused = refusal(lambda: train(cast, number, dataset, bytes(32)))
+    model = cast.made("bob", train(cast, number, dataset, right))
+    titles[model.hex()] = f"Harbour Model {number}"
 
     licence = buy(cast, "dana", make_offer(cast, "bob", model, 2_000), "inference-service")
-    cast.act("dana", AuthoriseOutputs(licence, 1))
-    track = new_asset(cast, "carol", an_output(model, licence, track_audio))
+    must_be_final("dana", authorise_outputs(cast.person("dana"), licence, 1))
+    track = cast.made("carol", generate(cast, model, licence, track_audio))
     titles[track.hex()] = track_audio.title
     song = make_song(cast, song_audio, titles)
 
@@ -169,7 +178,7 @@ def make_everything(cast: Cast, number: int, work: Path) -> Scene:
         buy(cast, "fay", make_offer(cast, owner, asset, rate), "derive-remix")
         for asset, owner, rate in ((track, "dana", 1_500), (song, "gus", 2_500))
     ]
-    remix = new_asset(cast, "fay", a_remix(cast, [track, song], rights, mix_audio))
+    remix = cast.made("fay", mix(cast, [track, song], rights, mix_audio))
     titles[remix.hex()] = mix_audio.title
     offer = make_offer(cast, "fay", remix, 0, PRICE)
     cast.failures += refused in ("accepted", "tx.invalid")
@@ -221,53 +230,40 @@ def a_recording(audio: AudioFile, work: bytes, splits: tuple[Split, ...]) -> Reg
     return RegisterRecording(described(audio.title, "audio"), "", legs, splits, TERMS, (part_of(audio),), audio.facts)
 
 
-def a_model(cast: Cast, number: int, dataset: bytes, right: bytes) -> RegisterModel:
-    return RegisterModel(
-        description=described(f"Harbour Model {number}", "model"),
+def train(cast: Cast, number: int, dataset: bytes, right: bytes) -> Made:
+    """bob's model learns from a dataset; carol's service will make its outputs."""
+    return register_model(
+        cast.person("bob"),
+        described(f"Harbour Model {number}", "model"),
+        manifest=[Training(dataset, right, "train-generative")],
         splits=all_of(cast, "bob"),
         terms=TERMS,
         weights=sha256(b"weights %d" % number).digest(),
         service=cast.account("carol"),
-        manifest=(Training(dataset, right, "train-generative"),),
         outputs=Rate(2_000, 0, None),
-        ancestors=ANCESTORS_MOST,
     )
 
 
-def an_output(model: bytes, licence: bytes, audio: AudioFile) -> RegisterOutput:
-    """dana's, whose licence it was made with."""
-    return RegisterOutput(
-        description=described(audio.title, "audio"),
-        model=model,
-        licence=licence,
-        parameters=sha256(b"prompt, seed, temperature").digest(),
-        splits=(),
-        terms=TERMS,
-        parts=(part_of(audio),),
-        facts=audio.facts,
-        ancestors=ANCESTORS_MOST,
-    )
+def generate(cast: Cast, model: bytes, licence: bytes, audio: AudioFile) -> Made:
+    """A track that belongs to dana, whose licence it was made with."""
+    parameters = sha256(b"prompt, seed, temperature").digest()
+    about = described(audio.title, "audio")
+    return register_output(cast.person("carol"), about, model, licence, parameters, audio, TERMS)
 
 
-def a_remix(cast: Cast, parents: Sequence[bytes], rights: Sequence[bytes], audio: AudioFile) -> RegisterDerivative:
-    return RegisterDerivative(
-        description=described(audio.title, "audio"),
-        isrc="",
-        parents=tuple(Parent(asset, right) for asset, right in zip(parents, rights, strict=True)),
-        splits=all_of(cast, "fay"),
-        terms=TERMS,
-        parts=(part_of(audio),),
-        facts=audio.facts,
-        ancestors=ANCESTORS_MOST,
+def mix(cast: Cast, parents: Sequence[bytes], rights: Sequence[bytes], audio: AudioFile) -> Made:
+    return register_remix(
+        cast.person("fay"),
+        described(audio.title, "audio"),
+        [Parent(asset, right) for asset, right in zip(parents, rights, strict=True)],
+        all_of(cast, "fay"),
+        TERMS,
+        audio,
     )
 
 
 def described(title: str, data_type: str) -> Description:
     return Description(title, ("harbour",), data_type, "", 0)
-
-
-def part_of(audio: AudioFile) -> Part:
-    return Part(audio.name, audio.media_type, audio.content, audio.chunk_root, audio.bytes)
 
 
 def all_of(cast: Cast, name: str) -> tuple[Split, ...]:
@@ -278,28 +274,19 @@ def fresh_nonce(name: str) -> bytes:
     return sha256(name.encode() + time.time_ns().to_bytes(8, "big")).digest()[:16]
 
 
-def new_asset(cast: Cast, name: str, action: Action) -> bytes:
-    nonce = fresh_nonce(name)
-    cast.act(name, action, nonce=nonce)
-    return object_id("asset", cast.account(name), nonce, 0)
-
-
 def make_offer(cast: Cast, owner: str, asset: bytes, rel_bps: int, price_ubeat: int = SMALL_PRICE) -> bytes:
     """`rel_bps` is what anything made of the asset will owe it."""
-    nonce, rate = fresh_nonce(owner), Rate(rel_bps, 0, None) if rel_bps else None
-    cast.act(
-        owner,
-        CreateOffer(asset, TERMS, LAYERS, (Price("one-off", price_ubeat),), None, None, rate),
-        nonce=nonce,
-    )
-    return object_id("offer", cast.account(owner), nonce, 0)
+    upstream = Rate(rel_bps, 0, None) if rel_bps else None
+    offer, document = create_offer(cast.person(owner), asset, TERMS, [Price("one-off", price_ubeat)], upstream)
+    must_be_final(owner, document)
+    return offer
 
 
-def buy(cast: Cast, name: str, offer: bytes, purpose: Any) -> bytes:
+def buy(cast: Cast, name: str, offer: bytes, purpose: Purpose) -> bytes:
     """The licence."""
-    nonce = fresh_nonce(name)
-    cast.act(name, BuyLicence(offer, terms_hash(TERMS), SMALL_PRICE, purpose, 0), nonce=nonce)
-    return object_id("licence", cast.account(name), nonce, 0)
+    licence, document = buy_licence(cast.person(name), cast.client.offer(offer.hex()), purpose, SMALL_PRICE)
+    must_be_final(name, document)
+    return licence
 
 
 # The sale
@@ -336,9 +323,10 @@ def sale(cast: Cast, scene: Scene, brief: bool) -> dict[str, int]:
 
 def sell(cast: Cast, scene: Scene) -> tuple[int, int, dict[str, Payment]]:
     """(height, milliseconds, who was paid what for it) of one sale of the remix."""
+    seen = cast.client.offer(scene.offer.hex())
     began = time.monotonic()
-    message = BuyLicence(scene.offer, terms_hash(TERMS), PRICE, "sync-display", 0)
-    document = cast.act("sven", message)
+    _, document = buy_licence(cast.person("sven"), seen, "sync-display", PRICE)
+    must_be_final("sven", document)
     finality_ms = round((time.monotonic() - began) * 1000)
     height = document["height"]
     payments: dict[str, Payment] = {}
