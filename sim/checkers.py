@@ -110,6 +110,8 @@ class Checker:
             case Answer(_, outcomes):
                 for outcome in outcomes:
                     self.reached[f"answer {outcome.status}"] += 1
+                    if outcome.error is not None:
+                        self.reached[f"refused {outcome.error.kind}"] += 1
             case Log(_, name, _):
                 self.reached[f"log {name}"] += 1
             case Send(_, payload, _) if self.trace is not None:
@@ -245,10 +247,13 @@ class Checker:
         self.blocks[stored.height] = header_id(stored.record.block.header)
         newest = max(first for first in self._sets if first <= stored.height + 2)
         self.opinion.follow(committed, app_hash, self._sets[newest])
-        for outcome in stored.outcomes:
+        for transaction, outcome in zip(committed.transactions, stored.outcomes, strict=True):
             self.reached[f"result {outcome.status}"] += 1
             if outcome.kind:
                 self.reached[f"kind {outcome.kind}"] += 1
+            if outcome.status == "ok" and self.has_books:
+                for action in transaction.body.actions:
+                    self.reached[f"action {type(action).__name__}"] += 1
         if stored.record.block.evidence:
             self.reached["block with evidence"] += 1
 
