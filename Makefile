@@ -46,7 +46,7 @@ sim-long: setup ## 20,000 of them; goes on where it was stopped (.sim-state.json
 
 money-long: setup ## thousands of random histories of payments against a second, slow model (HISTORIES=n times the usual number)
 	@CONCENTO_HISTORIES=$(HISTORIES) CI= $(BIN)/python -m pytest -q -n auto --durations=0 tests/state/modules/test_royalties_model.py \
-	  tests/state/modules/test_lineage_histories.py tests/state/test_statements.py
+	  tests/state/modules/test_lineage_histories.py tests/state/test_statements.py tests/state/test_histories.py
 
 bench: setup ## speed as a ratio to the signature limit, and finality
 	@$(BIN)/python -m bench

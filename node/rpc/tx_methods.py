@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from concento.errors import ConcentoError, Rejected
+from concento.errors import ConcentoError, Rejected, Unavailable
 from concento.limits import BATCH_TRANSACTIONS_MAX
 from concento.transactions import check_network, decode_transaction
 from node.backend import Submission
@@ -20,6 +20,11 @@ from node.rpc.params import IdText, TransactionBytes, WaitMs
 from state import queries_tx
 from state.refusals import told
 from state.store.blockstore import Place
+
+
+BEHIND_MS = 10_000
+"""How old the newest block of a node that is catching up may be while it takes transactions: a pause mended in a moment
+is no reason to send clients away, and an idle chain makes a block every five seconds."""
 
 
 class OneTransaction(Params):
@@ -36,6 +41,7 @@ class TransactionId(Params):
 
 
 async def submit(call: Call, params: OneTransaction) -> dict[str, Any]:
+    _check_caught_up(call)
     raw = params.tx
     submission = (await call.desk.backend.submit([raw]))[0]
     if submission.error is not None:
@@ -45,6 +51,7 @@ async def submit(call: Call, params: OneTransaction) -> dict[str, Any]:
 
 
 async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
+    _check_caught_up(call)
     submissions = await call.desk.backend.submit(params.txs)
     return {
         "items": [_item(call, submission) for submission in submissions],
@@ -84,6 +91,13 @@ def simulate(call: Call, params: OneTransaction) -> dict[str, Any]:
         raise Refused(error, identity) from None
     time_ms = max(call.desk.now_ms(), chain.time_ms + 1)
     return queries_tx.tx_simulate(chain, transaction, time_ms)
+
+
+def _check_caught_up(call: Call) -> None:
+    """Raises Unavailable("node.syncing") where the node fetches old blocks: it would judge by a state of long ago."""
+    desk = call.desk
+    if desk.backend.status()["syncing"] and desk.now_ms() - desk.chain.time_ms > BEHIND_MS:
+        raise Unavailable("node.syncing", height=desk.chain.height)
 
 
 def body_reader(call: Call) -> Callable[[Place], bytes | None]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -22,6 +23,7 @@ from concento.messages.tokens import Transfer
 from concento.transactions import Body, Signed, Transaction, decode_transaction
 from state.modules import tokens
 from state.supply import audit
+from support.histories import histories
 from support.ledger import Ledger, account_of, key_of
 
 ROOT = Path(__file__).parents[2]
@@ -216,16 +218,31 @@ def test_a_history_has_successes_failures_and_skips() -> None:
     assert statuses == {"ok", "failed", "skipped"}
 
 
+ENVIRONMENTS = {
+    "another hash seed": {"PYTHONHASHSEED": "4242"},
+    "no hash seed": {"PYTHONHASHSEED": "0"},
+    "another time zone": {"PYTHONHASHSEED": "1", "TZ": "Asia/Kathmandu"},
+    "another locale": {"PYTHONHASHSEED": "2", "LC_ALL": "C", "LANG": "tr_TR.UTF-8", "PYTHONUTF8": "0"},
+    "msgpack without its C part": {"PYTHONHASHSEED": "3", "MSGPACK_PUREPYTHON": "1"},
+}
+HEIGHTS = histories(40)
+"""In `make money-long` some thousands."""
+
+
+@cache
+def _expected(seed: int) -> str:
+    return roots(play(seed, HEIGHTS))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_hash_seed_of_python_gives_the_same_roots(seed: int) -> None:
+def test_every_environment_gives_the_same_roots(seed: int, environment: str) -> None:
     """Case 52."""
-    expected = roots(play(seed, 40))
-    script = f"import test_histories as t; print(t.roots(t.play({seed}, 40)))"
-    for hash_seed in ("0", "4242"):
-        path = os.pathsep.join(str(part) for part in (ROOT, ROOT / "tests", Path(__file__).parent))
-        environ = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
-        done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == expected
+    script = f"import test_histories as t; print(t.roots(t.play({seed}, {HEIGHTS})))"
+    path = os.pathsep.join(str(part) for part in (ROOT, ROOT / "tests", Path(__file__).parent))
+    environ = {**os.environ, **ENVIRONMENTS[environment], "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == _expected(seed)
 
 
 def roots(ledger: Ledger) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import process_time
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from concento.encoding import encode
 from concento.errors import Broken, Rejected
 from concento.genesis import DEFAULT_PARAMS, Params
 from concento.hashing import Network
+from concento.limits import BLOCK_BYTES_MAX
 from concento.messages.identity import RotateKeys, SetPayoutPolicy
 from concento.messages.tokens import Transfer
 from concento.transactions import Transaction, decode_transaction, sign_transaction
@@ -20,7 +22,7 @@ from state.calls import Call, Event, Finalised, Route
 from state.events import NO_EVENTS, decode_events
 from state.modules import identity, tokens
 from state.router import ROUTES
-from state.transition import check_transaction, simulate
+from state.transition import apply_block, check_transaction, simulate
 from state.view import View
 from support.ledger import BEAT, Ledger, account_of, seed_of
 
@@ -359,3 +361,20 @@ def test_a_transaction_is_judged_by_its_bytes_alone() -> None:
     ledger = Ledger()
     transaction = ledger.tx("alice", PAY)
     assert ledger.block(decode_transaction(transaction.raw)).results[0].id == transaction.id
+
+
+def test_a_block_of_the_most_bytes_is_executed_within_a_propose_timeout() -> None:
+    """Case 61: payments to the last byte; measured in CPU time, against the longest timeout for slow machines."""
+    ledger = Ledger()
+    transactions: list[Transaction] = []
+    room = BLOCK_BYTES_MAX
+    while room >= 0:
+        transactions.append(ledger.tx("bob", Transfer(account_of("carol"), 1)))
+        room -= len(transactions[-1].raw)
+    context = ledger.context(transactions[:-1])
+    start = process_time()
+    outcome = apply_block(ledger.view(), context)
+    taken_ms = 1_000 * (process_time() - start)
+    assert outcome.weight <= ledger.params.limits.block_weight
+    assert all(result.status == "ok" for result in outcome.results)
+    assert taken_ms < ledger.params.consensus.propose_ms_max

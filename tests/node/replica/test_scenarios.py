@@ -388,4 +388,42 @@ def test_a_restarted_validator_hears_others_before_it_signs_but_waits_for_nobody
     after = {place for place in network.signed if place[0] == network.nodes["node3"].key.public}
     assert after == before
     network.run_until(network.is_final(payment), 20_000)
+
+
+def test_one_payment_handed_to_every_node_a_hundred_times_is_made_once_and_waits_nowhere() -> None:
+    """Case 40."""
+    network = started()
+    payment = network.transfer("bob", "carol", 7)
+    before = network.balance("node1", "carol")
+    for number in range(100):
+        for name in network.nodes:
+            network.submit(name, payment)
+        if number % 10 == 0:
+            network.run(5)
+    network.run_until(network.is_final(payment))
+    network.run(3_000)
+    for node in network.up:
+        assert network.balance(node.name, "carol") == before + 7
+        assert node.core.status().pool_count == 0
+        outcomes = [outcome for committed in node.committed for outcome in committed.stored.outcomes]
+        assert [outcome.status for outcome in outcomes if outcome.id == payment.id and outcome.status != "skipped"] == [
+            "ok"
+        ]
+        token = network.submit(node.name, payment)
+        network.run(50)
+        assert [outcome.status for outcome in node.answers[token]] == ["included"]
+
+
+def test_a_block_one_byte_over_the_limit_is_voted_for_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 9: the limit of this test is the size of one payment's batch, and then a byte less."""
+    network = started()
+    payment = network.transfer("bob", "carol", 1)
+    size = len(payment.raw)
+    monkeypatch.setattr("node.replica.candidates.BLOCK_BYTES_MAX", size - 1)
+    network.submit("node1", payment)
+    network.run(150)
+    assert not network.is_final(payment)()
+    assert min(node.core.status().round for node in network.up) > 3
+    monkeypatch.setattr("node.replica.candidates.BLOCK_BYTES_MAX", size)
+    network.run_until(network.is_final(payment), 60_000)
     network.check_agreement()

@@ -35,10 +35,11 @@ def later(played: tuple[DecidedNode, Scene]) -> dict[str, str]:
     return share(played[0])
 
 
-def ask(node: DecidedNode, method: str, **params: Any) -> Any:
+def ask(node: DecidedNode, method: str, now_ms: int | None = None, **params: Any) -> Any:
     async def answer() -> Any:
         loop = asyncio.get_running_loop()
-        call = Call(Desk(node, lambda: node.time_ms), local=True, wait_until_s=loop.time() + 5)
+        desk = Desk(node, lambda: node.time_ms if now_ms is None else now_ms)
+        call = Call(desk, local=True, wait_until_s=loop.time() + 5)
         request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         raw = await Dispatcher[Call](TABLE, node.observe_request).answer(request, call)
         assert raw is not None
@@ -192,6 +193,23 @@ def test_a_refused_transaction_names_its_reason_and_itself() -> None:
     assert refusal["data"]["tx"] == transaction.id.hex()
     assert error(node, "tx_submit", tx=base64_of(b"garbage"))["code"] == -32003
     assert error(node, "tx_submit", tx="?!")["code"] == -32602
+
+
+class Behind(DecidedNode):
+    """A node that fetches the blocks of the last minute."""
+
+    def status(self) -> dict[str, Any]:
+        return {**super().status(), "syncing": True}
+
+
+@pytest.mark.parametrize(("behind_ms", "kind"), [(60_000, "node.syncing"), (1_000, None)])
+def test_a_node_that_is_far_behind_says_so_and_takes_nothing(behind_ms: int, kind: str | None) -> None:
+    node = Behind()
+    payment = base64_of(node.tx("bob", Transfer(account_of("carol"), BEAT)).raw)
+    for method, params in (("tx_submit", {"tx": payment}), ("tx_submitBatch", {"txs": [payment]})):
+        document = ask(node, method, now_ms=node.time_ms + behind_ms, **params)
+        assert (document["error"]["data"]["kind"] if "error" in document else None) == kind
+    assert bool(node.pool) == (kind is None)
 
 
 def test_a_batch_judges_each_transaction_alone() -> None:
