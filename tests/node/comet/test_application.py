@@ -7,11 +7,12 @@ import pytest
 from concento.blocks import TransactionResult
 from concento.cometlight import address_of
 from concento.encoding import decode
-from concento.errors import Broken
+from concento.errors import Broken, Rejected
 from concento.evidence import evidence_height, offender
+from concento.messages.governance import AddValidator, AdmitObserver, Approve, Change, Propose, ReplaceKey, Upgrade
 from concento.messages.tokens import Transfer
 from concento.proofs import verify_state
-from concento.transactions import Transaction, decode_transaction
+from concento.transactions import Transaction, decode_transaction, object_id
 from concento.votes import Vote, VoteType, vote_bytes
 from node.comet import messages as abci
 from node.comet.application import CODE_FAILED, CODE_SKIPPED, CODE_UNREADABLE, Application, app_state
@@ -22,6 +23,7 @@ from state.modules.identity import ACCOUNTS
 from state.store.blockstore import find_block
 from state.view import open_view
 from support.comet import BLOCK_MS, Comet, account, misbehavior, opened, timestamp
+from support.ledger import key_of
 
 BEAT = 1_000_000
 
@@ -317,3 +319,61 @@ def test_blocks_that_our_own_engine_decided_give_the_same_app_hashes() -> None:
     assert application.store.commit.app_hash == core.store.commit.app_hash
     assert application.store.commit.transactions == core.store.commit.transactions > 20
     assert evidence == 1
+
+
+# Governance
+
+
+def decided(comet: Comet, change: Change) -> abci.FinalizeBlockAnswer:
+    """Proposed by one operator and approved by the others: the answer of the block that decides."""
+    propose = comet.tx("node1", Propose(change, comet.time_ms + 3_600_000))
+    assert codes(comet.block(propose.raw)) == [0]
+    proposal = object_id("proposal", account("node1"), propose.body.nonce, 0)
+    answer = comet.block(*(comet.tx(name, Approve(proposal)).raw for name in ("node2", "node3")))
+    assert codes(answer) == [0, 0]
+    return answer
+
+
+def with_operators() -> Comet:
+    comet = Comet()
+    names = ("node1", "node2", "node3", "node4")
+    comet.block(comet.tx("treasury", *(Transfer(account(name), 50 * BEAT) for name in names)).raw)
+    return comet
+
+
+def test_the_engine_is_told_of_validators_that_come_and_go_with_the_block_that_decides() -> None:
+    comet = with_operators()
+    new = key_of("zoe")
+    assert decided(comet, AdmitObserver(new, "zoe", account("zoe"))).validators == ()
+    added = decided(comet, AddValidator(new)).validators
+    assert added == (abci.ValidatorUpdate(abci.PublicKey(new), 1),)
+    # Two heights later ours knows the new set; the engine's own rule is the same.
+    at = comet.application.store.commit.height
+    comet.block()
+    comet.block()
+    record = find_block(comet.kv, at + 1)
+    assert record is not None
+    assert record.block.header.next_validators_hash != record.block.header.validators_hash
+    after = find_block(comet.kv, at + 2)
+    assert after is not None
+    assert after.block.header.validators_hash == record.block.header.next_validators_hash
+
+
+def test_a_replaced_key_is_one_removal_and_one_addition() -> None:
+    comet = with_operators()
+    old, new = key_of("node4"), key_of("zoe")
+    decided(comet, AdmitObserver(new, "zoe", account("zoe")))
+    updates = decided(comet, ReplaceKey(old, new)).validators
+    assert updates == (abci.ValidatorUpdate(abci.PublicKey(old), 0), abci.ValidatorUpdate(abci.PublicKey(new), 1))
+
+
+def test_a_block_of_a_protocol_that_this_release_does_not_know_is_not_executed() -> None:
+    comet = with_operators()
+    at = comet.application.store.commit.height + 6
+    decided(comet, Upgrade(2, at))
+    while comet.application.store.commit.height < at - 1:
+        comet.block()
+    with pytest.raises(Rejected) as refusal:
+        comet.block()
+    assert refusal.value.kind == "node.protocol_new"
+    assert comet.application.store.commit.height == at - 1
