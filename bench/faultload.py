@@ -56,3 +56,5 @@ class Trickle:
             except ConcentoError:
                 # The node is down, or has no room: the next one is for another.
                 continue
+        for here in (found for several in sessions.values() for found in several):
+            here.client.close()
