@@ -9,7 +9,7 @@ SEED ?= 1
 HISTORIES ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help setup testnet test check sim sim-long money-long bench docs clean
+.PHONY: help setup testnet test check sim sim-long crash-long money-long bench docs clean
 
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ sim-long: setup ## 20,000 of them; goes on where it was stopped (.sim-state.json
 money-long: setup ## thousands of random histories of payments against a second, slow model (HISTORIES=n times the usual number)
 	@CONCENTO_HISTORIES=$(HISTORIES) CI= $(BIN)/python -m pytest -q -n auto --durations=0 tests/state/modules/test_royalties_model.py \
 	  tests/state/modules/test_lineage_histories.py tests/state/test_statements.py tests/state/test_histories.py
+
+crash-long: setup ## kill a real node at every write and sync of its disk, in every way, 50 times; goes on where it was stopped
+	@$(BIN)/python -m bench.crashes --times 50
 
 bench: setup ## speed as a ratio to the signature limit, and finality
 	@$(BIN)/python -m bench

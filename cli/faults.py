@@ -74,10 +74,11 @@ def heal(layout: Layout) -> Faults:
 def make_byzantine(layout: Layout, name: str, mode: str) -> Faults:
     """Starts a node again as a liar of this kind, or honest again; one that is down lies when it is started."""
     _check_engine(layout)
+    _node(layout, name)
     if mode not in (HONEST, *mode_names()):
         raise Rejected("testnet.mode_unknown", mode=mode, modes=", ".join((HONEST, *sorted(mode_names()))))
     faults = read(layout)
-    liars = {liar: how for liar, how in faults.byzantine.items() if liar != _node(layout, name)}
+    liars = {liar: how for liar, how in faults.byzantine.items() if liar != name}
     faults = replace(faults, byzantine=liars if mode == HONEST else liars | {name: mode})
     _keep(layout, faults)
     if localnet.pid_of(layout, name) is not None:

@@ -265,11 +265,12 @@ def state_of(layout: Layout, name: str) -> str:
 
 
 def wait_ready(layout: Layout, name: str, seconds: float = READY_S) -> None:
-    """Wait until a process answers that it is ready."""
+    """Wait until a process answers that it is ready; in a network that is cut, until it answers."""
     url = layout.gateway_url if name == "gateway" else layout.url(name)
+    probe = f"{url}/livez" if read_faults(layout).get("parts") and name != "gateway" else f"{url}/readyz"
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if _is_ready(url):
+        if _is_ready(probe):
             return
         if pid_of(layout, name) is None:
             break
@@ -564,9 +565,9 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _is_ready(url: str) -> bool:
+def _is_ready(probe: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=1) as response:
+        with urllib.request.urlopen(probe, timeout=1) as response:
             return bool(response.status == 200)
     except (OSError, ValueError, http.client.HTTPException):
         # The last: a connection to a free port of the range for outgoing ones may meet itself.

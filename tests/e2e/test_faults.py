@@ -1,4 +1,4 @@
-"""Faults made by command on a real network: split, slowed, lied to; what the table says meanwhile, and that it heals."""
+"""Faults made by command on a real network: split, slowed, lied to; what the table says, and that it heals."""
 
 from __future__ import annotations
 
@@ -82,10 +82,7 @@ def test_one_that_is_cut_off_is_named_and_catches_up(network: Network) -> None:
 def test_a_cut_outlives_the_restart_of_a_node(network: Network) -> None:
     network.done("testnet", "partition", "node4")
     network.done("testnet", "kill", "node4")
-    # It is not ready: it reaches nobody. It runs, and is cut off still.
-    code, kind, _ = network.refused("testnet", "start", "node1")
-    assert (code, kind) == (9, "testnet.already_up")
-    network.command("testnet", "start", "node4", "--timeout", "1")
+    network.done("testnet", "start", "node4")
     wait_for(lambda: status(network)["parts"] == [["node1", "node2", "node3"], ["node4"]])
 
 
@@ -95,7 +92,7 @@ def test_slow_lines_make_blocks_slow(network: Network) -> None:
     assert document["delays_ms"] == {"node1": 150, "node2": 150}
     slow = network.pay()
     assert slow["status"] == fast["status"] == "final"
-    with Client(network.url("node3")) as client:
+    with Client(network.url("node1")) as client:
         times = [client.block(height=slow["height"] - back)["time_ms"] for back in (0, 1)]
     assert times[0] - times[1] >= 150
     network.done("testnet", "heal")
@@ -110,9 +107,7 @@ def test_an_equivocator_is_found_out_on_chain_and_nobody_forks(network: Network)
     with Client(network.url("node1")) as client:
         last = client.status()["height"]
         proofs = sum(client.commit(height)["evidence"] for height in range(1, last + 1))
-        punished = client.call("chain_getBlock", height=last) is not None and [
-            event["event"] for event in _events(network) if event["topic"] == "validators"
-        ]
+    punished = [event["event"] for event in _events(network) if event["topic"] == "validators"]
     assert proofs > 0
     # Four validators are the fewest that there may be: it stays, and earns nothing for a day.
     assert {event["kind"] for event in punished} == {"validators.suspended"}
