@@ -9,7 +9,7 @@ from concento.cids import cid
 from concento.development import ACCOUNTS, development_seed
 from concento.devnet import development_genesis
 from concento.keys import public_key
-from concento.messages import assets, disputes, licences
+from concento.messages import assets, disputes, governance, licences
 from concento.terms import PURPOSES
 from concento.transactions import Transaction, object_id
 
@@ -281,6 +281,7 @@ def created_by(transaction: Transaction) -> list[dict[str, str]]:
         assets.RegisterRecording: "asset",
         assets.RegisterDataset: "asset",
         disputes.OpenDispute: "dispute",
+        governance.Propose: "proposal",
     }
     body = transaction.body
     return [
