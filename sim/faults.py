@@ -273,7 +273,7 @@ def make_peace(this: Run) -> None:
     network.silent.clear()
     network.bans_ms.clear()
     for node in network.nodes.values():
-        node.paused_until_ms = min(node.paused_until_ms, network.mono_ms)
+        network.resume(node)
         node.wall_offset_ms, node.hurry = 0, 1
         start(this, node.name)
     network.heal()

@@ -43,6 +43,7 @@ from node.replica.events import (
     PeerDown,
     PeerMessage,
     PeerUp,
+    Remove,
     Send,
     Started,
     Stop,
@@ -144,6 +145,7 @@ class Node:
     wall_offset_ms: int = 0
     drift_ppm: int = 0
     paused_until_ms: int = 0
+    waiting: list[tuple[int, Event]] = field(default_factory=list)
     hurry: int = 1
     """How many times too early its consensus timers fire."""
 
@@ -253,6 +255,7 @@ class Network:
             self.disconnect(name, other)
         node.replica = None
         node.epoch += 1
+        node.waiting.clear()
         node.kv = self._reopen(node.kv)
         node.files = node.files.crash(kept) if loss is None else after_crash(node.files, loss)
 
@@ -401,8 +404,29 @@ class Network:
     def _handle(self, node: Node, epoch: int, event: Event) -> None:
         if node.replica is None or node.epoch != epoch:
             return
+        if node.paused_until_ms > self.mono_ms or node.waiting:
+            # In order, also behind those that wait: whatever reaches a process that stands still is kept for it.
+            node.waiting.append((epoch, event))
+            if len(node.waiting) == 1:
+                self._at(max(0, node.paused_until_ms - self.mono_ms), lambda: self._wake(node))
+            return
+        self._act(node, event)
+
+    def _wake(self, node: Node) -> None:
         if node.paused_until_ms > self.mono_ms:
-            self._post(node.paused_until_ms - self.mono_ms, node, event)
+            self._at(node.paused_until_ms - self.mono_ms, lambda: self._wake(node))
+            return
+        waiting, node.waiting = node.waiting, []
+        for epoch, event in waiting:
+            self._handle(node, epoch, event)
+
+    def resume(self, node: Node) -> None:
+        """A process that stood still goes on."""
+        node.paused_until_ms = min(node.paused_until_ms, self.mono_ms)
+        self._wake(node)
+
+    def _act(self, node: Node, event: Event) -> None:
+        if node.replica is None:
             return
         if self.watcher is not None:
             self.watcher.handled(node, event)
@@ -431,6 +455,8 @@ class Network:
                 node.files.append(file, offset, data)
             case Sync(file):
                 node.files.sync(file)
+            case Remove(file):
+                node.files.remove(file)
             case WriteGuard(offset, data):
                 node.files.write_at(GUARD_FILE, offset, data)
             case Write(changes):

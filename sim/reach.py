@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from typing import Final
 
 from consensus import machine
@@ -14,6 +15,31 @@ from node.replica.wire import RULES
 from sim.byzantine import MODES
 from sim.disk import LOSS_KINDS
 from sim.swarm import FAULT_KINDS
+
+_TOGETHER: Final = ("clock", "crash", "cut", "hurry", "partition", "pause", "power cut", "silence", "slow")
+"""Kinds of faults of which any two must have been at work at once; those that are over in no time hardly can be."""
+_BY_WORD: Final = ("cut at a word", "deaf", "hurry", "mute")
+PAIRS: Final = tuple(
+    f"pair {one} + {other}" for kinds in (_TOGETHER, _BY_WORD) for one, other in combinations(kinds, 2)
+)
+
+REFUSED: Final = (
+    "asset.not_found", "dispute.bond_low", "dispute.not_found", "encoding.invalid", "governance.not_open",
+    "governance.too_few", "licence.deposit_unneeded", "licence.not_found", "licence.wrong_purpose", "lineage.no_right",
+    "node.observer", "offer.not_found", "receipt.gap", "royalties.no_leg", "royalties.not_sealed",
+    "royalties.shares_short", "tokens.balance_low", "tx.authority", "tx.expired", "tx.fee_too_low", "tx.signature",
+    "tx.too_early", "tx.wrong_chain",
+)  # fmt: skip
+"""What clients must have been refused, by kind."""
+IN_BLOCKS: Final = ("tokens.balance_low", "tx.duplicate", "tx.expired", "governance.expiry")
+"""Why transactions must have failed or been skipped inside blocks."""
+ACTIONS: Final = (
+    "AddMembers", "Admit", "AnchorReceipts", "Approve", "BuyLicence", "Claim", "CloseAccess", "CloseOffer",
+    "CreateOffer", "OpenAccess", "OpenDispute", "OpenVault", "Propose", "RegisterDataset", "RegisterDerivative",
+    "RegisterModel", "RegisterOutput", "RegisterRecording", "RegisterWork", "RetireAsset", "SealDataset", "SealVault",
+    "SetPayoutPolicy", "Sweep", "Transfer", "TransferShares", "UpdateMetadata",
+)  # fmt: skip
+"""What must have been done, with success."""
 
 Rule = Callable[[State, Heard], Outcome | None]
 
@@ -27,6 +53,14 @@ WANTED: Final[tuple[str, ...]] = (
     *(f"result {status}" for status in ("ok", "failed", "skipped")),
     *(f"answer {status}" for status in ("pending", "included", "refused")),
     *(f"signing {name}" for name in ("stub", "ed25519")),
+    *(f"ledger {kind}" for kind in ("stub", "full")),
+    *PAIRS,
+    *(f"refused {kind}" for kind in REFUSED),
+    *(f"kind {kind}" for kind in IN_BLOCKS),
+    *(f"action {name}" for name in ACTIONS),
+    "lock given up",
+    "proposal with proof",
+    "change of the set",
     "round 1",
     "round 3",
     "block synced",
