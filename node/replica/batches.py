@@ -38,7 +38,11 @@ FETCH_GRACE_MS: Final = 25
 FETCH_MS: Final = 150
 """How long a peer has to answer before the next one is asked."""
 
+FLUSH_AGE_MS: Final = 3
+"""How long a batch waits for company on its way to the disk: as long as a proposal takes to follow it."""
+
 FETCH_TIMER: Final = ("fetch",)
+FLUSH_TIMER: Final = ("flush",)
 
 
 @dataclass(slots=True)
@@ -95,6 +99,7 @@ class Batches:
         self._unacknowledged: dict[bytes, list[bytes]] = {}
         self._number = 0
         self._is_fetching = False
+        self._is_flushing = False
         self.validators: ValidatorSet | None = None
         """The set of the current height: whose batches count, and whose acknowledgements."""
 
@@ -165,7 +170,19 @@ class Batches:
                 self._out.send_bulk((peer,), batch_payload(batch.raw))
 
     def flush(self) -> None:
-        """The end of an event: what was appended is made durable at once for all, and acknowledged."""
+        """The end of an event: what was appended is made durable at once for all, and acknowledged.
+
+        Batches alone wait a moment: mostly a block comes that names them, and one sync is enough for both.
+        """
+        if self._segments.is_synced or self._segments.is_urgent:
+            self.sync()
+        elif not self._is_flushing:
+            self._is_flushing = True
+            self._out.emit(ArmTimer(FLUSH_TIMER, FLUSH_AGE_MS))
+
+    def sync(self) -> None:
+        """Makes everything durable and acknowledges it."""
+        self._is_flushing = False
         self._segments.sync()
         for author, identities in self._unacknowledged.items():
             self._out.send((author,), BatchAck(tuple(identities[:BLOCK_BATCHES_MAX])))

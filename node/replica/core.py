@@ -24,7 +24,7 @@ from consensus.messages import Message as ConsensusMessage
 from consensus.messages import Polka, Status, Step
 from consensus.signer import Crypto
 from node.replica.admission import Admission
-from node.replica.batches import FETCH_TIMER, Batches, HeldBatch
+from node.replica.batches import FETCH_TIMER, FLUSH_TIMER, Batches, HeldBatch
 from node.replica.candidates import BLOCK_TIMER, Candidates
 from node.replica.chain import Chain, open_chain
 from node.replica.events import (
@@ -336,6 +336,8 @@ class Replica:
             case _ if timer == FETCH_TIMER:
                 self._batches.fetch(self._now)
             case _ if timer == BLOCK_TIMER:
+            case _ if timer == FLUSH_TIMER:
+                self._batches.sync()
                 self._candidates.ask(self._now)
             case _ if timer == SYNC_TIMER:
                 self._sync.tick(self._now)

@@ -145,7 +145,7 @@ class DiskFiles:
         self.sync(name)
 
     def sync(self, name: str) -> None:
-        os.fsync(self._descriptor(name))
+        _sync_data(self._descriptor(name))
         if name in self._new:
             # The name of a new file is durable only once its folder is: without this a power cut loses the whole file.
             self._sync_folder()
@@ -179,6 +179,10 @@ class DiskFiles:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+_sync_data = getattr(os, "fdatasync", os.fsync)
+"""The bytes and the length, without the time of the change, which would cost a write of its own."""
 
 
 def _write(descriptor: int, offset: int, data: bytes) -> None:

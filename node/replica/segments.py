@@ -66,6 +66,7 @@ class Segments:
         self._segment = end.segment
         self._offset = end.offset
         self._unsynced = False
+        self._urgent = False
 
     @property
     def end(self) -> Mark:
@@ -82,13 +83,24 @@ class Segments:
         place = BodyPlace(self._segment, self._offset + _HEAD_BYTES, len(payload))
         self._offset += len(data)
         self._unsynced = True
+        self._urgent = self._urgent or kind is EntryKind.BLOCK
         return place
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every entry is durable."""
+        return not self._unsynced
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a block is not durable yet: a precommit waits for it."""
+        return self._urgent
 
     def sync(self) -> None:
         """Makes every entry durable before what is emitted after this."""
         if self._unsynced:
             self._out.emit(Sync(_name(self._segment)))
-            self._unsynced = False
+            self._unsynced = self._urgent = False
 
     def read(self, place: BodyPlace) -> bytes:
         """The payload at this place. Broken where it is damaged or missing."""
