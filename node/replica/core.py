@@ -335,9 +335,9 @@ class Replica:
                     self._inputs.append(self._start_height())
             case _ if timer == FETCH_TIMER:
                 self._batches.fetch(self._now)
-            case _ if timer == BLOCK_TIMER:
             case _ if timer == FLUSH_TIMER:
                 self._batches.sync()
+            case _ if timer == BLOCK_TIMER:
                 self._candidates.ask(self._now)
             case _ if timer == SYNC_TIMER:
                 self._sync.tick(self._now)
