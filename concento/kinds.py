@@ -420,6 +420,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the store {path} is damaged: {reason}",
         "run: concento node repair; if that does not help: concento node resync",
     ),
+    "snapshot.invalid": ("the snapshot is not one of this network: {reason}", None),
     "store.exists": ("{path} holds a store already", "use another folder, or run the node that is there"),
     "store.foreign": (
         "the store {path} belongs to chain {found}, this node to {expected}",

@@ -28,6 +28,7 @@ from node.replica.events import (
     Halt,
     Now,
     Outcome,
+    Remove,
     Send,
     Stop,
     Submit,
@@ -159,6 +160,8 @@ class Runner:
                 self._files.append(effect.file, effect.offset, effect.data)
             case Sync():
                 self._files.sync(effect.file)
+            case Remove():
+                self._files.remove(effect.file)
             case WriteGuard():
                 self._files.write_at(GUARD_FILE, effect.offset, effect.data)
             case Write():

@@ -19,7 +19,8 @@ from concento.hashing import Network
 from concento.limits import PAGE_ITEMS, PAGE_ITEMS_MAX
 from concento.statekeys import parse_id
 from state.modules.identity import ACCOUNTS, PARTIES, PARTY_NAMES
-from state.store.blockstore import find_block, find_transaction
+from state.store.blockstore import find_transaction
+from state.store.kept import find_header
 from state.store.kv import HISTORY, STATE, KeyValueView
 from state.store.opening import CommitRecord, committed
 from state.store.tree import Tree
@@ -67,8 +68,8 @@ class Chain:
     @property
     def time_ms(self) -> int:
         """Block time of the latest height: what expiries are compared with."""
-        record = find_block(self.store, self.height)
-        return self.genesis.time_ms if record is None else record.block.header.time_ms
+        header = find_header(self.store, self.height)
+        return self.genesis.time_ms if header is None else header.time_ms
 
     @property
     def dev(self) -> bool:

@@ -21,6 +21,7 @@ from state.calls import Event
 from state.events import decode_events, event_json, event_text
 from state.queries import Chain, find_id, page_size
 from state.store.blockstore import BlockRecord, find_block, find_events, find_height, find_results
+from state.store.kept import find_signed
 from state.store.kv import BLOCK_HEIGHT, STATE
 from state.supply import audit
 from state.validators import SETS, height_key
@@ -156,8 +157,10 @@ def handovers_before(chain: Chain, height: int, start: int = 0) -> list[Handover
         last = int.from_bytes(key, "big") - 1
         if last >= height:
             break
-        block = block_at(chain, last)
-        found.append(Handover(block.block.header, block.commit, record.members))
+        signed = find_signed(chain.store, last)
+        if signed is None:
+            raise Rejected("block.not_found", text=str(last), height=chain.height)
+        found.append(Handover(*signed, record.members))
     return found
 
 

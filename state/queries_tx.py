@@ -48,16 +48,15 @@ def tx_get(chain: Chain, identity: bytes, body: Body, held: tuple[str, bytes] | 
     """The transaction with this id. `held` is (status, bytes) where this node's pool has it. Raises Rejected."""
     place = find_transaction(chain.store, identity)
     if place is not None:
-        return _included(chain, place, body(place))
+        return _included(chain, identity, place, body(place))
     skipped = find_skip(chain.store, identity)
     if held is not None:
         return _waiting(chain, decode_transaction(held[1]), held[0], skipped)
     raw = None if skipped is None else body(skipped)
     if raw is not None:
         return _waiting(chain, decode_transaction(raw), "pending", skipped)
-    commit = chain.commit
-    if commit.oldest_height > 1:
-        return _document(None, identity, "unknown")
+    if chain.oldest_height > 1:
+        raise Rejected("tx.pruned", text=identity.hex(), oldest_height=chain.oldest_height)
     raise Rejected("tx.not_found", text=identity.hex())
 
 
@@ -72,7 +71,7 @@ def tx_pending(chain: Chain, transaction: Transaction, status: str, known: bool)
     """A transaction that was just handed in."""
     place = find_transaction(chain.store, transaction.id)
     if place is not None:
-        return {**_included(chain, place, transaction.raw), "known": True}
+        return {**_included(chain, transaction.id, place, transaction.raw), "known": True}
     return {**_waiting(chain, transaction, status, find_skip(chain.store, transaction.id)), "known": known}
 
 
@@ -93,10 +92,10 @@ def tx_simulate(chain: Chain, transaction: Transaction, time_ms: int) -> dict[st
     return document
 
 
-def _included(chain: Chain, place: Place, raw: bytes | None) -> dict[str, Any]:
+def _included(chain: Chain, identity: bytes, place: Place, raw: bytes | None) -> dict[str, Any]:
     result = find_result(chain.store, place)
     if result is None:
-        raise Rejected("block.pruned", text=str(place.height), oldest_height=chain.oldest_height)
+        raise Rejected("tx.pruned", text=identity.hex(), oldest_height=chain.oldest_height)
     transaction = None if raw is None else decode_transaction(raw)
     document = _document(transaction, result.id, shown_status(result), chain.dev)
     document.update(
@@ -132,8 +131,7 @@ def _expired(chain: Chain, transaction: Transaction) -> Rejected:
 
 
 def _block_time(chain: Chain) -> int:
-    height = chain.height
-    return chain.genesis.time_ms if height == 0 else block_at(chain, height).block.header.time_ms
+    return chain.time_ms
 
 
 def _fee(chain: Chain, transaction: Transaction) -> int:

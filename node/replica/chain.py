@@ -23,6 +23,7 @@ from concento.votes import EMPTY_COMMIT, Commit, commit_votes, vote_check
 from consensus.proposers import FIRST_TURNS, Turns, after_block, after_suspension, missed_hash, order, proposer
 from consensus.signer import Crypto
 from node.replica.evidence import check_for_block
+from node.replica.retention import ARCHIVE, prune, used_changes
 from node.replica.segments import FIRST_MARKS, Marks
 from state.ledger import LEDGER, Ledger
 from state.modules.governance_changes import Observer, Switch, observers_of, protocol_at, switches_of
@@ -34,6 +35,7 @@ from state.store.blockstore import (
     find_results,
     find_transaction,
 )
+from state.store.kept import find_base, find_header
 from state.store.kv import REPLICA, STATE, KeyValue, KeyValueView
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
 from state.store.recent import load_recent
@@ -103,11 +105,9 @@ class Chain:
         self._known: Known = {}
         self._recent = load_recent(self.records, store.commit.height, genesis.params.consensus.replay_window_ms)
         self._crypto = crypto
+        self.retention = ARCHIVE
         height = store.commit.height
-        record = find_block(store.kv, height) if height else None
-        self.tip: BlockRecord | None = record
-        results = find_results(store.kv, height) if height else ()
-        self._results_root = results_root(results or ())
+        self.tip, self._results_root = _tip(store.kv, height)
         self._turns = _turns(store.kv)
         self.marks = _marks(store.kv)
         self.validators = self._stored_set(height + 1)
@@ -166,8 +166,8 @@ class Chain:
         """The block time of a decided height, or None where it is not kept."""
         if self.tip is not None and height == self.tip.block.header.height:
             return self.tip_time_ms
-        record = find_block(self.records, height)
-        return record.block.header.time_ms if record else None
+        header = find_header(self.records, height)
+        return header.time_ms if header else None
 
     def is_punished(self, key: bytes, height: int) -> bool:
         return self.view().find(PUNISHMENTS, key + height_key(height)) is not None
@@ -346,6 +346,8 @@ class Chain:
         for key, until_ms in _suspended(outcome):
             turns = after_suspension(turns, self.validators, key, header.time_ms, until_ms)
         batch = advance(self.store, stored, outcome.changes, outcome.history)
+        batch.update(used_changes(places, header.height))
+        batch.update(self._prune(header.time_ms))
         batch[TURNS_KEY] = encode(turns)
         batch[MARKS_KEY] = encode(marks)
         self.records.add(batch)
@@ -354,6 +356,15 @@ class Chain:
         if any(event.kind.startswith(_GOVERNANCE_EVENTS) for event in outcome.events[-1]):
             self._read_governance()
         return Applied(stored, outcome, batch)
+
+    def _prune(self, time_ms: int) -> dict[bytes, bytes | None]:
+        """What is dropped in the write of the newest block; the commit record goes with it."""
+        reach_ms = self.retention.reach_ms(self.genesis.params.consensus)
+        if reach_ms is None:
+            return {}
+        floor = self.retention.snapshot_height()
+        changes, self.store.commit = prune(self.records, self.store.commit, time_ms, reach_ms, floor)
+        return changes
 
     def _move_on(self, stored: StoredBlock, outcome: BlockOutcome, turns: Turns, marks: Marks) -> None:
         self.tip = stored.record
@@ -385,6 +396,19 @@ class Chain:
         for _, value in self.store.kv.scan(prefix, after=above, reverse=True):
             return ValidatorSet(decode(SetRecord, value, "validator set").members)
         raise Broken("the state has no validators for height {height}", height=height)
+
+
+def _tip(view: KeyValueView, height: int) -> tuple[BlockRecord | None, bytes]:
+    """The newest block and the root of its results; after a snapshot neither is kept in the usual way."""
+    if height == 0:
+        return None, results_root(())
+    record = find_block(view, height)
+    if record is not None:
+        return record, results_root(find_results(view, height) or ())
+    base = find_base(view)
+    if base is None or base.block.header.height != height:
+        raise Broken("the newest block is not in the store; run: concento node repair")
+    return BlockRecord(base.block, base.commit, (), ()), base.results_root
 
 
 def open_chain(genesis: Genesis, kv: KeyValue, crypto: Crypto, ledger: Ledger = LEDGER) -> Chain:

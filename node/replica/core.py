@@ -50,6 +50,7 @@ from node.replica.files import Files
 from node.replica.guardfile import Guard, open_guard
 from node.replica.outbox import Outbox
 from node.replica.pool import Pool
+from node.replica.retention import ARCHIVE, Retention, unused_segments
 from node.replica.segments import Entry, EntryKind, Marks, Segments, open_segments
 from node.replica.serving import SERVE_TIMER, Serving
 from node.replica.sync import SYNC_TIMER, Sync
@@ -516,6 +517,8 @@ class Replica:
         marks = Marks(self._segments.end, undecided)
         applied = self._chain.apply(block, commit, tuple(batch.place for batch in held), transactions, marks)
         self._out.emit(Write(applied.batch))
+        if self._chain.store.commit.oldest_height > 1:
+            self._drop_segments(marks)
         events = tuple(tuple(events) for events in applied.outcome.events)
         self._out.emit(Committed(applied.stored, transactions, events, synced))
         self._admission.decided(applied.outcome.results)
@@ -525,6 +528,13 @@ class Replica:
         else:
             self._wake(is_late=False)
             self._inputs.append(self._start_height())
+
+    def _drop_segments(self, marks: Marks) -> None:
+        """Deletes the files of bodies whose blocks are no longer kept, once the store says so on disk."""
+        oldest = self._chain.store.commit.oldest_height
+        unused = unused_segments(self._chain.records, self._segments.first, marks, oldest)
+        if unused:
+            self._segments.remove(unused)
 
     def _compare_guard(self, block: Block, commit: Commit) -> None:
         guard, chain, key = self._guard, self._chain, self._key
@@ -584,6 +594,7 @@ def open_replica(
     now: Now,
     ledger: Ledger = LEDGER,
     protocol_max: int = PROTOCOL,
+    retention: Retention = ARCHIVE,
 ) -> Replica:
     """The replica of this node as its store and files have it; an empty store gets the genesis state.
 
@@ -594,6 +605,7 @@ def open_replica(
     chain = open_chain(genesis, kv, crypto, ledger)
     if chain.protocol > protocol_max:
         raise _too_old(chain, protocol_max)
+    chain.retention = retention
     segments, entries = open_segments(files, out, chain.marks)
     guard = open_guard(files, key, genesis.hash) if key is not None else None
     replica = Replica(chain, key, crypto, guard, out, segments, protocol_max)

@@ -127,6 +127,12 @@ class Sync(Struct, frozen=True, gc=False):
     file: str
 
 
+class Remove(Struct, frozen=True, gc=False):
+    """Delete this file of `Files`: nothing that is kept lies in it any more."""
+
+    file: str
+
+
 class WriteGuard(Struct, frozen=True, gc=False):
     """Overwrite the guard file at this offset and make it durable."""
 
@@ -227,5 +233,18 @@ class Stop(Struct, frozen=True, gc=False):
 
 
 Effect: TypeAlias = (
-    Append | Sync | WriteGuard | Write | Send | Disconnect | ArmTimer | Verify | Answer | Committed | Log | Halt | Stop
+    Append
+    | Sync
+    | Remove
+    | WriteGuard
+    | Write
+    | Send
+    | Disconnect
+    | ArmTimer
+    | Verify
+    | Answer
+    | Committed
+    | Log
+    | Halt
+    | Stop
 )

@@ -7,7 +7,7 @@ bodies stay where they are; the block record says where that is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -16,7 +16,7 @@ from zlib import crc32
 from concento.encoding import Natural, Record
 from concento.errors import Broken, Rejected
 from concento.limits import FRAME_BYTES_MAX, MIB
-from node.replica.events import Append, Sync
+from node.replica.events import Append, Remove, Sync
 from node.replica.files import Files
 from node.replica.outbox import Outbox
 from state.store.blockstore import BodyPlace
@@ -67,6 +67,9 @@ class Segments:
         self._offset = end.offset
         self._unsynced = False
         self._urgent = False
+        numbers = [int(name.removeprefix(_PREFIX)) for name in files.names() if name.startswith(_PREFIX)]
+        self.first = min(numbers, default=end.segment)
+        """The oldest segment that is there."""
 
     @property
     def end(self) -> Mark:
@@ -101,6 +104,13 @@ class Segments:
         if self._unsynced:
             self._out.emit(Sync(_name(self._segment)))
             self._unsynced = self._urgent = False
+
+    def remove(self, segments: Sequence[int]) -> None:
+        """Deletes the oldest segments, in which nothing lies that is kept."""
+        for segment in segments:
+            if self._files.size(_name(segment)) is not None:
+                self._out.emit(Remove(_name(segment)))
+            self.first = segment + 1
 
     def read(self, place: BodyPlace) -> bytes:
         """The payload at this place. Broken where it is damaged or missing."""

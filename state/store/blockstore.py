@@ -22,7 +22,8 @@ _RESULTS_PART: Final = b"\x01"
 _EVENTS_PART: Final = b"\x02"
 PARTS: Final = (_BLOCK_PART, _RESULTS_PART, _EVENTS_PART)
 """The records of one height, in key order; a height has all of them or none."""
-_SKIPPED: Final = INDEX + b"skipped/"
+SKIPPED: Final = INDEX + b"skipped/"
+"""Transaction id -> where it was last skipped."""
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ def block_changes(stored: StoredBlock) -> dict[bytes, bytes | None]:
         BLOCK_HEIGHT + block_id(stored.record.block.header): number_key(height),
     }
     for index, outcome in enumerate(stored.outcomes):
-        space = _SKIPPED if outcome.status == "skipped" else TRANSACTION
+        space = SKIPPED if outcome.status == "skipped" else TRANSACTION
         changes[space + outcome.id] = number_key(height) + number_key(index)
     return changes
 
@@ -128,7 +129,7 @@ def find_transaction(view: KeyValueView, transaction_id: bytes) -> Place | None:
 
 def find_skip(view: KeyValueView, transaction_id: bytes) -> Place | None:
     """Where this transaction was last skipped; it may have been included before or since."""
-    return _place(view.get(_SKIPPED + transaction_id))
+    return _place(view.get(SKIPPED + transaction_id))
 
 
 def find_result(view: KeyValueView, place: Place) -> TransactionResult | None:
