@@ -378,6 +378,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "this network is decided by CometBFT, whose headers do not commit to this",
         "prove a record of the state instead: concento proof get account/NAME",
     ),
+    "proof.trust_damaged": (
+        "what this machine knows of the validators cannot be read from {path}: {reason}",
+        "remove the file to begin again from genesis",
+    ),
     "proof.invalid": ("the proof does not hold: {reason}", None),
     **GOVERNANCE_KINDS,
     **REVENUE_KINDS,
@@ -416,11 +420,11 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "statement.invalid": ("the statement does not hold: {reason}", None),
     "statement.period": ("a statement from height {from_height} to {to_height} has no heights", None),
+    "snapshot.invalid": ("the snapshot is not one of this network: {reason}", None),
     "store.corrupt": (
         "the store {path} is damaged: {reason}",
         "run: concento node repair; if that does not help: concento node resync",
     ),
-    "snapshot.invalid": ("the snapshot is not one of this network: {reason}", None),
     "store.exists": ("{path} holds a store already", "use another folder, or run the node that is there"),
     "store.foreign": (
         "the store {path} belongs to chain {found}, this node to {expected}",

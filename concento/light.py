@@ -11,7 +11,9 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
+
+from msgspec import Meta
 
 from concento import cometlight
 from concento.accounts import Policy
@@ -22,6 +24,7 @@ from concento.errors import Rejected
 from concento.genesis import PROTOCOL, Genesis
 from concento.hashing import NO_HASH, Network
 from concento.keys import verify
+from concento.limits import VALIDATORS_MAX
 from concento.merkle import verify_inclusion
 from concento.messages.receipts import ReceiptBody, SignedVoucher, receipt_id, voucher_bytes
 from concento.proofs import verify_state
@@ -63,13 +66,24 @@ class Handover:
     members: tuple[Validator, ...]
 
 
+class Trust(Record):
+    """How far the sets were followed: the height of the last handover, 0 for none, and who decides from then on.
+
+    Who keeps it cannot be led astray by a set that has handed over, even if most of its keys turn bad later.
+    """
+
+    height: Natural
+    members: Annotated[tuple[Validator, ...], Meta(max_length=VALIDATORS_MAX)]
+
+
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """A header that follows from genesis, and how many of how many validators have signed it."""
+    """A header that follows from genesis, how many of how many validators have signed it, and what to keep of it."""
 
     header: Header
     signers: int
     validators: int
+    trust: Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,7 @@ class _Root:
     app_hash: bytes
     signers: int
     validators: int
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,7 @@ class Proved:
     value: bytes | None
     signers: int
     validators: int
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +119,7 @@ class ProvedReceipt:
     signers: int
     validators: int
     body: ReceiptBody
+    trust: Trust | None = None
 
 
 class BatchValue(Record):
@@ -161,17 +178,20 @@ def handover_document(handover: Handover) -> dict[str, str]:
     }
 
 
-def verify_proof(document: Mapping[str, Any], genesis: Genesis) -> Proved:
-    """What the document proves on the network of this genesis. Raises Rejected for anything forged or malformed."""
+def verify_proof(document: Mapping[str, Any], genesis: Genesis, trust: Trust | None = None) -> Proved:
+    """What the document proves on the network of this genesis. Raises Rejected for anything forged or malformed.
+
+    `trust` is what an earlier proof has left: the way goes on from there. Of CometBFT's headers nothing is kept.
+    """
     fields = _checked_fields(document, genesis.network)
     key = _text(fields["key"], "key")
     if split_key(key)[0] == RECEIPT:
         _refuse("it is a receipt's: check it with verify_receipt_proof")
-    trusted, value = _proved_value(fields, genesis, state_key(key, genesis.dev))
-    return Proved(key, trusted.height, value, trusted.signers, trusted.validators)
+    trusted, value = _proved_value(fields, genesis, state_key(key, genesis.dev), trust)
+    return Proved(key, trusted.height, value, trusted.signers, trusted.validators, trusted.trust)
 
 
-def verify_receipt_proof(document: Mapping[str, Any], genesis: Genesis) -> ProvedReceipt:
+def verify_receipt_proof(document: Mapping[str, Any], genesis: Genesis, trust: Trust | None = None) -> ProvedReceipt:
     """What the document of a receipt proves: that it was anchored, and that both sides have signed it. Raises Rejected.
 
     The gateway signed by anchoring the batch; the lane key of the licensee signed the voucher in the batch record.
@@ -188,19 +208,28 @@ def verify_receipt_proof(document: Mapping[str, Any], genesis: Genesis) -> Prove
     if type(first) is not int or not 0 <= first <= body.seq:
         _refuse("its batch begins after the receipt")
     where = batch_state_key(body.licence, body.gateway, body.lane, first)
-    trusted, value = _proved_value(fields, genesis, where)
+    trusted, value = _proved_value(fields, genesis, where, trust)
     if value is None:
         _refuse("the batch is not in the state")
     _check_anchored(genesis.network, decode(BatchValue, value, "batch"), body, raw, entry)
-    return ProvedReceipt(key, trusted.height, value, trusted.signers, trusted.validators, body)
+    return ProvedReceipt(key, trusted.height, value, trusted.signers, trusted.validators, body, trusted.trust)
 
 
-def verify_header(genesis: Genesis, header: Header, commit: Commit, handovers: Sequence[Handover]) -> Trusted:
-    """The header as something to rely on. Raises Rejected unless it follows from genesis."""
+def verify_header(
+    genesis: Genesis, header: Header, commit: Commit, handovers: Sequence[Handover], trust: Trust | None = None
+) -> Trusted:
+    """The header as something to rely on. Raises Rejected unless it follows from genesis, or from earlier trust.
+
+    A header below what is trusted already is judged from genesis.
+    """
     network = genesis.network
-    validators = genesis.validators
-    last = 0
+    start = Trust(0, genesis.validators.members)
+    if trust is not None and trust.height < header.height:
+        start = trust
+    validators, last = _set_of(start.members), start.height
     for handover in handovers:
+        if handover.header.height <= start.height:
+            continue
         if not last < handover.header.height < header.height:
             _refuse("its handovers are not in order")
         last = handover.header.height
@@ -209,7 +238,8 @@ def verify_header(genesis: Genesis, header: Header, commit: Commit, handovers: S
         if validators.hash != handover.header.next_validators_hash:
             _refuse("a handover names another validator set")
     signers = _check_signed(network, validators, header, commit)
-    return Trusted(header, signers, len(validators))
+    reached = Trust(last, validators.members)
+    return Trusted(header, signers, len(validators), reached if trust is None or last >= trust.height else trust)
 
 
 def account_value(value: bytes | None) -> AccountValue:
@@ -217,9 +247,11 @@ def account_value(value: bytes | None) -> AccountValue:
     return AccountValue(0, None) if value is None else decode(AccountValue, value, "account")
 
 
-def _proved_value(fields: Mapping[str, Any], genesis: Genesis, where: bytes) -> tuple[_Root, bytes | None]:
+def _proved_value(
+    fields: Mapping[str, Any], genesis: Genesis, where: bytes, trust: Trust | None
+) -> tuple[_Root, bytes | None]:
     """The value that the document proves under a state key, and the root that it is proved by."""
-    trusted = _comet_root(fields, genesis) if fields["engine"] == COMET else _own_root(fields, genesis)
+    trusted = _comet_root(fields, genesis) if fields["engine"] == COMET else _own_root(fields, genesis, trust)
     if fields["height"] != trusted.height:
         _refuse("its height is not the one that its header proves")
     value = None if fields["value"] is None else _bytes(fields["value"], "value")
@@ -228,12 +260,12 @@ def _proved_value(fields: Mapping[str, Any], genesis: Genesis, where: bytes) -> 
     return trusted, value
 
 
-def _own_root(fields: Mapping[str, Any], genesis: Genesis) -> _Root:
+def _own_root(fields: Mapping[str, Any], genesis: Genesis, trust: Trust | None) -> _Root:
     header = _record(Header, fields["header"], "header")
     commit = _record(Commit, fields["commit"], "commit")
     handovers = [_handover(entry) for entry in _list(fields["handovers"], "handovers", HANDOVERS_MAX)]
-    trusted = verify_header(genesis, header, commit, handovers)
-    return _Root(header.height - 1, header.app_hash, trusted.signers, trusted.validators)
+    trusted = verify_header(genesis, header, commit, handovers, trust)
+    return _Root(header.height - 1, header.app_hash, trusted.signers, trusted.validators, trusted.trust)
 
 
 def _comet_root(fields: Mapping[str, Any], genesis: Genesis) -> _Root:

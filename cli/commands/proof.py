@@ -40,7 +40,7 @@ def verify(context: Context, file: Path, genesis: Path | None) -> None:
     from cli.proving import verify_document
 
     document = read_json(file, "proof")
-    context.printer.result(verify_document(document, context.genesis(genesis)), text.verified)
+    context.printer.result(verify_document(document, context.genesis(genesis), context.home), text.verified)
 
 
 def _full_key(context: Context, key: str) -> str:

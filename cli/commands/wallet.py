@@ -113,12 +113,17 @@ def contact(context: Context, name: str, address: str) -> None:
 
 @wallet.command()
 @click.argument("who", required=False)
+@click.option(
+    "--verify", is_flag=True, help="Believe no node: prove the balance with this home's genesis. Exit 0 or 8."
+)
 @with_context
-def balance(context: Context, who: str | None) -> None:
+def balance(context: Context, who: str | None, verify: bool) -> None:
     """What WHO has (default: --from): an address, the beginning of one, or a name."""
     named = who or context.sender
     with context.suggesting(named):
         document = context.client.account(context.who(named))
+    if verify:
+        document = _proved_balance(context, document)
     context.printer.result(document, text.balance)
 
 
@@ -175,3 +180,23 @@ def _read_words() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.read()
     return str(click.prompt("The words, in order", err=True))
+
+
+def _proved_balance(context: Context, document: dict[str, Any]) -> dict[str, Any]:
+    """The account with the balance that its proof shows, whatever the node said of it."""
+    import base64
+
+    from cli.proving import verify_document
+    from concento.errors import Rejected
+    from concento.light import account_value
+
+    genesis = context.genesis(None)
+    key = f"account/{document['address']}"
+    proof = context.client.proof(key)
+    verdict = verify_document(proof, genesis, context.home)
+    if verdict["key"] != key:
+        raise Rejected("proof.invalid", reason=f"it is about {verdict['key']}")
+    value = None if verdict["value"] is None else base64.b64decode(verdict["value"])
+    proved = {name: verdict[name] for name in ("height", "signers", "validators")}
+    balance_ubeat = str(account_value(value).balance_ubeat)
+    return {**document, "balance_ubeat": balance_ubeat, "height": verdict["height"], "proved": proved}

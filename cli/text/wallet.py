@@ -63,6 +63,9 @@ def balance(document: dict[str, Any]) -> Iterator[Piece]:
         pairs.append(("earned, not paid yet", beat(document["accrued_ubeat"])))
     if policy and len(policy["keys"]) > 1:
         pairs.append(("keys", f"{policy['threshold']} of {len(policy['keys'])} must sign"))
+    proved = document.get("proved")
+    if proved:
+        pairs.append(("proved", f"by {proved['signers']} of {proved['validators']} validators, with the genesis alone"))
     yield Facts(pairs)
 
 

@@ -18,7 +18,7 @@ from concento.errors import Rejected
 from concento.genesis import PROTOCOL
 from concento.hashing import Network
 from concento.keys import sign
-from concento.light import verify_proof
+from concento.light import Trust, verify_proof
 from concento.messages.governance import AddValidator, AdmitObserver, Approve, Change, Propose, RemoveValidator
 from concento.messages.tokens import Transfer
 from concento.transactions import object_id
@@ -62,21 +62,24 @@ class Consortium(DecidedNode):
         outcome = self.block(*(self.tx(name, Approve(proposal)) for name in speakers[1:]))
         assert "governance.accepted" in [event.kind for event in outcome.events[-1]]
 
-    def proof(self, key: str) -> Document:
-        chain = Chain(self.store, self.tree, self.genesis)
-        claim = claim_of(chain, key)
-        self.block()
-        return proof_get(Chain(self.store, self.tree, self.genesis), claim)
+
+def proof_of(node: DecidedNode, key: str) -> Document:
+    """What the node would answer, one block later."""
+    claim = claim_of(Chain(node.store, node.tree, node.genesis), key)
+    node.block()
+    return proof_get(Chain(node.store, node.tree, node.genesis), claim)
 
 
+YOUNG = DecidedNode(development_genesis(nodes=6))
+FIRST = proof_of(YOUNG, "account/carol")
 NODE = Consortium()
 GENESIS = NODE.genesis
-DOCUMENT = NODE.proof("account/carol")
+DOCUMENT = proof_of(NODE, "account/carol")
 EARLIER = copy.deepcopy(DOCUMENT)
 NODE.run("bob", Transfer(account_of("carol"), BEAT))
-DOCUMENT = NODE.proof("account/carol")
-OTHER = NODE.proof("account/dana")
-ABSENT = NODE.proof(f"account/{Chain(NODE.store, NODE.tree, GENESIS).address(account_of('nobody'))}")
+DOCUMENT = proof_of(NODE, "account/carol")
+OTHER = proof_of(NODE, "account/dana")
+ABSENT = proof_of(NODE, f"account/{Chain(NODE.store, NODE.tree, GENESIS).address(account_of('nobody'))}")
 
 
 def raw(text: str) -> bytes:
@@ -506,3 +509,47 @@ def test_a_document_cut_anywhere() -> None:
             document = copy.deepcopy(DOCUMENT)
             part(document, place)[name] = base64.b64encode(whole + b"\x00").decode()
             is_refused(document)
+
+
+# What is kept
+
+
+def by_former_validators(document: Document) -> Document:
+    """A second history, later than everything, that all of the first set sign: long after they have handed over."""
+    old = GENESIS.validators
+    header = replace(header_of(document), height=10_000, validators_hash=old.hash, next_validators_hash=old.hash)
+    commit = signed(header, old, [member.name for member in old.members])
+    return {**document, "height": 9_999, "header": text(header), "commit": text(commit), "handovers": []}
+
+
+def test_who_has_followed_the_chain_is_not_led_astray_by_a_set_that_has_handed_over() -> None:
+    second_history = by_former_validators(DOCUMENT)
+    # With genesis alone nobody could tell: most of the keys that genesis names have signed it.
+    verify_proof(second_history, GENESIS)
+    trust = verify_proof(DOCUMENT, GENESIS).trust
+    assert trust is not None
+    with pytest.raises(Rejected) as refusal:
+        verify_proof(second_history, GENESIS, trust)
+    assert refusal.value.kind == "proof.invalid"
+
+
+def test_trust_goes_on_from_where_it_is_and_never_back() -> None:
+    trust = verify_proof(DOCUMENT, GENESIS).trust
+    assert trust is not None
+    assert trust.height == header_of(DOCUMENT["handovers"][-1]).height
+    assert ValidatorSet(trust.members) == set_before(3)
+    # What was followed once need not be shown again, and may be.
+    assert verify_proof({**DOCUMENT, "handovers": []}, GENESIS, trust) == verify_proof(DOCUMENT, GENESIS, trust)
+    part_way = Trust(header_of(DOCUMENT["handovers"][0]).height, members_of(DOCUMENT["handovers"][0]))
+    assert verify_proof(DOCUMENT, GENESIS, part_way).trust == trust
+    assert verify_proof({**DOCUMENT, "handovers": DOCUMENT["handovers"][1:]}, GENESIS, part_way).trust == trust
+    # A header from before is judged from genesis, and takes nothing away.
+    early = FIRST
+    assert verify_proof(early, GENESIS).trust == Trust(0, GENESIS.validators.members)
+    assert verify_proof(early, GENESIS, trust).trust == trust
+
+
+def test_trust_in_a_set_that_never_was_proves_nothing() -> None:
+    strangers = Trust(1, ValidatorSet([Validator(key_of("mallory"), "mallory", account_of("mallory"))]).members)
+    with pytest.raises(Rejected):
+        verify_proof(DOCUMENT, GENESIS, strangers)

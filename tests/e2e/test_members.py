@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -60,9 +61,16 @@ def test_a_proof_follows_the_handover(network: Network, tmp_path: Path) -> None:
     assert len(json.loads(proof.read_text())["handovers"]) == 1
     verdict = network.done("proof", "verify", str(proof))
     assert (verdict["ok"], verdict["validators"]) == (True, 5)
+    assert list((network.home / "trust").iterdir()) != []
+    balance = network.done("wallet", "balance", "carol", "--verify")
+    assert balance["proved"]["validators"] == 5
+    assert balance["balance_ubeat"] == network.done("wallet", "balance", "carol")["balance_ubeat"]
     spoilt = json.loads(proof.read_text())
     spoilt["handovers"] = []
     proof.write_text(json.dumps(spoilt))
+    # This machine has followed the handover; one that has not must see it.
+    network.done("proof", "verify", str(proof))
+    shutil.rmtree(network.home / "trust")
     code, kind, _ = network.refused("proof", "verify", str(proof))
     assert (code, kind) == (8, "proof.invalid")
 
