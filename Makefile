@@ -6,10 +6,12 @@ FOR ?=
 RESET ?=
 NODES ?= 4
 SEED ?= 1
+SHARE ?= 1
+FIRST ?= 1
 HISTORIES ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help setup testnet test check sim sim-long crash-long money-long bench docs clean
+.PHONY: help setup testnet test check sim sim-check sim-long twins-long crash-long money-long bench docs clean
 
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +43,14 @@ check: setup ## format, lint, types, architecture, unit tests: under a minute
 sim: setup ## one run of four replicas under faults and liars, always the same for SEED=n; prints what a red one needs
 	@$(BIN)/python -m sim --seed $(SEED)
 
+sim-check: setup ## 1,500 of them, every kept run and all twins of two rounds: what a change is given (SHARE=0.1; FIRST=seed)
+	@$(BIN)/python -m sim --check --share $(SHARE) --first $(FIRST)
+
 sim-long: setup ## 20,000 of them; goes on where it was stopped (.sim-state.json)
 	@$(BIN)/python -m sim --long
+
+twins-long: setup ## all twins of three rounds, and of one round whose words are split apart; goes on (.sim-twins.json)
+	@$(BIN)/python -m sim --twins words && $(BIN)/python -m sim --twins 3
 
 money-long: setup ## thousands of random histories of payments against a second, slow model (HISTORIES=n times the usual number)
 	@CONCENTO_HISTORIES=$(HISTORIES) CI= $(BIN)/python -m pytest -q -n auto --durations=0 tests/state/modules/test_royalties_model.py \
