@@ -40,7 +40,7 @@ def fetch(context: Context, asset: str, folder: Path, purpose: str | None, url: 
 
 
 def _count(asset: dict[str, Any]) -> int:
-    return int(asset["members"]["count"]) if asset["members"] else len(asset["parts"])
+    return int(asset["members"]["recordings"]) if asset["members"] else len(asset["parts"])
 
 
 def _only_purpose(context: Context, asset: str, licensee: str, found: dict[str, Any]) -> str:
