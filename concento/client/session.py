@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from concento.accounts import address
 from concento.client.client import Client
+from concento.client.rpc import RpcError
 from concento.client.signer import Signer
 from concento.errors import Unavailable
 from concento.hashing import Network
@@ -91,9 +92,19 @@ class Session:
     def wait(self, transaction: Transaction) -> dict[str, Any]:
         """The Tx document once its fate is known; hands the same bytes in again while a node has not heard of them."""
         while True:
-            document: dict[str, Any] = self.client.transaction(transaction.id.hex(), wait_ms=WAIT_MS)
-            if document["status"] not in PENDING:
+            document = self._find(transaction)
+            if document is not None and document["status"] not in PENDING:
                 return document
             if time.time_ns() // 1_000_000 > transaction.body.valid_until_ms + WAIT_MS:
                 raise Unavailable("tx.outcome_unknown", tx=transaction.id)
             self.client.submit(transaction.raw)
+
+    def _find(self, transaction: Transaction) -> dict[str, Any] | None:
+        """None from a node that never heard of it: the one that took it may have died before it told anybody."""
+        try:
+            document: dict[str, Any] = self.client.transaction(transaction.id.hex(), wait_ms=WAIT_MS)
+        except RpcError as error:
+            if error.kind != "tx.not_found":
+                raise
+            return None
+        return document

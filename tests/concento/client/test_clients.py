@@ -246,7 +246,10 @@ def test_asyncio_events_resume_too(start: Start) -> None:
 
 
 class Chain:
-    """Answers as a node that includes a transaction after it was asked `pending` times."""
+    """Answers as a node that includes a transaction after it was asked `pending` times.
+
+    One that `forgets` has never heard of it until then, as a node that the network had not told yet.
+    """
 
     def __init__(self, pending: int, forgets: bool = False) -> None:
         self.pending = pending
@@ -264,6 +267,8 @@ class Chain:
                 return {"status": "pending"}
             case _:
                 self.pending -= 1
+                if self.forgets and self.pending >= 0:
+                    raise RpcError(-32001, "there is no transaction", {"kind": "tx.not_found"})
                 return {"status": "pending" if self.pending >= 0 else "final", "height": 7}
 
 
@@ -283,6 +288,15 @@ def test_a_session_hands_the_same_bytes_in_again_while_the_fate_is_not_known(sta
     session = Session(Client(start(chain).url), SIGNER)
     assert session.send([Transfer(b"\x01" * 32, 5)])["status"] == "final"
     assert len(chain.submitted) == 4
+    assert len(set(chain.submitted)) == 1
+    session.client.close()
+
+
+def test_a_payment_whose_node_died_before_it_told_the_others_is_handed_in_again(start: Start) -> None:
+    chain = Chain(pending=2, forgets=True)
+    session = Session(Client(start(chain).url), SIGNER)
+    assert session.send([Transfer(b"\x01" * 32, 5)])["status"] == "final"
+    assert len(chain.submitted) == 3
     assert len(set(chain.submitted)) == 1
     session.client.close()
 
