@@ -239,7 +239,8 @@ class Engine:
                 place_ = (peer, int(kind), round_, signer)
             case _:
                 return
-        if self._heard is not None and signer in self._heard.validators:
+        # A member of the next height that is none yet speaks for itself only: that is as many messages as it has links.
+        if self._heard is not None and (signer in self._heard.validators or signer == peer):
             self._early.setdefault(place_, Received(peer, message))
 
     def _look_back(self, message: Message, before: HeightHeard) -> None:

@@ -82,6 +82,9 @@ class Admission:
             else:
                 self._pool.skip(result.id, result.kind)
         self._pool.requeue(result.id for result in results if result.kind == "block.full")
+        if self._key not in self._chain.validators:
+            # Nobody takes batches of a node that does not validate: its clients hand in elsewhere what is not decided.
+            self._pool.clear()
 
     def _first_look(self, raw: bytes) -> _Candidate:
         """What needs no signature: form, network, whether it is known, and room."""

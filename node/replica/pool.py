@@ -148,6 +148,11 @@ class Pool:
         if sender.count == 0:
             del self._senders[body.sender]
 
+    def clear(self) -> None:
+        """Forgets everything that waits."""
+        for identity in list(self._held):
+            self.remove(identity)
+
     def expire(self, time_ms: int) -> None:
         """Removes what the block of this time is too late for."""
         while self._expiries and self._expiries[0][0] < time_ms:

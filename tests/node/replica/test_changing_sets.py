@@ -9,7 +9,7 @@ import pytest
 
 from concento.errors import Rejected
 from concento.evidence import Evidence, double_vote
-from concento.messages.governance import AddValidator, Approve, Upgrade
+from concento.messages.governance import AddValidator, Approve, RemoveValidator, Upgrade
 from concento.messages.tokens import Transfer
 from concento.votes import Vote, VoteType, vote_bytes
 from node.replica.core import Replica, open_replica
@@ -59,6 +59,39 @@ def test_a_removed_validator_stops_signing_and_the_others_go_on() -> None:
     assert max(network.signed_heights("node5")) <= last
     assert "node5" not in network.proposers()[last:]
     network.check_agreement()
+
+
+def test_what_waits_at_a_removed_validator_is_forgotten_there_and_goes_through_elsewhere() -> None:
+    network = begun(5, 0)
+    proposal = network.propose(RemoveValidator(key_named("node5")))
+    network.hand_in(*(network.act(name, Approve(proposal)) for name in ("node2", "node3", "node4")))
+    # It is cut off with a payment that nobody else has, and learns later that it has left.
+    network.partition(["node5"], ["node1", "node2", "node3", "node4"])
+    network.away = ("node5",)
+    waiting = network.act("bob", Transfer(account_named("carol"), 7), valid_ms=110_000)
+    network.submit("node5", waiting)
+    network.pay(4)
+    assert network.nodes["node5"].core.lookup(waiting.id) is not None
+    network.heal()
+    network.run_until(network.reached(network.nodes["node1"].height, "node5"))
+    if not network.is_final(waiting)():
+        assert network.nodes["node5"].core.lookup(waiting.id) is None
+        network.submit("node1", waiting)
+    network.run_until(network.is_final(waiting))
+    again = network.submit("node5", network.act("bob", Transfer(account_named("carol"), 1)))
+    network.run_until(lambda: again in network.nodes["node5"].answers)
+    (outcome,) = network.nodes["node5"].answers[again]
+    assert outcome.error is not None
+    assert outcome.error.kind == "node.observer"
+
+
+def test_a_new_validator_costs_no_time_at_its_first_height() -> None:
+    """What it says of its first height before the others are there is kept: nothing has to be asked for again."""
+    network = begun(4, 3)
+    for name in ("node5", "node6", "node7"):
+        network.join(name)
+    rounds = [block.stored.record.block.header.round for block in network.nodes["node1"].committed]
+    assert set(rounds) == {0}
 
 
 def test_a_replaced_key_hands_over_under_load() -> None:
