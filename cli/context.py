@@ -28,6 +28,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 E = TypeVar("E", bound=ConcentoError)
 
+_PLACEHOLDER: Final = "placeholder:"
+"""Before the label of a holder who is not on board yet."""
+
 _GRACE_S: Final = 10.0
 """A request may take this much longer than the wait that it asks for."""
 
@@ -194,9 +197,11 @@ class Context:
 
     def account(self, text: str) -> bytes:
         """The account that a person means: an address, a name of the wallet, or a party. Raises Rejected, RpcError."""
-        from concento.accounts import PREFIX, PREFIX_DEV, parse_address
+        from concento.accounts import PREFIX, PREFIX_DEV, parse_address, placeholder_id
         from concento.client import RpcError
 
+        if text.startswith(_PLACEHOLDER) and len(text) > len(_PLACEHOLDER):
+            return placeholder_id(text.removeprefix(_PLACEHOLDER).encode())
         if text.lower().startswith((PREFIX + "1", PREFIX_DEV + "1")) and len(text) > 60:
             return parse_address(text, self.dev)
         name = text.removeprefix("@")

@@ -210,12 +210,12 @@ _COMMAND: Final = re.compile(r"^(?:Next: |run: )?concento (\S+ \S+)[^;,:]*$")
 _ACTING: Final = frozenset(
     f"{noun} {verb}"
     for noun, verbs in {
-        "asset": ("add", "derive", "amend"),
+        "asset": ("add", "derive", "amend", "update", "retire"),
         "dataset": ("open", "add", "seal"),
-        "dispute": ("open", "answer", "rule"),
-        "licence": ("offer", "buy", "renew", "report", "deposit", "withdraw", "outputs", "revoke"),
+        "dispute": ("open", "answer", "raise", "rule"),
+        "licence": ("offer", "buy", "renew", "report", "deposit", "withdraw", "outputs", "close", "revoke"),
         "model": ("register", "output"),
-        "shares": ("transfer", "claim"),
+        "shares": ("transfer", "claim", "sweep"),
         "usage": ("post",),
         "vault": ("open", "add", "seal"),
         "wallet": ("send",),

@@ -75,6 +75,7 @@ def asset_get(chain: Chain, text: str) -> dict[str, Any]:
         "tags": list(asset.description.tags),
         "data_type": asset.description.data_type,
         "language": asset.description.language or None,
+        "created_ms": asset.description.created_ms,
         "version": asset.version,
         "registered": {"height": asset.height, "time_ms": asset.time_ms, "tx": asset.tx.hex()},
         "state": state_of(asset),

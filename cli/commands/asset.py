@@ -15,8 +15,8 @@ from cli.grammar import Noun
 from cli.lists import page_of
 from cli.parsing import parse_layers, parse_pricing, parse_terms
 from cli.text import assets as text
-from cli.text.forms import plural
-from cli.text.tx import fees
+from cli.text.forms import plural, short
+from cli.text.tx import fees, written
 
 if TYPE_CHECKING:
     from concento.client.audio import AudioFile
@@ -166,6 +166,46 @@ def search(
         lambda place, size: context.client.call("asset_search", **wanted, cursor=place, limit=size), cursor, limit
     )
     context.printer.result(document, functools.partial(text.found, purpose=purpose))
+
+
+@asset.command()
+@click.argument("identity", metavar="ASSET")
+@click.option("--title", help="Another title.")
+@click.option("--tag", "tags", multiple=True, help="The words to find it by from now on; repeat.")
+@click.option("--language", help="The language of its words, such as en or de-AT.")
+@with_context
+def update(context: Context, identity: str, title: str | None, tags: tuple[str, ...], language: str | None) -> int:
+    """Correct what people search an ASSET of one's own by; rights and content stay."""
+    from concento.messages.assets import Description, UpdateMetadata
+
+    if title is None and not tags and language is None:
+        raise click.UsageError("What is to change? Say --title, --tag or --language.")
+    found = context.client.asset(context.id(identity))
+    description = Description(
+        found["title"] if title is None else title,
+        tuple(sorted(set(tags))) if tags else tuple(found["tags"]),
+        found["data_type"],
+        (found["language"] or "") if language is None else language,
+        int(found["created_ms"]),
+    )
+    action = UpdateMetadata(bytes.fromhex(found["id"]), int(found["version"]) + 1, description)
+    document = context.session.send([action])
+    sentence = f'"{description.title}" is described anew.'
+    return context.finish(document, lambda done: written(done, sentence, f"concento asset show {short(found['id'])}"))
+
+
+@asset.command()
+@click.argument("identity", metavar="ASSET")
+@with_context
+def retire(context: Context, identity: str) -> int:
+    """End new licences and memberships of an ASSET of one's own; what was sold stays valid, income is still paid."""
+    from concento.messages.assets import RetireAsset
+
+    found = context.client.asset(context.id(identity))
+    context.printer.confirm(f'Retire "{found["title"]}" for good?')
+    document = context.session.send([RetireAsset(bytes.fromhex(found["id"]))])
+    sentence = f'"{found["title"]}" is retired.'
+    return context.finish(document, lambda done: written(done, sentence, f"concento asset show {short(found['id'])}"))
 
 
 def _tell(context: Context, done: int, total: int) -> None:

@@ -105,6 +105,20 @@ def answer(context: Context, identity: str, concede: bool, evidence: str | None)
     return context.finish(document, lambda done: written(done, sentence, _next(found)))
 
 
+@dispute.command("raise")
+@click.argument("identity", metavar="DISPUTE")
+@click.argument("amount", metavar="BEAT")
+@with_context
+def raise_bond(context: Context, identity: str, amount: str) -> int:
+    """Add BEAT to one's bond in a DISPUTE, so that ten times as much more may be held."""
+    from concento.messages.disputes import RaiseBond
+    from concento.units import parse_beat
+
+    found = _get(context, identity)
+    document = context.session.send([RaiseBond(bytes.fromhex(found["id"]), parse_beat(amount))])
+    return context.finish(document, lambda done: written(done, "The bond is raised.", _next(found)))
+
+
 @dispute.command()
 @click.argument("identity", metavar="DISPUTE")
 @click.option("--uphold/--dismiss", "upheld", default=None, required=True, help="Whether the claim is right.")

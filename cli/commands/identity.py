@@ -17,6 +17,9 @@ ROLES = ("creator", "developer", "gateway", "operator", "arbiter")
 _KINDS = ("person", "organisation", "group", "service")
 
 
+_HOUR_MS = 3_600_000
+
+
 @click.group(cls=Noun)
 def identity() -> None:
     """Parties and their roles."""
@@ -79,6 +82,52 @@ def show(context: Context, who: str) -> None:
 def list_parties(context: Context, role: str | None, cursor: str | None, limit: int | None) -> None:
     """All parties."""
     context.printer.result(context.client.call("identity_list", role=role, cursor=cursor, limit=limit), text.listed)
+
+
+@identity.command()
+@click.argument("mode", type=click.Choice(("now", "min", "every")))
+@click.option("--amount", metavar="BEAT", help="With min: what must have gathered.")
+@click.option("--hours", type=click.FloatRange(min=1 / 60), help="With every: how often.")
+@with_context
+def payout(context: Context, mode: str, amount: str | None, hours: float | None) -> int:
+    """How income reaches --from: in its block (now), from an amount on (min), or once every so often (every)."""
+    from concento.messages.identity import SetPayoutPolicy
+    from concento.units import parse_beat
+
+    if (mode == "min") != bool(amount) or (mode == "every") != bool(hours):
+        raise click.UsageError("Say: now; or min --amount BEAT; or every --hours N.")
+    period_ms = round(hours * _HOUR_MS) if hours else 0
+    action = SetPayoutPolicy(mode, parse_beat(amount) if amount else 0, period_ms)  # type: ignore[arg-type]
+    document = context.session.send([action])
+    match mode:
+        case "min":
+            when = f"from {amount} BEAT on"
+        case "every":
+            when = f"every {hours:g} hours"
+        case _:
+            when = "in the block that earns it"
+    sentence = f"Income reaches {context.sender} {when}."
+    return context.finish(document, lambda done: written(done, sentence, f"concento identity show {context.sender}"))
+
+
+@identity.command()
+@click.argument("label", metavar="placeholder:LABEL")
+@click.argument("who")
+@with_context
+def bind(context: Context, label: str, who: str) -> int:
+    """Say that WHO stands behind a holder who was not on board: what is due to it is his. --from must be an issuer.
+
+    Splits name such a holder as placeholder:LABEL, for example placeholder:isni-0000000121707484.
+    """
+    from concento.accounts import is_placeholder
+    from concento.messages.identity import BindPlaceholder
+
+    holder = context.account(label)
+    if not is_placeholder(holder):
+        raise click.UsageError(f"{label} is no placeholder: write placeholder:LABEL.")
+    document = context.session.send([BindPlaceholder(holder, context.account(who))])
+    sentence = f"{label} is {who}: what was due to it is paid to him."
+    return context.finish(document, lambda done: written(done, sentence, f"concento earnings {who}"))
 
 
 def _party(context: Context, who: str) -> dict[str, Any] | None:

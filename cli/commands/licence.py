@@ -154,6 +154,21 @@ def revoke(context: Context, identity: str, cause: str) -> int:
 
 
 @licence.command()
+@click.argument("identity", metavar="OFFER")
+@with_context
+def close(context: Context, identity: str) -> int:
+    """End an OFFER of one's own: nobody buys under it any more; licences bought stay valid."""
+    from concento.messages.licences import CloseOffer
+
+    found = context.client.offer(context.id(identity))
+    document = context.session.send([CloseOffer(bytes.fromhex(found["id"]))])
+    sentence = f"Offer {short(found['id'])} is closed after {found['sold']} sales."
+    return context.finish(
+        document, lambda done: written(done, sentence, f"concento asset show {short(found['asset'])}")
+    )
+
+
+@licence.command()
 @click.argument("identity", metavar="LICENCE")
 @click.argument("most", type=click.IntRange(0), metavar="COUNT")
 @with_context

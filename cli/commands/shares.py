@@ -87,6 +87,23 @@ def claim(context: Context, asset: str, leg: int, page: int) -> int:
     return context.finish(document, lambda done: written(done, sentence, f"concento earnings {context.sender}"))
 
 
+@shares.command()
+@click.argument("asset")
+@click.option("--leg", type=click.IntRange(0), default=0, show_default=True, help="Which part of its income.")
+@click.option("--rows", type=click.IntRange(1), help="Pay for settling so many rows [all of them].")
+@with_context
+def sweep(context: Context, asset: str, leg: int, rows: int | None) -> int:
+    """Have all holders behind an ASSET settled before enough has gathered for that to happen by itself."""
+    from concento.messages.royalties import Sweep
+
+    found = context.client.asset(context.id(asset))
+    count = rows or (int(found["members"]["count"]) if found["members"] else max(1, len(found["holders"])))
+    document = context.session.send([Sweep(bytes.fromhex(found["id"]), leg, count)])
+    sentence = f'The holders behind leg {leg} of "{found["title"]}" are queued to be settled.'
+    hint = f"concento asset show {short(found['id'])}"
+    return context.finish(document, lambda done: written(done, sentence, hint))
+
+
 def _receiver(context: Context, text: str) -> tuple[ReceiverKind, bytes, str]:
     """(kind, id, how to call it) of whoever is to get shares."""
     sort, colon, name = text.partition(":")

@@ -148,6 +148,7 @@ class Asset(Shape):
     tags: list[str]
     data_type: str
     language: str | None
+    created_ms: Annotated[int, Meta(description="when it was made, as its owner says; 0 where he does not")]
     version: Count
     registered: Registered
     state: State

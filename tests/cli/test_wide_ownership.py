@@ -398,6 +398,68 @@ def test_waiting_usage_is_seen_and_posted_by_commands(chain: LiveChain, concento
     assert concento("usage", "list", "--asset", dataset.hex()).out.startswith("No money waits")
 
 
+# What is corrected, ended and decided later
+
+
+def test_assets_offers_and_payouts_are_changed_by_commands(chain: LiveChain, concento: Run) -> None:
+    (song,) = tracks(chain.node, 1, prefix="later")
+    assert concento("asset", "update", song.hex(), "--from", "alice").code == 2
+    updated = concento("asset", "update", song.hex(), "--title", "Later", "--tag", "dawn", "--from", "alice")
+    assert updated.code == 0, updated.err
+    shown = concento("asset", "show", song.hex(), "--json").document
+    assert (shown["title"], shown["tags"], shown["version"]) == ("Later", ["dawn"], 1)
+    foreign = concento("asset", "update", song.hex(), "--title", "Mine", "--from", "bob", "--json")
+    assert (foreign.code, foreign.error["kind"]) == (8, "asset.not_owner")
+    offered = offer(chain.node, song).hex()
+    closed = concento("licence", "close", offered[:12], "--from", "alice")
+    assert (closed.code, "closed after 0 sales" in closed.out) == (0, True)
+    assert concento("licence", "close", offered, "--from", "alice", "--json").error["kind"] == "offer.closed"
+    assert concento("asset", "retire", song.hex(), "--from", "alice", "--yes").code == 0
+    assert concento("asset", "show", song.hex(), "--json").document["state"] == "retired"
+
+    assert "from 5 BEAT on" in concento("identity", "payout", "min", "--amount", "5", "--from", "bea").out
+    assert concento("identity", "show", "bea", "--json").document["payout"]["mode"] == "min"
+    assert "every 24 hours" in concento("identity", "payout", "every", "--hours", "24", "--from", "bea").out
+    assert concento("identity", "payout", "now", "--from", "bea").code == 0
+    assert concento("identity", "payout", "min", "--from", "bea").code == 2
+    assert concento("identity", "payout", "now", "--amount", "1", "--from", "bea").code == 2
+    assert concento("shares", "sweep", song.hex(), "--leg", "1", "--rows", "2", "--from", "bob").code == 0
+    few = concento("shares", "sweep", song.hex(), "--leg", "1", "--rows", "1", "--from", "bob", "--json")
+    assert (few.code, few.error["kind"], few.error["numbers"]["rows"]) == (4, "royalties.rows_few", 2)
+    assert concento("shares", "claim", song.hex(), "--leg", "1", "--from", "bob").code == 0
+
+
+def test_a_holder_who_is_not_on_board_is_bound_later(chain: LiveChain, concento: Run, tmp_path: Path) -> None:
+    tone(tmp_path / "ghost.wav", 17)
+    line = ("asset", "add", str(tmp_path), "--title", "Ghost", "--split", "alice=60,placeholder:isni-1=40")
+    added = concento(*line, "--allow", "analysis", "--price", "10", "--from", "alice", "--json")
+    assert added.code == 0, added.out
+    recording = added.document["recordings"][0]["id"]
+    buying = ("licence", "buy", recording, "--purpose", "analysis", "--max-price", "10", "--from", "bob")
+    assert concento("licence", "offer", recording, "--allow", "analysis", "--price", "10", "--from", "alice").code == 0
+    assert concento(*buying).code == 0
+    chain.blocks(2)
+    before = int(concento("wallet", "balance", "carol", "--json").document["balance_ubeat"])
+    assert concento("identity", "bind", "placeholder:isni-1", "carol", "--from", "bob").code == 8
+    assert concento("identity", "bind", "alice", "carol", "--from", "issuer").code == 2
+    bound = concento("identity", "bind", "placeholder:isni-1", "carol", "--from", "issuer")
+    assert bound.code == 0, bound.err
+    chain.blocks(2)
+    after = int(concento("wallet", "balance", "carol", "--json").document["balance_ubeat"])
+    assert after - before == 10 * BEAT * 99 // 100 * 40 // 100
+
+
+def test_a_bond_is_raised_by_command(chain: LiveChain, concento: Run, tmp_path: Path) -> None:
+    (song,) = tracks(chain.node, 1, prefix="disputed")
+    evidence = tmp_path / "contract.txt"
+    evidence.write_text("we agreed")
+    line = ("dispute", "open", song.hex(), "--reason", "ownership", "--leg", "1", "--part", "50", "--bond", "10")
+    case = concento(*line, "--evidence", str(evidence), "--from", "dana", "--json").document["dispute"]
+    assert concento("dispute", "raise", case[:12], "5", "--from", "dana").code == 0
+    assert concento("dispute", "show", case, "--json").document["bond_ubeat"] == str(15 * BEAT)
+    assert concento("dispute", "raise", case, "5", "--from", "bob", "--json").error["kind"] == "dispute.not_yours"
+
+
 def test_accounts_in_refusals_are_addresses(concento: Run) -> None:
     refused = concento("identity", "admit", "zoe-nobody", "--role", "creator", "--name", "zoe", "--from", "bob")
     assert refused.code in (4, 6, 8)
