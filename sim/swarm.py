@@ -41,7 +41,7 @@ CHURN_SIZE_MIN: Final = 4
 NO_LOSS: Final = Loss("none")
 CLOCK_OFF_MS: Final = 3_600_000
 """How wrong the clock of one node may be: an hour, as when a time zone is set wrong."""
-ROUND_MODES: Final = ("amnesia", "equivocate", "false proof", "far", "withhold")
+ROUND_MODES: Final = ("amnesia", "equivocate", "false proof", "false proof", "withhold")
 """Lies that a lock must stand."""
 
 
@@ -169,7 +169,7 @@ def _rounds_swarm(seed: int, dice: Random) -> Swarm:
         delay_ms=(low, low + dice.choice((0, 5, 30))),
         loss=0.0,
         duplicates=0.0,
-        submit_every_ms=dice.choice((400, 800, 1_200)),
+        submit_every_ms=dice.choice((600, 1_000, 1_500)),
         bad_share=0.1,
         market_share=0.0,
         liar=dice.choice(("node1", "node2", "node3", "node4")) if byzantine else None,
