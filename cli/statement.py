@@ -23,7 +23,7 @@ from concento.encoding import decode, encode
 from concento.errors import Rejected
 from concento.genesis import Genesis
 from concento.hashing import NO_HASH
-from concento.light import AccountValue, Handover, verify_header, verify_proof
+from concento.light import AccountValue, Handover, Proved, verify_header, verify_proof
 from concento.merkle import verify_inclusion
 from concento.validators import Validator
 from concento.votes import Commit
@@ -148,7 +148,7 @@ def _verified(document: Any, genesis: Genesis) -> dict[str, Any]:
     statement = document["statement"]
     account = parse_address(statement["address"], genesis.dev)
     first, last = statement["from_height"], statement["to_height"]
-    movements, signers = _proved_movements(document, genesis, account, first, last)
+    movements, proved = _proved_movements(document, genesis, account, first, last)
     earned = _check_sums(statement, movements, first, last)
     rows, payments = _proved_rows(document, genesis)
     store = _store(document, genesis, account, movements, rows) | payments.records()
@@ -166,15 +166,15 @@ def _verified(document: Any, genesis: Genesis) -> dict[str, Any]:
         "lines": len(statement["lines"]),
         "blocks": len(document["blocks"]),
         "rows": len(rows),
-        "signers": signers,
-        "validators": len(genesis.validators),
+        "signers": proved.signers,
+        "validators": proved.validators,
         "unproved": list(UNPROVED),
     }
 
 
 def _proved_movements(
     document: Mapping[str, Any], genesis: Genesis, account: bytes, first: int, last: int
-) -> tuple[list[_Movement], int]:
+) -> tuple[list[_Movement], Proved]:
     """Every movement from the last one before the period on: they end in the head that the account's proof shows."""
     proof = document["account"]
     proved = verify_proof(_with_handovers(document, proof), genesis)
@@ -195,7 +195,7 @@ def _proved_movements(
             movements.append(_movement(height, entry, lines, first <= height <= last))
     if (head or NO_HASH) != record.head:
         refuse("its movements are not those of the account")
-    return movements, proved.signers
+    return movements, proved
 
 
 def _movement(height: int, entry: Entry, found: Sequence[Any], inside: bool) -> _Movement:

@@ -91,7 +91,7 @@ def replace_key(context: Context, node: str, successor: str, days: float) -> int
 @_DAYS
 @with_context
 def add_observer(context: Context, key: str, name: str, account: str | None, days: float) -> int:
-    """Let the node with this KEY connect and follow. The key of a node: concento node status, or its node.toml home."""
+    """Let the node with this KEY connect and follow; `concento node init` has told the key of a new node."""
     from concento.messages.governance import AdmitObserver
 
     speaker = context.account(account) if account else context.signer().account
