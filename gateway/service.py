@@ -93,6 +93,7 @@ class Gateway:
         self._nonces: dict[bytes, int] = {}
         self._released: set[tuple[bytes, int]] = set()
         self._anchoring: dict[tuple[bytes, int], asyncio.Lock] = {}
+        self._unknown: set[int] = set()
         self._places: dict[tuple[str, bytes], int] = {}
         self.counters = {"sessions": 0, "files": 0, "bytes": 0, "refusals": 0, "anchors": 0, "usage_posts": 0}
 
@@ -222,7 +223,7 @@ class Gateway:
     async def post_waiting(self, on_error: Callable[[str], None]) -> None:
         """Post the usage of every batch of this gateway for which money still waits."""
         try:
-            waiting = [pot async for pot in self._pots() if pot["state"] == "open"]
+            waiting = [pot async for pot in self._pots() if pot["state"] == "open" and pot["pot"] not in self._unknown]
         except (RpcError, Unavailable) as error:
             on_error(f"the pots that wait for usage are not known: {error.message}")
             return
@@ -245,7 +246,15 @@ class Gateway:
                 return
 
     async def _post(self, pot: int, rows: tuple[UsageRow, ...] | None) -> None:
-        done = await asyncio.to_thread(post_usage, self._session, pot, rows)
+        """Post the rows of a pot; not twice where they are not those that the reader signed."""
+        try:
+            done = await asyncio.to_thread(post_usage, self._session, pot, rows)
+        except (RpcError, Rejected) as error:
+            if error.kind == "usage.not_found":
+                return  # somebody else was faster
+            if error.kind in ("usage.root_differs", "usage.rows_not_found"):
+                self._unknown.add(pot)
+            raise
         self.counters["usage_posts"] += done.transactions
 
     async def _place(self, body: ReceiptBody) -> int:

@@ -83,3 +83,7 @@ def test_a_crowd_behind_a_vault_is_paid(network: Network, tmp_path: Path) -> Non
     # Half of the recording's half, by 1,500.
     assert network.done("vault", "statement", "@crowd")["credited_ubeat"] == "99000000"
     assert network.done("wallet", "balance", fans[1_499])["balance_ubeat"] == "66000"
+    # What a fan was paid through the vault is recomputed with nothing but the genesis file.
+    told = tmp_path / "fan.json"
+    network.done("earnings", fans[1_499], "--out", str(told))
+    assert network.done("earnings", "verify", str(told))["ok"]

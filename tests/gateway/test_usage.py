@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from concento.cids import cid
 from concento.client import AsyncClient
 from concento.client.fetch import fetch
+from concento.client.gateway import GatewaySession
 from concento.client.rights import missing_deposit_ubeat
 from concento.client.usage import post_usage
 from concento.devnet import development_genesis
@@ -201,6 +202,23 @@ def test_a_gateway_catches_up_with_usage_that_it_did_not_post(
         asyncio.run(_catch_up(chain, gateway, complaints))
         assert complaints == []
     assert chain.session("bob").client.pots()["items"] == []
+
+
+def test_a_reader_who_signs_rows_of_his_own_is_complained_about_once(
+    chain: LiveChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market = Market(chain, tmp_path, METERED)
+    buy(chain.node, market.offer)
+    monkeypatch.setattr(GatewaySession, "_usage_root", lambda _: bytes(range(32)))
+    with running_gateway(chain, tmp_path) as (gateway, url):
+        assert len(market.read(url, tmp_path / "data")["files"]) == 3
+        complaints: list[str] = []
+        for _ in range(2):
+            asyncio.run(_catch_up(chain, gateway, complaints))
+        assert gateway.counters["usage_posts"] == 0
+        assert complaints == []
+    (pot,) = chain.session("bob").client.pots()["items"]
+    assert pot["rows_posted"] == 0
 
 
 async def _catch_up(chain: LiveChain, gateway: Gateway, complaints: list[str]) -> None:
