@@ -97,9 +97,7 @@ def open_log(node: str, level: str, form: str, path: Path | None) -> Log:
         handler = logging.StreamHandler(sys.stderr)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=LOG_BYTES_MAX, backupCount=LOG_FILES - 1, encoding="utf-8"
-        )
+        handler = _Rotating(path, maxBytes=LOG_BYTES_MAX, backupCount=LOG_FILES - 1, encoding="utf-8")
     is_terminal = path is None and sys.stderr.isatty()
     is_text = form == "text" or (form == "auto" and is_terminal)
     has_colour = is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
@@ -113,6 +111,13 @@ def open_log(node: str, level: str, form: str, path: Path | None) -> Log:
     root.setLevel(logging.WARNING)
     logger.setLevel(level.upper())
     return Log(logger, node)
+
+
+class _Rotating(logging.handlers.RotatingFileHandler):
+    """Begins a new file behind the line that filled the old one; the library's own would format each line twice."""
+
+    def shouldRollover(self, _record: logging.LogRecord) -> bool:  # noqa: N802  # the name of the library
+        return self.stream is not None and self.stream.tell() >= self.maxBytes
 
 
 class JsonLines(logging.Formatter):

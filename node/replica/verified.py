@@ -57,6 +57,18 @@ class Verifier:
             return
         transactions, counts, done = job
         self._waiting -= len(transactions)
+        if all(verdicts):
+            self._good.update([transaction.digest for transaction in transactions])
+            bad: list[int | None] = [None] * len(transactions)
+        else:
+            bad = self._judged(transactions, counts, verdicts)
+        self._forget()
+        done(bad)
+
+    def _judged(
+        self, transactions: Sequence[Transaction], counts: Sequence[int], verdicts: Sequence[bool]
+    ) -> list[int | None]:
+        """The position of the first bad signature of each; those without any are good from now on."""
         bad: list[int | None] = []
         start = 0
         for transaction, count in zip(transactions, counts, strict=True):
@@ -65,8 +77,7 @@ class Verifier:
             bad.append(next((index for index, good in enumerate(own) if not good), None))
             if bad[-1] is None:
                 self._good.add(transaction.digest)
-        self._forget()
-        done(bad)
+        return bad
 
     def trust(self, transactions: Iterable[Transaction]) -> None:
         """Counts as checked: they were, before they were written to disk."""
