@@ -47,6 +47,7 @@ class _Checker:
         self._todo: list[NodeRow] = []
         self._seen: set[tuple[int, int, int]] = set()
         self._credits: dict[tuple[int, int], int] = {}
+        self._payees: dict[int, Payee] = {}
 
     def check(self, lines: Sequence[Line]) -> None:
         for line in lines:
@@ -113,10 +114,12 @@ class _Checker:
         self._payee(row.rank)
 
     def _payee(self, rank: int) -> Payee:
-        payee = self._chain.find(PAYEES, number_key(rank))
-        if payee is None:
-            refuse(f"nothing proves which asset rank {rank} is")
-        return payee
+        if rank not in self._payees:
+            payee = self._chain.find(PAYEES, number_key(rank))
+            if payee is None:
+                refuse(f"nothing proves which asset rank {rank} is")
+            self._payees[rank] = payee
+        return self._payees[rank]
 
     def _check_inflow(self, row: NodeRow, generation: int, height: int, inflow: Inflow) -> None:
         match inflow.kind:

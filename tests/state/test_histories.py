@@ -225,8 +225,8 @@ ENVIRONMENTS = {
     "another locale": {"PYTHONHASHSEED": "2", "LC_ALL": "C", "LANG": "tr_TR.UTF-8", "PYTHONUTF8": "0"},
     "msgpack without its C part": {"PYTHONHASHSEED": "3", "MSGPACK_PUREPYTHON": "1"},
 }
-HEIGHTS = histories(40)
-"""In `make money-long` some thousands."""
+HEIGHTS = histories(200)
+"""In `make money-long` ten thousand."""
 
 
 @cache
