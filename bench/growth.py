@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.ledger import open_bench
 from bench.stages import measure
 from concento.transactions import decode_transaction
 from node.replica.pool import Pool
-from state.store.opening import open_store
+from state.store.opening import close_store, distrust, open_store
 
 STAGES = ("apply", "tree", "records", "write")
 """What a block costs every validator, signatures and transport aside."""
@@ -27,6 +27,8 @@ PER_TEN_TIMES = 2.0
 """Ten times the accounts: one more level of the tree for sixteen times, and memory that is not at hand."""
 FLAT = 1.3
 """What must not grow, with room for the noise of a shared machine."""
+FLAT_START = 2.0
+"""A start of less than a millisecond: more noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,14 @@ def ratios(accounts: list[int]) -> Iterator[Ratio]:
     costs = [_by_accounts(count) for count in accounts]
     for (little, few), (much, many) in pairwise(costs):
         times = many / few
-        yield Ratio(f"a transfer, {few:,} -> {many:,} accounts", much[0], little[0], PER_TEN_TIMES ** (times / 10))
+        per_times = PER_TEN_TIMES ** (times / 10)
+        yield Ratio(f"a transfer, {few:,} -> {many:,} accounts", much.transfer_us, little.transfer_us, per_times)
+        yield Ratio(f"a start after an orderly stop, {few:,} -> {many:,}", much.start_us, little.start_us, FLAT_START)
         yield Ratio(
-            f"a start, per key, {few:,} -> {many:,} accounts", much[1], little[1], PER_TEN_TIMES ** (times / 10)
+            f"a start after a crash, per key, {few:,} -> {many:,}",
+            much.rebuild_us,
+            little.rebuild_us,
+            per_times,
         )
     with tempfile.TemporaryDirectory(prefix="concento-growth-") as folder:
         bench = open_bench(Path(folder) / "store", accounts[0])
@@ -80,16 +87,33 @@ def ratios(accounts: list[int]) -> Iterator[Ratio]:
     yield _pool(1_000, 4_000)
 
 
-def _by_accounts(count: int) -> tuple[tuple[float, float], int]:
-    """(a transfer, a key at start) in microseconds, and the count."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Microseconds of a transfer, of a start after an orderly stop, and of each key at a start after a crash."""
+
+    transfer_us: float
+    start_us: float
+    rebuild_us: float
+
+
+def _by_accounts(count: int) -> tuple[Costs, int]:
+    """The costs with so many accounts, and the count."""
     with tempfile.TemporaryDirectory(prefix="concento-growth-") as folder:
         bench = open_bench(Path(folder) / "store", count)
-        began = process_time()
-        opened = open_store(bench.store.kv, bench.genesis.network)
-        start_us = (process_time() - began) * 1e6 / opened.tree.count
-        cost_us = _sum(measure(bench, 1_000, 3))
-        bench.store.kv.close()
-    return (cost_us, start_us), count
+        kv, network = bench.store.kv, bench.genesis.network
+        close_store(bench.store)
+        starts_us = [_cpu_us(lambda: open_store(kv, network)) for _ in range(5)]
+        distrust(kv)
+        rebuild_us = _cpu_us(lambda: open_store(kv, network)) / bench.store.tree.count
+        transfer_us = _sum(measure(bench, 1_000, 3))
+        kv.close()
+    return Costs(transfer_us, min(starts_us), rebuild_us), count
+
+
+def _cpu_us(work: Callable[[], object]) -> float:
+    began = process_time()
+    work()
+    return (process_time() - began) * 1e6
 
 
 def _sum(found: dict[str, float]) -> float:
