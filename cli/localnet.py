@@ -157,6 +157,12 @@ def write_layout(layout: Layout) -> None:
     _write(layout.folder / "layout.json", json.dumps(shape))
 
 
+def genesis_size(layout: Layout) -> int:
+    """How many validators the network began with: what a reset makes again."""
+    genesis = _existing_genesis(layout)
+    return layout.nodes if genesis is None else len(genesis.validators)
+
+
 def check_comet(layout: Layout) -> None:
     """Raises Rejected comet.* where no usable CometBFT is on this machine, before anything is written or deleted."""
     find_binary(NodeConfig(home=layout.folder))

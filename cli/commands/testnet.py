@@ -56,14 +56,15 @@ def up(
     ready_file: Path | None,
 ) -> int | None:
     """Start the network, or attach to the one that runs. Ctrl-C stops it and keeps its state."""
-    layout = _layout(context, nodes, base_port, None if reset else engine)
+    layout = _layout(context) if reset else _layout(context, nodes, base_port, engine)
     chosen = parse_genesis(genesis.read_bytes()) if genesis else None
     if reset:
         if (engine or layout.engine) == "comet":
             localnet.check_comet(layout)
+        size = nodes or localnet.genesis_size(layout)
         _reset(context, layout)
         engine = engine or layout.engine
-        layout = Layout(context.home.absolute(), nodes or layout.nodes, base_port or layout.base_port, engine)
+        layout = Layout(context.home.absolute(), size, base_port or layout.base_port, engine)
         chosen = chosen or localnet.fresh_genesis(layout.nodes)
     running = [name for name in layout.names if localnet.pid_of(layout, name) is not None]
     localnet.prepare(layout, chosen)
@@ -246,7 +247,9 @@ def env(context: Context) -> None:
     context.printer.result(variables, lambda document: [f"export {key}={value}" for key, value in document.items()])
 
 
-def _layout(context: Context, nodes: int | None, base_port: int | None, engine: str | None = None) -> Layout:
+def _layout(
+    context: Context, nodes: int | None = None, base_port: int | None = None, engine: str | None = None
+) -> Layout:
     """The network that exists here, unless the command line asks for another shape of it."""
     found = localnet.find(context.home.absolute())
     if found is None:
