@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from sim.bugs import BUGS
 from sim.gate import REACH_SEEDS_MIN, check, play_all
-from sim.judge import judge
+from sim.judge import judge, judge_run
 from sim.reach import missing
-from sim.regressions import keep, keep_red
+from sim.regressions import keep, keep_red, regressions
 from sim.run import Result
 from sim.shrink import shrink
 from sim.swarm import draw_schedule, draw_swarm
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return check(options.first, options.share, options.jobs)
     if options.bugs:
         return write_table(options.first, options.jobs)
+    if options.kept:
+        return _kept(options.kept, options.bug, options.trace)
     if options.keep:
         return _keep(options.keep, options.first)
     if options.twins:
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep", help="keep a small run that catches this bug (or all, or a red seed) in sim/schedules"
     )
+    parser.add_argument("--kept", help="play this run of sim/schedules, without its bug or with --bug")
     parser.add_argument("--twins", help="play all scenarios of twins of so many rounds (or: words), resumably")
     parser.add_argument("--twins-state", default=".sim-twins.json", help="where --twins keeps how far it is")
     parser.add_argument("--long", action="store_true", help=f"go on up to seed {LONG_SEEDS}")
@@ -82,6 +85,14 @@ def _one(seed: int, only: str | None, bug: str | None, trace: bool) -> int:
         return 0
     _explain(result, bug, kept)
     return 1
+
+
+def _kept(name: str, bug: str | None, trace: bool) -> int:
+    """One run of sim/schedules."""
+    regression = next(entry for entry in regressions() if entry.name == name)
+    result = judge_run(regression.swarm, regression.faults, bug, trace)
+    print(f"{name} {result.violation or 'ok'} heights {result.heights} trace {result.trace}")
+    return 1 if result.violation else 0
 
 
 def _explain(result: Result, bug: str | None, kept: Sequence[int] | None) -> None:

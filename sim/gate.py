@@ -17,7 +17,7 @@ from typing import Final
 
 from sim.judge import judge
 from sim.reach import missing
-from sim.regressions import Regression, complaints, regressions
+from sim.regressions import Verdict, regressions, verdict
 from sim.run import Result
 from sim.swarm import draw_swarm
 from sim.twins import Scenario, fork_seen, play, scenarios
@@ -36,6 +36,7 @@ class Tally:
     reached: Counter[str] = field(default_factory=Counter)
     runs: Counter[str] = field(default_factory=Counter)
     cpu_s: Counter[str] = field(default_factory=Counter)
+    kept: list[Verdict] = field(default_factory=list)
     heights: int = 0
 
     def add(self, result: Result) -> None:
@@ -66,10 +67,12 @@ def check(first: int, share: float, jobs: int) -> int:
     with get_context("spawn").Pool(jobs) as pool:
         for result in pool.imap_unordered(judge, seeds, chunksize=8):
             tally.add(result)
-        kept = regressions()
-        for sentences in pool.imap_unordered(_complaints, kept, chunksize=1):
-            for sentence in sentences:
-                tally.complain(sentence)
+        for found in pool.imap_unordered(verdict, regressions(), chunksize=1):
+            tally.kept.append(found)
+            if found.red is not None:
+                tally.complain(found.red)
+            if found.is_stale:
+                print(f"{found.name} has grown stale: python -m sim --keep '{found.bug}'", flush=True)
         for done in play_all(pool, islice(scenarios(TWIN_ROUNDS), 0, None, step)):
             tally.runs["twins"] += 1
             tally.cpu_s["twins"] += done.cpu_s  # type: ignore[assignment]
@@ -80,24 +83,20 @@ def check(first: int, share: float, jobs: int) -> int:
     unreached = missing(tally.reached) if len(seeds) >= REACH_SEEDS_MIN else []
     if unreached:
         tally.complain("never reached: " + ", ".join(unreached))
-    print(_summary(tally, seeds, kept, unreached, time.monotonic() - started))
+    print(_summary(tally, seeds, unreached, time.monotonic() - started))
     return 1 if tally.red else 0
 
 
-def _summary(tally: Tally, seeds: range, kept: list[Regression], unreached: list[str], seconds: float) -> str:
-    bugs = sum(regression.bug is not None for regression in kept)
-    missed = sum("does not catch" in sentence for sentence in tally.red)
+def _summary(tally: Tally, seeds: range, unreached: list[str], seconds: float) -> str:
+    bugs = [found for found in tally.kept if found.bug is not None]
+    caught = sum(found.red is None for found in bugs)
     full = sum(draw_swarm(seed).ledger == "full" for seed in seeds)
     return (
         f"sim-check: seeds {seeds.start}-{seeds.stop - 1} ({full:,} with the full ledger, {tally.runs['real']} real), "
-        f"{tally.heights:,} heights, {tally.runs['twins']:,} twins of {TWIN_ROUNDS} rounds, {len(kept)} kept runs "
-        f"({bugs - missed} of {bugs} planted bugs caught): {len(tally.red)} red, "
+        f"{tally.heights:,} heights, {tally.runs['twins']:,} twins of {TWIN_ROUNDS} rounds, {len(tally.kept)} kept "
+        f"runs ({caught} of {len(bugs)} planted bugs caught): {len(tally.red)} red, "
         f"{len(unreached)} unreached, {seconds:.0f} s; {tally.rates()}"
     )
-
-
-def _complaints(regression: Regression) -> list[str]:
-    return list(complaints(regression))
 
 
 # Twins

@@ -6,7 +6,6 @@ the same when seeds come to mean something else. Without the bug it must be gree
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -63,13 +62,28 @@ def save(regression: Regression) -> Path:
     return path
 
 
-def complaints(regression: Regression) -> Iterator[str]:
-    """What is wrong with the software, or with this regression. Nothing: all is well."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a kept run says now. `red`: what is wrong with the software, or that nothing catches its bug any more.
+    `is_stale`: it does not catch its bug, but random runs still do; `--keep` makes another."""
+
+    name: str
+    bug: str | None
+    red: str | None
+    is_stale: bool = False
+
+
+def verdict(regression: Regression) -> Verdict:
+    """Plays the run without its bug, then with it."""
+    name, bug = regression.name, regression.bug
     green = judge_run(regression.swarm, regression.faults)
     if green.violation is not None:
-        yield f"{regression.name} FAILS: {green.violation}"
-    if regression.bug is not None and not _shows(regression.bug, regression.what, regression.swarm, regression.faults):
-        yield f"{regression.name} does not catch its bug any more: make it again with --keep '{regression.bug}'"
+        return Verdict(name, bug, f"{name} FAILS: {green.violation}; replay: python -m sim --kept {name}")
+    if bug is None or _shows(bug, regression.what, regression.swarm, regression.faults):
+        return Verdict(name, bug, None)
+    if catch(bug).seed is None:
+        return Verdict(name, bug, f"the planted bug '{bug}' is not caught any more")
+    return Verdict(name, bug, None, is_stale=True)
 
 
 def keep(bug: str, first: int = 1) -> Regression | None:

@@ -5,8 +5,8 @@ import pytest
 from sim.bugs import BUGS
 from sim.judge import catch, judge
 
-CAUGHT_EARLY = ("guard not synced", "no lock", "segment not synced", "status not answered", "duplicates included")
-RUNS = 25
+CAUGHT_EARLY = ("guard not synced", "segment not synced", "told before written", "duplicates included")
+RUNS = 10
 
 
 @pytest.mark.parametrize("name", CAUGHT_EARLY)
@@ -17,9 +17,9 @@ def test_a_planted_bug_is_caught(name: str) -> None:
 
 
 def test_a_bug_goes_with_its_run() -> None:
-    before = judge(18).trace
-    judge(18, "remainder dropped")
-    assert judge(18).trace == before
+    before = judge(9).trace
+    judge(9, "remainder dropped")
+    assert judge(9).trace == before
 
 
 def test_at_least_25_bugs_are_planted() -> None:

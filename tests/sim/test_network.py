@@ -73,3 +73,25 @@ def test_a_twisted_node_sends_what_its_wrapper_says() -> None:
     network.run(2_000)
     assert told
     assert max(node.height for node in network.up) <= height + 1
+
+
+def test_what_reaches_a_paused_node_keeps_its_order() -> None:
+    network = running()
+    node = network.nodes["node4"]
+    node.paused_until_ms = network.mono_ms + 3_000
+    network.disconnect("node3", "node4")
+    network.run(100)
+    network.resume(node)
+    network.connect("node3", "node4")
+    network.run(4_000)
+    assert network.nodes["node3"].key.public in node.core._peers
+    assert node.key.public in network.nodes["node3"].core._peers
+
+
+def test_a_hurried_node_votes_too_early_and_catches_up() -> None:
+    network = running()
+    for node in network.nodes.values():
+        node.hurry = 20
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node1", payment)
+    network.run_until(network.is_final(payment), 20_000)

@@ -4,7 +4,8 @@ from itertools import islice
 
 import pytest
 
-from sim.twins import Scenario, play, scenarios, splits
+from sim.gate import play_one
+from sim.twins import Scenario, fork_seen, play, scenarios, splits, word_scenarios
 
 SAMPLE_STEP = 331
 """A prime, so that a sample of the 6,724 meets all splits of both rounds and all first proposers."""
@@ -25,3 +26,20 @@ def test_two_twins_fork_and_are_seen() -> None:
     split = (0, 0, 0, 1, 1, 1)
     with pytest.raises(AssertionError, match="fork at height 1"):
         play(Scenario((split,) * 4, 0), twins=(0, 1))
+    assert fork_seen()
+
+
+def test_splits_by_word_are_all_there_and_fork_nobody() -> None:
+    assert sum(1 for _ in word_scenarios()) == 16_384
+    for scenario in islice(word_scenarios(), 0, None, 1_021):
+        assert play_one(scenario).fork is None
+
+
+def test_a_fork_is_told_with_its_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork(_scenario: Scenario) -> int:
+        raise AssertionError("fork at height 1")
+
+    monkeypatch.setattr("sim.gate.play", fork)
+    told = play_one(Scenario(((0, 1, 0, 0, 0),), 2)).fork
+    assert told is not None
+    assert "first_proposer=2" in told
