@@ -91,6 +91,7 @@ _BY_PREFIX: Final = {
     "policy": USAGE,
     "port": LOCAL,
     "proof": REFUSED,
+    "rows": USAGE,
     "rpc": USAGE,
     "session": REFUSED,
     "signer": LOCAL,

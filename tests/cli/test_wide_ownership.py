@@ -398,6 +398,67 @@ def test_waiting_usage_is_seen_and_posted_by_commands(chain: LiveChain, concento
     assert concento("usage", "list", "--asset", dataset.hex()).out.startswith("No money waits")
 
 
+@pytest.mark.parametrize(
+    ("line", "text", "code", "kind"),
+    [
+        ("vault open {file} --title T --from alice", "holder,shares\nnobody,1\n", 2, "rows.invalid"),
+        ("vault open {file} --title T --from alice", "holder,shares\n", 2, "rows.none"),
+        ("vault open {file} --title T --from alice", "holder,shares\n{alice},1\n{alice},2\n", 2, "rows.repeated"),
+        ("vault open {file} --title T --from alice", "holder,shares\n{alice},many\n", 2, "rows.invalid"),
+        ("vault add abcdabcd {file} --from alice", "holder,shares\n{alice},1\n", 6, "vault.not_found"),
+        ("dataset open {file} --title T --curator carol=100 --from alice", "asset\n", 2, "usage.invalid"),
+        ("dataset open {file} --title T --weight fame --from alice", "asset\n", 2, "usage.invalid"),
+        ("dataset open {file} --title T --from alice", "asset\nxyz\n", 2, "rows.invalid"),
+        ("dataset open {file} --title T --from alice", "asset\nabcdabcdabcd\n", 2, "rows.invalid"),
+        ("dataset add abcdabcd {file} --from alice", "asset\n" + "ab" * 32 + "\n", 6, "asset.not_found"),
+        (
+            "model register --title M --weights {file} --service carol --split bob=100 --allow analysis --from bob",
+            "x",
+            2,
+            "usage.invalid",
+        ),
+        (
+            "model register --title M --weights {file} --service carol --split bob=100 --allow analysis"
+            " --manifest {file} --from bob",
+            "asset,licence,purpose\nabcdabcd,,listening\n",
+            2,
+            "rows.invalid",
+        ),
+        (
+            "model register --title M --weights nothing --service carol --split bob=100 --allow analysis"
+            " --manifest {file} --from bob",
+            "asset,licence,purpose\nabcdabcd,,fine-tune\n",
+            6,
+            "asset.not_found",
+        ),
+        ("model output abcdabcd {file} --parameters {file} --allow analysis --from carol", "x", 2, "usage.invalid"),
+        (
+            "asset derive {file} --parent abcdabcd --split bob=100 --allow analysis --from bob",
+            "no audio",
+            6,
+            "asset.not_found",
+        ),
+        ("usage post 1 --rows {file} --from bob", "member,units\n1,x\n", 6, "usage.not_found"),
+        ("licence report abcdabcd --gross 1 --evidence {file} --from bob", "x", 6, "asset.not_found"),
+        ("licence deposit abcdabcd 1 --from bob", "x", 6, "licence.not_found"),
+        ("licence withdraw abcdabcd one --from bob", "x", 6, "licence.not_found"),
+        ("licence close abcdabcd --from bob", "x", 6, "offer.not_found"),
+        ("asset retire abcdabcd --yes --from bob", "x", 6, "asset.not_found"),
+        ("identity payout sometimes --from bob", "x", 2, "usage.invalid"),
+        ("shares sweep abcdabcd --from bob", "x", 6, "asset.not_found"),
+    ],
+)
+def test_mistakes_in_files_and_lines_are_told_before_anything_is_sent(
+    chain: LiveChain, concento: Run, tmp_path: Path, line: str, text: str, code: int, kind: str
+) -> None:
+    file = tmp_path / "file.csv"
+    file.write_text(text.replace("{alice}", address(account_of("alice"), True)))
+    height = chain.node.height
+    said = concento(*line.format(file=file).split(), "--json")
+    assert (said.code, said.error["kind"]) == (code, kind), said.out
+    assert chain.node.height == height
+
+
 # What is corrected, ended and decided later
 
 
