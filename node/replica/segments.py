@@ -120,7 +120,11 @@ class Segments:
             payload = data[_HEAD_BYTES:]
             if len(payload) == place.length and data[:_HEAD_BYTES] in (_head(kind, payload) for kind in EntryKind):
                 return payload
-        raise Broken("{name} is damaged at byte {offset}; run: concento node repair", name=name, offset=place.offset)
+        raise Broken(
+            "{name} is damaged at byte {offset}; stop the node and run: concento node resync",
+            name=name,
+            offset=place.offset,
+        )
 
 
 def open_segments(files: Files, out: Outbox, marks: Marks) -> tuple[Segments, list[Entry]]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from concento.batches import batch_check, batch_id, decode_batch
 from concento.blocks import Block, block_id, commit_root, content_root, evidence_root
-from concento.errors import Rejected
+from concento.errors import Broken, Rejected
 from consensus.signer import Crypto
 from node.replica.batches import Batches, HeldBatch, decode_all
 from node.replica.chain import Chain
@@ -162,7 +162,12 @@ class Sync:
             record = find_block(self._chain.records, height) if height < self._chain.height else None
             if record is None or size > ANSWER_BYTES_MAX:
                 return
-            bodies = tuple(self._segments.read(place) for place in record.bodies)
+            try:
+                bodies = tuple(self._segments.read(place) for place in record.bodies)
+            except Broken as error:
+                # Nothing of this node's own rests on an old body: others have it, and whoever asks goes to them.
+                self._out.log("segment.damaged", "error", height=height, reason=str(error))
+                return
             size += sum(map(len, bodies))
             yield BlockResponse(record.block, record.commit, bodies)
 

@@ -12,6 +12,7 @@ import pytest
 
 from bench.crashes import audit
 from bench.faultnet import FaultNetwork, signatures, wait_for
+from concento.client import Client, RpcError
 from concento.errors import Rejected
 from node.app import EXIT_BROKEN, EXIT_LOCAL
 from node.config import read_config
@@ -219,3 +220,21 @@ def test_a_frozen_node_says_nothing_old_when_it_goes_on(network: FaultNetwork) -
 
 def _heights_signed(network: FaultNetwork) -> list[int]:
     return [int(line[1:].split(",")[0]) for line in signatures(network.audit(VICTIM))]
+
+
+def test_a_damaged_body_is_not_shown_and_the_log_names_what_mends_it(network: FaultNetwork) -> None:
+    with Client(network.url("node1")) as client:
+        paid = next(event for event in client.events(start="0.0") if event["topic"] == "tokens")
+        transaction = client.block(height=paid["height"])["txs"][0]["tx"]
+    home = stopped_home(network)
+    segment = min((home / "replica").glob("segment-*"))
+    for at in range(50, segment.stat().st_size // 2, 200):
+        flip(segment, at)
+    network.start(VICTIM)
+    network.wait_ready(VICTIM)
+    with Client(network.url(VICTIM)) as client, pytest.raises(RpcError, match="Internal error"):
+        client.transaction(transaction)
+    assert "concento node resync" in (home / "logs" / "node.log").read_text() + network.errors(VICTIM)
+    network.kill(VICTIM)
+    resync(read_config(home))
+    comes_back(network)

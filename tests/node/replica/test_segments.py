@@ -98,7 +98,7 @@ def test_damage_to_what_was_durable_is_refused_and_not_cut() -> None:
     perform(out, files)
     name = files.names()[0]
     files.write_at(name, place.offset, b"W")
-    with pytest.raises(Rejected, match="repair"):
+    with pytest.raises(Rejected, match="resync"):
         opened(files, marks)
     files.truncate(name, 3)
     with pytest.raises(Rejected, match="damaged or missing"):

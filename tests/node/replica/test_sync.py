@@ -148,6 +148,20 @@ def test_peer_that_goes_away_is_replaced() -> None:
     assert gone
 
 
+def test_bodies_that_a_disk_has_damaged_are_not_given_away_and_cost_their_node_nothing_else() -> None:
+    network = one_behind()
+    for name in ("node1", "node2"):
+        node = network.nodes[name]
+        for file in node.files.names():
+            if file.startswith("segment"):
+                node.files.write_at(file, 9, bytes(node.files.size(file) - 9))
+    network.start("node4")
+    caught_up(network)
+    damaged = [log.name for name in ("node1", "node2") for log in network.nodes[name].logs]
+    assert "segment.damaged" in damaged
+    assert all(network.nodes[name].halted is None for name in network.nodes)
+
+
 def test_tip_that_one_member_invents_stops_nobody() -> None:
     network = Network()
     network.start()
