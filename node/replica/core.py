@@ -53,6 +53,7 @@ from node.replica.pool import Pool
 from node.replica.retention import ARCHIVE, Retention, unused_segments
 from node.replica.segments import Entry, EntryKind, Marks, Segments, open_segments
 from node.replica.serving import SERVE_TIMER, Serving
+from node.replica.shelf import EmptyShelf, Shelf, offers, pieces
 from node.replica.sync import SYNC_TIMER, Sync
 from node.replica.traces import contradicts, is_older_than_blocks
 from node.replica.verified import Verifier
@@ -64,9 +65,13 @@ from node.replica.wire import (
     BlockResponse,
     CommitMessage,
     EvidenceMessage,
+    PieceRequest,
     ProposalMessage,
     ProposedBlock,
     ProposedRequest,
+    SnapshotOffer,
+    SnapshotPiece,
+    SnapshotRequest,
     batch_raw,
     decode_message,
 )
@@ -101,8 +106,10 @@ class Replica:
         out: Outbox,
         segments: Segments,
         protocol_max: int = PROTOCOL,
+        shelf: Shelf | None = None,
     ) -> None:
         self._chain = chain
+        self._shelf = shelf or EmptyShelf()
         self._protocol_max = protocol_max
         self._is_retiring = False
         self._key = key
@@ -284,6 +291,13 @@ class Replica:
                 self._heard_decided(peer, message)
             case EvidenceMessage(evidence):
                 self._heard_evidence(evidence)
+            case SnapshotRequest(height):
+                self._serving.ask(peer, offers(self._shelf, height), self._now)
+            case PieceRequest():
+                self._serving.ask(peer, pieces(self._shelf, message), self._now)
+            case SnapshotOffer() | SnapshotPiece():
+                # Asked for before this node had a state of its own; it has one now.
+                pass
             case _:
                 assert_never(message)
 
@@ -595,6 +609,7 @@ def open_replica(
     ledger: Ledger = LEDGER,
     protocol_max: int = PROTOCOL,
     retention: Retention = ARCHIVE,
+    shelf: Shelf | None = None,
 ) -> Replica:
     """The replica of this node as its store and files have it; an empty store gets the genesis state.
 
@@ -608,7 +623,7 @@ def open_replica(
     chain.retention = retention
     segments, entries = open_segments(files, out, chain.marks)
     guard = open_guard(files, key, genesis.hash) if key is not None else None
-    replica = Replica(chain, key, crypto, guard, out, segments, protocol_max)
+    replica = Replica(chain, key, crypto, guard, out, segments, protocol_max, shelf)
     replica.restore(entries, now)
     return replica
 

@@ -20,6 +20,7 @@ from concento.limits import BATCH_BYTES_MAX, BLOCK_BATCHES_MAX, FRAME_BYTES_MAX,
 from concento.votes import Commit, Proposal, Vote
 from consensus.messages import Polka, Status
 from node.replica.events import Priority
+from state.store.snapshots import FILES, PIECE_BYTES
 
 BLOCKS_PER_REQUEST_MAX: Final = 32
 """Decided blocks that one request asks for; each is an answer of its own."""
@@ -88,6 +89,35 @@ class EvidenceMessage(Record):
     evidence: Evidence
 
 
+class SnapshotRequest(Record):
+    """Send the manifest of the snapshot of this height, or of the newest where it is 0, as `SnapshotOffer`."""
+
+    height: Natural
+
+
+class SnapshotOffer(Record):
+    """The manifest asked for (`state.store.snapshots.Manifest`); empty where there is none."""
+
+    manifest: bytes
+
+
+class PieceRequest(Record):
+    """Send this piece of a file of the snapshot of this height, as `SnapshotPiece`."""
+
+    height: Natural
+    file: Annotated[int, Meta(ge=0, lt=FILES)]
+    piece: Natural
+
+
+class SnapshotPiece(Record):
+    """A piece of a file of a snapshot; empty where it is not kept any more."""
+
+    height: Natural
+    file: Annotated[int, Meta(ge=0, lt=FILES)]
+    piece: Natural
+    data: Annotated[bytes, Meta(max_length=PIECE_BYTES)]
+
+
 Message: TypeAlias = (
     Status
     | Vote
@@ -102,6 +132,10 @@ Message: TypeAlias = (
     | BlockRequest
     | BlockResponse
     | EvidenceMessage
+    | SnapshotRequest
+    | SnapshotOffer
+    | PieceRequest
+    | SnapshotPiece
 )
 
 
@@ -132,6 +166,10 @@ RULES: Final[dict[int, Rule]] = {
     11: Rule(BlockRequest, KIB, 100, Priority.BULK),
     12: Rule(BlockResponse, FRAME_BYTES_MAX, 3_200, Priority.BULK),
     13: Rule(EvidenceMessage, 2 * KIB, 100, Priority.BULK),
+    14: Rule(SnapshotRequest, KIB, 5, Priority.BULK),
+    15: Rule(SnapshotOffer, FRAME_BYTES_MAX, 5, Priority.BULK),
+    16: Rule(PieceRequest, KIB, 200, Priority.BULK),
+    17: Rule(SnapshotPiece, PIECE_BYTES + KIB, 200, Priority.BULK),
 }
 """Tag -> rule. A tag is never reused. Rates are some ten times what 128 busy validators send."""
 
