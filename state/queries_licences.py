@@ -12,6 +12,7 @@ from state.modules.assets import ASSETS
 from state.modules.datasets import covers
 from state.modules.lanes import LANES, Lane, lane_state
 from state.modules.licences import HOLDINGS, LICENCES, Licence, locked_ubeat, state_of
+from state.modules.models import ALLOWANCES
 from state.modules.offers import OFFERS, Offer, offer_state, one_off_ubeat
 from state.modules.tokens import DEPOSITS
 from state.queries import Chain, account_of, cursor_key, id_of, page_size
@@ -37,6 +38,7 @@ def licence_get(chain: Chain, text: str) -> dict[str, Any]:
     return {
         **_licence(chain, licence_id, licence),
         "receipts": receipts,
+        "slots": _slots(chain, licence_id, licence),
         "reported": reported_json(chain, licence_id),
         "height": chain.height,
     }
@@ -200,6 +202,17 @@ def _licence(chain: Chain, licence_id: bytes, licence: Licence) -> dict[str, Any
         "expires_ms": licence.expires_ms,
         "revoked_ms": licence.revoked_ms,
         "state": state_of(licence, chain.time_ms),
+    }
+
+
+def _slots(chain: Chain, licence_id: bytes, licence: Licence) -> dict[str, int]:
+    """What was made under the licence, and what its holder lets the service of the model make."""
+    allowance = chain.find(ALLOWANCES, licence_id)
+    return {
+        "models": licence.models,
+        "outputs": licence.outputs,
+        "outputs_authorised": 0 if allowance is None else allowance.outputs,
+        "outputs_by_service": 0 if allowance is None else allowance.used,
     }
 
 

@@ -45,6 +45,11 @@ def show(document: dict[str, Any]) -> Iterator[Piece]:
         ("quota", _quota(document["quota"])),
         ("used", f"{plural(receipts['count'], 'receipt')}, {plural(receipts['units'], 'unit')}"),
     ]
+    slots = document["slots"]
+    if slots["models"] or slots["outputs"] or slots["outputs_authorised"]:
+        made = f"{plural(slots['models'], 'model')}, {plural(slots['outputs'], 'output')}"
+        by_service = f"{slots['outputs_by_service']} of {slots['outputs_authorised']} authorised ones by the service"
+        pairs.append(("made of it", f"{made}; {by_service}"))
     if document["reported"]:
         reported = document["reported"]
         pairs.append(("reported", f"{beat(reported['gross_ubeat'])} until {instant(reported['until_ms'])}"))

@@ -307,8 +307,16 @@ class Licence(Shape):
     state: Literal["active", "expired", "revoked", "exhausted"]
 
 
+class Slots(Shape):
+    models: Annotated[int, Meta(description="registered under the licence")]
+    outputs: Annotated[int, Meta(description="registered under the licence, remixes included")]
+    outputs_authorised: Annotated[int, Meta(description="that a model's service may register in all")]
+    outputs_by_service: Annotated[int, Meta(description="that it has registered of them")]
+
+
 class LicenceInFull(Licence):
     receipts: LaneTotals
+    slots: Slots
     reported: Annotated[Reported | None, Meta(description="revenue reported so far")]
     height: Height
 

@@ -21,7 +21,6 @@ from state import queries_tx
 from state.refusals import told
 from state.store.blockstore import Place
 
-
 BEHIND_MS = 10_000
 """How old the newest block of a node that is catching up may be while it takes transactions: a pause mended in a moment
 is no reason to send clients away, and an idle chain makes a block every five seconds."""

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from concento.encoding import encode
 from concento.errors import Rejected
 from concento.messages.licences import Rate
-from concento.messages.lineage import AmendProvenance
+from concento.messages.lineage import AmendProvenance, AuthoriseOutputs
 from state.queries import Chain
 from state.queries_assets import asset_get
+from state.queries_licences import licence_get
 from state.queries_lineage import lineage_get
 from state.store.kv import META, MemoryKeyValue
 from state.store.opening import create_store
@@ -104,3 +105,14 @@ def test_a_parent_found_later_says_from_which_height() -> None:
 def test_an_unknown_asset_has_no_lineage() -> None:
     with pytest.raises(Rejected, match="no asset"):
         lineage_get(read(Ledger()), bytes(32).hex())
+
+
+def test_a_licence_of_a_model_tells_what_its_service_may_still_register() -> None:
+    ledger, ids = family()
+    right = licence(ledger, ids["model"], "bob", "bea", rel(1_000), purpose="inference-service")
+    slots = licence_get(read(ledger), right.hex())["slots"]
+    assert slots == {"models": 0, "outputs": 0, "outputs_authorised": 0, "outputs_by_service": 0}
+    ledger.run("bea", AuthoriseOutputs(right, 3))
+    register(ledger, "dana", output_action(ids["model"], "ordered", licence=right, splits=()))
+    slots = licence_get(read(ledger), right.hex())["slots"]
+    assert slots == {"models": 0, "outputs": 1, "outputs_authorised": 3, "outputs_by_service": 1}

@@ -147,6 +147,7 @@ LICENCE_DOCUMENT = {
         "units": 6,
         "lanes": [{"gateway": WHO["gateway1"], "lane": 7, "last_seq": 5, "units": 6}],
     },
+    "slots": {"models": 0, "outputs": 0, "outputs_authorised": 12, "outputs_by_service": 3},
     "height": 118,
 }
 
