@@ -16,7 +16,8 @@ from concento.transactions import Transaction
 
 REFUSED: Final = -32003
 _RETRY_S: Final = 0.3
-_NOT_REPORTED_BY_DRY_RUNS: Final = ("block.full",)
+_NOT_REPORTED_BY_DRY_RUNS: Final = ("block.full", "tx.fee_too_low")
+"""The highest fee is signed only when the dry run has told the fee."""
 
 
 class WritingSession(Session):
@@ -31,8 +32,13 @@ class WritingSession(Session):
         self, actions: Sequence[Action], nonce: bytes | None = None, max_fee_ubeat: int | None = None, memo: str = ""
     ) -> Transaction:
         transaction = super().build(actions, nonce, max_fee_ubeat, memo)
-        raise_refusal(self.client.simulate(transaction.raw))
+        if max_fee_ubeat is not None:
+            self.judge(self.client.simulate(transaction.raw))
         return transaction
+
+    def judge(self, document: dict[str, Any]) -> None:
+        """Goes on only with what would have its effect."""
+        raise_refusal(document)
 
     def send(self, actions: Sequence[Action], nonce: bytes | None = None, memo: str = "") -> dict[str, Any]:
         """As `Session.send`; the document says in `finality_ms` how long finality took."""

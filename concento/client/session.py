@@ -76,9 +76,14 @@ class Session:
         """A signed transaction; without `max_fee_ubeat` the fee is asked of the node and given some margin."""
         body = self.body(actions, nonce, max_fee_ubeat or 0, memo)
         if max_fee_ubeat is None:
-            fee_ubeat = int(self.client.simulate(self.sign(body).raw)["fee_ubeat"])
+            document = self.client.simulate(self.sign(body).raw)
+            self.judge(document)
+            fee_ubeat = int(document["fee_ubeat"])
             body = self.body(actions, body.nonce, fee_ubeat * FEE_MARGIN, memo)
         return self.sign(body)
+
+    def judge(self, document: dict[str, Any]) -> None:
+        """What a dry run says, before anything is signed for good; whoever wants to may refuse to go on."""
 
     def send(self, actions: Sequence[Action], nonce: bytes | None = None, memo: str = "") -> dict[str, Any]:
         """Build, hand in, and wait until the fate of the transaction is known: its Tx document.
