@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from concento.blocks import block_id
 from concento.errors import Rejected
 from concento.evidence import Evidence, double_vote
 from concento.messages.governance import AddValidator, Approve, RemoveValidator, Upgrade
 from concento.messages.tokens import Transfer
-from concento.votes import Vote, VoteType, vote_bytes
+from concento.votes import Proposal, Vote, VoteType, proposal_bytes, vote_bytes
 from node.replica.core import Replica, open_replica
-from node.replica.wire import EvidenceMessage
+from node.replica.wire import EvidenceMessage, ProposalMessage
 from sim import network as simulated
 from sim.network import account_named
 from state.validators import height_key
@@ -58,6 +59,31 @@ def test_a_removed_validator_stops_signing_and_the_others_go_on() -> None:
     network.pay(8)
     assert max(network.signed_heights("node5")) <= last
     assert "node5" not in network.proposers()[last:]
+    network.check_agreement()
+
+
+def test_what_a_removed_validator_proposes_and_votes_counts_for_nothing() -> None:
+    network = begun(5, 0)
+    network.leave("node5")
+    network.run(300)
+    gone, core = network.nodes["node5"], network.nodes["node1"].core
+    height = core._chain.height
+    block = gone.core._chain.build(0, network.now.wall_ms + 1, gone.key.public, (), ())
+    message = proposal_bytes(network.genesis.network, height, 0, -1, block_id(block.header))
+    proposal = Proposal(height, 0, -1, block_id(block.header), gone.key.public, gone.key.sign(message))
+    network.inject("node5", "node1", ProposalMessage(proposal, block))
+    for kind in VoteType:
+        words = vote_bytes(network.genesis.network, kind, height, 0, proposal.block_id)
+        vote = Vote(kind, height, 0, proposal.block_id, gone.key.public, gone.key.sign(words))
+        network.inject("node5", "node1", vote)
+    network.run(50)
+    heard = core._engine._heard
+    assert heard is not None
+    assert heard.height == height
+    assert (heard.proposal(0), heard.keeper.size()) == (None, 0)
+    with pytest.raises(Rejected):
+        core._chain.check(block)
+    network.pay(3)
     network.check_agreement()
 
 
