@@ -113,6 +113,7 @@ _SENTENCES: Final[dict[str, str]] = {
     "validators.added": "{validator} validates from height {from_height} on",
     "validators.left": "{validator} leaves the validators at height {from_height}",
     "validators.key_replaced": "{validator} validates with key {new_key} from height {from_height} on",
+    "validators.banned": "the key {key}, which has left, signed twice at height {height} and never validates again",
     "validators.removed": "{validator} signed twice at height {height} and leaves the validators at {from_height}",
     "validators.suspended": "{validator} signed twice at height {height} and earns no fees until {until_ms}",
 }

@@ -92,7 +92,10 @@ def punish(view: View, evidence: Sequence[tuple[bytes, int]], validators_min: in
     validators = newest = newest_set(view)
     for key, height in evidence:
         name = key + height_key(height)
-        if view.find(PUNISHMENTS, name) is not None or key not in validators:
+        if view.find(PUNISHMENTS, name) is not None:
+            continue
+        if key not in validators:
+            events += _ban(view, key, height)
             continue
         view.put(PUNISHMENTS, name, Punishment(view.height))
         member = next(member for member in validators.members if member.key == key)
@@ -108,6 +111,21 @@ def punish(view: View, evidence: Sequence[tuple[bytes, int]], validators_min: in
     if validators != newest:
         change_set(view, validators)
     return events
+
+
+def left_unpunished(view: View, key: bytes) -> bool:
+    """Whether the key was voted out or replaced, and nothing is held against it."""
+    left = view.find(DEPARTURES, key)
+    return left is not None and left.was == "validator"
+
+
+def _ban(view: View, key: bytes, height: int) -> list[Event]:
+    """Who left before it was found out never validates again; that is said once, for whatever it signed."""
+    if not left_unpunished(view, key):
+        return []
+    view.put(PUNISHMENTS, key + height_key(height), Punishment(view.height))
+    view.put(DEPARTURES, key, Departure("offender", view.get(DEPARTURES, key).time_ms))
+    return [Event("validators.banned", {"key": key, "height": height})]
 
 
 def earns_fees(view: View, key: bytes) -> bool:

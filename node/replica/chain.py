@@ -40,7 +40,7 @@ from state.store.kv import REPLICA, STATE, KeyValue, KeyValueView
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
 from state.store.recent import load_recent
 from state.transition import BlockContext, BlockOutcome
-from state.validators import DEPARTURES, PUNISHMENTS, SETS, SetRecord, height_key
+from state.validators import DEPARTURES, PUNISHMENTS, SETS, SetRecord, height_key, left_unpunished
 from state.view import Known, View
 
 TURNS_KEY: Final = REPLICA + b"turns"
@@ -222,8 +222,9 @@ class Chain:
 
     def is_good_evidence(self, evidence: Evidence, wall_ms: int) -> bool:
         """Whether a block that is built at this time may carry it, and it would change anything there."""
-        if offender(evidence) not in self.next_validators:
-            # A key that has left the set signs what it likes: carried once, it would come back for ever.
+        key = offender(evidence)
+        if key not in self.next_validators and not left_unpunished(self.view(), key):
+            # Nothing more happens to a key that left for signing twice: carried once, it would come back for ever.
             return False
         try:
             self._check_piece(evidence, self.block_time(wall_ms))

@@ -10,7 +10,7 @@ import pytest
 from concento.blocks import block_id
 from concento.errors import Rejected
 from concento.evidence import Evidence, double_vote
-from concento.messages.governance import AddValidator, Approve, RemoveValidator, Upgrade
+from concento.messages.governance import AddValidator, Approve, Propose, RemoveValidator, Upgrade
 from concento.messages.tokens import Transfer
 from concento.votes import Proposal, Vote, VoteType, proposal_bytes, vote_bytes
 from node.replica.core import Replica, open_replica
@@ -287,14 +287,23 @@ def test_equivocation_removes_while_more_than_the_minimum_remain() -> None:
     assert key_named("node4") in network.validators()
 
 
-def test_a_key_that_was_voted_out_cannot_be_punished_and_does_not_stop_the_chain() -> None:
+def test_a_key_that_was_voted_out_is_accused_once_and_never_comes_back() -> None:
     network = begun(5, 0)
     votes = contradiction(network, "node5", network.nodes["node1"].height)
     network.leave("node5")
-    network.inject("node2", "node1", EvidenceMessage(double_vote(*votes)))
-    network.pay(5)
+    again = contradiction(network, "node5", network.nodes["node1"].height - 2)
+    for pair in (votes, again):
+        network.inject("node2", "node1", EvidenceMessage(double_vote(*pair)))
+        network.pay(5)
     assert len(network.validators()) == 4
-    assert evidence_in(network) == []
+    assert evidence_in(network) == [double_vote(*votes)]
+    network.admit("node5")
+    refused = network.act("node1", Propose(AddValidator(key_named("node5")), network.now.wall_ms + 60_000))
+    token = network.submit("node1", refused)
+    network.run_until(lambda: token in network.nodes["node1"].answers)
+    (outcome,) = network.nodes["node1"].answers[token]
+    assert outcome.error is not None
+    assert outcome.error.kind == "governance.key_spent"
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -313,6 +313,17 @@ def test_a_key_that_signed_twice_never_comes_back(consortium: Consortium) -> Non
     assert consortium.refused("node1", ReplaceKey(key_of("node1"), key_of("zoe"))) == "governance.key_spent"
 
 
+def test_a_key_that_left_before_it_was_found_out_never_comes_back() -> None:
+    five = Consortium(5)
+    five.decide(RemoveValidator(key_of("node5")))
+    accused = five.block(evidence=((key_of("node5"), 1), (key_of("node5"), 2)))
+    assert [event.kind for event in accused.events[-1]] == ["validators.banned"]
+    assert five.block(evidence=((key_of("node5"), 1),)).changes == {}
+    five.admit("node5")
+    five.block(time_ms=five.time_ms + 400 * DAY_MS)
+    assert five.refused("node1", AddValidator(key_of("node5"))) == "governance.key_spent"
+
+
 def test_evidence_and_a_vote_in_one_block_remove_once() -> None:
     six = Consortium(6)
     proposal = six.propose("node1", RemoveValidator(key_of("node6")))
