@@ -103,17 +103,25 @@ _CHARSET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _VALUES: Final = {character: value for value, character in enumerate(_CHARSET)}
 _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CONSTANT: Final = 0x2BC830A3
+
+
+def _folded(top: int) -> int:
+    """What the five bits that fall out of the checksum add to it."""
+    added = 0
+    for bit, generator in enumerate(_GENERATOR):
+        if top >> bit & 1:
+            added ^= generator
+    return added
+
+
+_FOLDED: Final = tuple(map(_folded, range(32)))
 _LENGTH_MAX: Final = 90
 
 
 def _polymod(values: list[int]) -> int:
     checksum = 1
     for value in values:
-        top = checksum >> 25
-        checksum = (checksum & 0x1FFFFFF) << 5 ^ value
-        for bit, generator in enumerate(_GENERATOR):
-            if top >> bit & 1:
-                checksum ^= generator
+        checksum = (checksum & 0x1FFFFFF) << 5 ^ value ^ _FOLDED[checksum >> 25]
     return checksum
 
 
