@@ -180,10 +180,11 @@ class Verify(Struct, frozen=True, gc=False):
     checks: tuple[Check, ...]
 
 
-class Outcome(Struct, frozen=True, gc=False):
+class Outcome(Struct, frozen=True):
     """What became of one submitted transaction. `id` is None where the bytes are not even a transaction.
 
     `known`: this node has met exactly this id before. `error` is None where the node now holds it or the chain has it.
+    An error knows its traceback, and that this outcome: the garbage collector must see both, or neither ever goes.
     """
 
     id: bytes | None
@@ -192,7 +193,7 @@ class Outcome(Struct, frozen=True, gc=False):
     error: ConcentoError | None
 
 
-class Answer(Struct, frozen=True, gc=False):
+class Answer(Struct, frozen=True):
     """The outcomes of a `Submit`, one per transaction, in order."""
 
     token: Token
@@ -226,7 +227,7 @@ class Halt(Struct, frozen=True, gc=False):
     sentence: str
 
 
-class Stop(Struct, frozen=True, gc=False):
+class Stop(Struct, frozen=True):
     """End the process in good order: it cannot take part any more, for this reason, which says what to do."""
 
     reason: ConcentoError

@@ -1,5 +1,6 @@
 """Runs of the whole replica by seed: they hold, they repeat, and they do not depend on the order of sets."""
 
+import gc
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from node.replica.core import Replica
 from sim.judge import judge
 from sim.reach import WANTED, missing
 from sim.run import run_seed
@@ -52,3 +54,10 @@ def test_schedules_use_every_kind_of_fault() -> None:
 def test_something_never_reached_is_named() -> None:
     assert missing(Counter(WANTED)) == []
     assert missing(Counter(WANTED[1:])) == [WANTED[0]]
+
+
+def test_a_run_leaves_nothing_behind() -> None:
+    """A node that is gone is forgotten, whatever it refused: nothing that it has made holds it where nobody looks."""
+    judge(6)
+    gc.collect()
+    assert not [found for found in gc.get_objects() if isinstance(found, Replica)]
