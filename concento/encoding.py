@@ -7,6 +7,7 @@ is a hash of the value. There are no floats, maps or extension types.
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
 import msgspec
@@ -66,10 +67,15 @@ def decode(kind: type[T], data: bytes, what: str = "record") -> T:
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
+_COMPILING: Final = Lock()
+"""While one thread compiles a record type, another one finds it half done and crashes the process (msgspec 0.22)."""
+
+
 @lru_cache(maxsize=1_000)
 def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
     """Of one type, made once: it is compiled from the type. There are fewer types than are kept."""
-    return msgspec.msgpack.Decoder(kind)
+    with _COMPILING:
+        return msgspec.msgpack.Decoder(kind)
 
 
 def _is_plain(value: Any) -> bool:

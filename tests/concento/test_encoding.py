@@ -1,6 +1,8 @@
 """Bytes that are a value in more than one way are refused: a hash of bytes is a hash of their value."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ from msgspec import Meta
 from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Rejected
 
+ROOT = Path(__file__).parents[2]
 SUITE = json.loads((Path(__file__).parents[1] / "vectors" / "msgpack-test-suite.json").read_text())
 Plain = Any
 
@@ -150,3 +153,29 @@ def test_equal_values_have_equal_bytes(points: list[tuple[int, str]]) -> None:
     line = Line(tuple(Point(x, name) for x, name in points))
     assert decode(Line, encode(line)) == line
     assert encode(Line(line.ends)) == encode(line)
+
+
+AT_ONCE = """
+import sys, threading
+from concento.encoding import encode
+from concento.transactions import Body, Signed, decode_transaction
+sys.setswitchinterval(1e-6)
+body = Body("x", bytes(8), bytes(32), bytes(16), 1, 1, (), "")
+raw = encode(Signed(encode(body), ((bytes(32), bytes(64)),)))
+at_once = threading.Barrier(8)
+def first():
+    at_once.wait()
+    try:
+        decode_transaction(raw)
+    except Exception:
+        pass
+threads = [threading.Thread(target=first) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_threads_that_need_a_record_type_for_the_first_time_at_once_do_not_crash_the_process() -> None:
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", AT_ONCE], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
