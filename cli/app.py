@@ -46,6 +46,17 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "Networks and nodes": ("testnet", "node", "doctor", "gov", "bench"),
+    "People and money": ("wallet", "identity"),
+    "Music and rights": ("asset", "dataset", "model", "licence"),
+    "Access": ("gateway", "fetch", "receipt"),
+    "Income": ("earnings", "shares", "vault", "usage", "dispute"),
+    "Look closely": ("tx", "proof", "explain", "watch", "rpc", "completion"),
+}
+"""The nouns as --help shows them; each stands in one group."""
+
+
 class Terminated(BaseException):
     """SIGTERM has arrived."""
 
@@ -90,6 +101,7 @@ def _reader_gone() -> int:
 def _tree() -> App:
     app = App(
         NOUNS,
+        GROUPS,
         name="concento",
         help="A permissioned blockchain for licensed music data.",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -140,9 +140,10 @@ class Noun(_Suggesting):
 class App(_Suggesting):
     """The nouns: name -> (module, sentence of help). A noun's module is imported when it is used."""
 
-    def __init__(self, nouns: dict[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, nouns: dict[str, tuple[str, str]], groups: dict[str, tuple[str, ...]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._nouns = nouns
+        self._groups = groups
         self.params.extend(global_options(hidden=False))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -156,5 +157,7 @@ class App(_Suggesting):
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, sentence) for name, (_, sentence) in self._nouns.items()])
+        width = max(map(len, self._nouns))
+        for title, names in self._groups.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), self._nouns[name][1]) for name in names])

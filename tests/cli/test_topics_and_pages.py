@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.app import GROUPS, NOUNS
 from cli.printer import acting
 from support.canned import ASSET, STATUS, VAULT, WHO
 from support.fake_node import FakeNode
@@ -109,3 +110,13 @@ def test_a_failed_transaction_tells_kind_numbers_and_hint(concento, node: FakeNo
     assert "Next:  see: concento wallet balance" in text.err
     document = concento("wallet", "send", "carol", "5", "--from", "bob", "--json").document
     assert document["error"]["numbers"] == {"balance_beat": "1.000000", "needed_beat": "5.000000"}
+
+
+def test_help_shows_every_noun_in_one_group(concento) -> None:
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(NOUNS)
+    shown = concento("--help").out
+    for title, names in GROUPS.items():
+        assert f"{title}:" in shown
+        for name in names:
+            assert NOUNS[name][1] in shown
