@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -19,9 +20,10 @@ from concento.transactions import Body, Transaction, sign_transaction
 from concento.validators import ValidatorSet
 from concento.votes import EMPTY_COMMIT
 from state.modules.identity import ACCOUNTS, Account
+from state.store.blockstore import BlockRecord, StoredBlock
 from state.store.kv import STATE
 from state.store.leveldb import LevelDb
-from state.store.opening import OpenStore, create_store
+from state.store.opening import OpenStore, advance, create_store
 from state.store.recent import Recent, load_recent
 from state.transition import BlockContext, BlockOutcome, write_genesis
 from state.view import Known, View
@@ -107,6 +109,13 @@ class Bench:
             protocol=self.genesis.protocol,
         )
         return Block(header, (), EMPTY_COMMIT, ())
+
+    def write(self, transactions: Sequence[Transaction], outcome: BlockOutcome) -> None:
+        """What a node does with a block that it has applied: brings the tree up to date, and writes everything."""
+        block, ids = self.block(), tuple([transaction.id for transaction in transactions])
+        record = BlockRecord(block, block.last_commit, (), ids)
+        stored = StoredBlock(record, tuple(outcome.results), tuple(outcome.leaves), outcome.closing_events)
+        self.store.kv.write(advance(self.store, stored, outcome.changes, outcome.history))
 
     def moved_on(self, outcome: BlockOutcome, view: View) -> None:
         """The block of this view was written. Raises where anything in it went wrong: such a block measures nothing."""

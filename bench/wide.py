@@ -1,111 +1,219 @@
-"""What a table of many holders costs: its registration, a payment to it, its sweep, as ratios to a table of 65 rows.
+"""What a table of many holders costs: its registration, a payment to it, its sweep beside a load of transactions.
 
-Run with `python -m bench.wide [ROWS]`; a million rows are the default. Ratios must stay flat: a payment to a wide
-table costs its block what one to 65 rows does, and no block of the sweep writes much more than the median one.
+Run with `python -m bench.wide --rows 1000000`; it takes minutes. A vault is filled in chunks by transactions and holds
+all shares of a work; the work is sold once, and the vault's holders are paid by the sweep while every block has
+a steady load of transfers. A second chain has the same transfers and no vault: what its blocks cost is what the
+others are compared with. Both are whole ledgers in one process, on disk; times are CPU times.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
-from statistics import median
-from time import process_time
+from pathlib import Path
+from statistics import quantiles
+from time import perf_counter, process_time
 
-from concento.genesis import DEFAULT_PARAMS
+from bench.ledger import Bench, open_bench
+from concento.accounts import account_of_key
+from concento.development import development_seed
+from concento.keys import public_key
+from concento.limits import VAULT_ROWS_PER_ACTION_MAX
+from concento.messages import Action
+from concento.messages.assets import Description, RegisterWork, Split
+from concento.messages.licences import BuyLicence, CreateOffer, Price
+from concento.messages.royalties import AddVaultRows, OpenVault, SealVault, TransferShares
+from concento.terms import make_terms, terms_hash
+from concento.transactions import Body, Transaction, decode_transaction, object_id, sign_transaction
 from state.modules import inbox, royalties, shares
-from state.modules.revenue import FROM_SOURCE, Inflow, source_origin
-from state.modules.tokens import bucket_add
+from state.modules.identity import ACCOUNTS
+from state.transition import apply_block
 from state.view import View
 
-CHUNK_ROWS = 1_000
-PAYMENTS = 200
+TERMS = make_terms(allow=("analysis",))
+CHUNKS_PER_BLOCK = 10
+WARM_BLOCKS = 20
+"""Blocks of both chains before anything is compared."""
 
 
-class Chain:
-    """State in a dictionary, a block at a time."""
+@dataclass(slots=True)
+class Times:
+    """CPU seconds of each block: of applying it, and with tree and store."""
 
-    def __init__(self) -> None:
-        self.state: dict[bytes, bytes] = {}
-        self.height = 0
-        self.view = self.next_view()
-
-    def next_view(self) -> View:
-        self.height += 1
-        view = View(self.state.get)
-        view.height, view.time_ms = self.height, self.height * 1_000
-        return view
-
-    def commit(self) -> int:
-        """Ends the block without finalising; how many records it wrote."""
-        changes = self.view.changes()
-        for key, value in changes.items():
-            if value is None:
-                self.state.pop(key, None)
-            else:
-                self.state[key] = value
-        self.view = self.next_view()
-        return len(changes)
-
-    def pay(self, rank: int, amount_ubeat: int) -> None:
-        bucket_add(self.view, "royalties", amount_ubeat)
-        origin = source_origin(self.height, self.view.history_count)
-        inflow = Inflow(amount_ubeat, 0, 0, 0)
-        inbox.hand(self.view, inbox.flow(self.view).generation + 1, rank, FROM_SOURCE, origin, inflow)
-
-    def block(self) -> tuple[float, int]:
-        """(milliseconds, records written) of one finalisation."""
-        started_s = process_time()
-        royalties.finalise(self.view, DEFAULT_PARAMS, DEFAULT_PARAMS.limits.block_weight)
-        records = self.commit()
-        return (process_time() - started_s) * 1_000, records
+    apply_s: list[float] = field(default_factory=list)
+    whole_s: list[float] = field(default_factory=list)
 
 
-def main() -> None:
-    """Prints one line per measurement, then the ratios."""
-    rows = int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else 1_000_000
-    narrow_ms, _ = _measure(65)
-    wide_ms, chain = _measure(rows)
-    print(f"ratio of a payment to {rows:,} rows to one to 65: {wide_ms / narrow_ms:.2f}")
-    chain.pay(1, rows * DEFAULT_PARAMS.revenue.row_threshold * 2)
-    times_ms: list[float] = []
-    written: list[int] = []
-    while True:
-        took_ms, records = chain.block()
-        times_ms.append(took_ms)
-        written.append(records)
-        flow = inbox.flow(chain.view)
-        if flow.queue_head == flow.queue_tail:
-            break
-    table = shares.find_table(chain.view, 1)
-    print(f"swept   {rows:>9,} rows in {len(times_ms):,} blocks; {table.credited - table.paid} ubeat left in fractions")
-    print(f"ratio of the longest block of the sweep to the median one: {max(times_ms) / median(times_ms):.2f}")
-    print(f"ratio of the records of the largest block to the median one: {max(written) / median(written):.2f}")
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.wide", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--transactions", type=int, default=1_000, help="transfers in every block")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="concento-bench-") as folder:
+        wide = open_bench(Path(folder) / "wide", 10_000)
+        plain = open_bench(Path(folder) / "plain", 10_000)
+        print(json.dumps(measure(wide, plain, options.rows, options.transactions)))
+        wide.store.kv.close()
+        plain.store.kv.close()
+    return 0
 
 
-def _measure(rows: int) -> tuple[float, Chain]:
-    """(milliseconds of a paying block, the chain) for a table of so many rows."""
-    chain = Chain()
-    started_s = process_time()
-    table = royalties.open_table(chain.view)
-    for start in range(0, rows, CHUNK_ROWS):
-        names = range(start, min(start + CHUNK_ROWS, rows))
-        royalties.add_rows(chain.view, table, [(_fan(number), 1) for number in names])
-        chain.commit()
-    royalties.new_asset(chain.view, bytes(32), "members", [royalties.table_leg(table, 10_000)])
-    chain.commit()
-    made_us = (process_time() - started_s) * 1e6 / rows
-    # Below the threshold of a sweep: what is measured is the payment alone.
-    times_ms: list[float] = []
-    for _ in range(PAYMENTS):
-        chain.pay(1, 1)
-        times_ms.append(chain.block()[0])
-    print(f"filled  {rows:>9,} rows: {made_us:8.2f} us a row; a paying block: {median(times_ms):6.3f} ms")
-    return median(times_ms), chain
+def measure(wide: Bench, plain: Bench, rows: int, transactions: int) -> dict[str, object]:
+    """Fills, sells and sweeps; every figure of the blocks with the sweep beside that of those without."""
+    began = process_time()
+    work, vault = register(wide, rows)
+    registered_s = process_time() - began
+    for _ in range(WARM_BLOCKS):
+        together(wide, plain, transactions)
+    buy(wide, work, rows * wide.genesis.params.revenue.row_threshold * 2)
+    swept, alone = Times(), Times()
+    most = 0
+    began_wall = perf_counter()
+    while is_queued(wide) or not swept.apply_s:
+        with_s, without_s, paid = together(wide, plain, transactions)
+        most = max(most, paid)
+        for times, (apply_s, whole_s) in ((swept, with_s), (alone, without_s)):
+            times.apply_s.append(apply_s)
+            times.whole_s.append(whole_s)
+        if len(swept.apply_s) % 100 == 0:
+            _tell(f"{len(swept.apply_s)} blocks swept after {perf_counter() - began_wall:.0f} s")
+    check_paid(wide, vault, rows)
+    return {
+        "rows": rows,
+        "transactions_per_block": transactions,
+        "registered_us_per_row": round(registered_s * 1e6 / rows, 1),
+        "blocks": len(swept.apply_s),
+        "rows_of_a_block_max": most,
+        "apply_ms": _shown(swept.apply_s, alone.apply_s),
+        "with_tree_and_store_ms": _shown(swept.whole_s, alone.whole_s),
+    }
+
+
+def register(bench: Bench, rows: int) -> tuple[bytes, bytes]:
+    """A work of alice's, all of whose shares belong to a vault of so many accounts; returns both ids."""
+    alice = _account("alice")
+    work, vault = (object_id(kind, alice, bytes(16), index) for kind, index in (("asset", 0), ("vault", 2)))
+    price = Price("one-off", rows * bench.genesis.params.revenue.row_threshold * 2)
+    split = (Split(alice, royalties.SPLIT_SHARES),)
+    first = min(rows, VAULT_ROWS_PER_ACTION_MAX)
+    opening: list[Action] = [
+        RegisterWork(Description("Wide", (), "audio", "", 0), "", split, TERMS),
+        CreateOffer(work, TERMS, ("work",), (price,), None, None),
+        OpenVault("Wide", _fans(0, first)),
+    ]
+    block(bench, [_signed(bench, "alice", opening, bytes(16))])
+    chunks: list[Transaction] = []
+    for start in range(first, rows, VAULT_ROWS_PER_ACTION_MAX):
+        stop = min(start + VAULT_ROWS_PER_ACTION_MAX, rows)
+        chunks.append(_signed(bench, "alice", [AddVaultRows(vault, start, _fans(start, stop))]))
+        if len(chunks) == CHUNKS_PER_BLOCK or stop == rows:
+            block(bench, chunks)
+            chunks = []
+        if stop % 100_000 == 0:
+            _tell(f"{stop:,} rows registered")
+    everything = TransferShares(work, 0, 0, "vault", vault, 0, royalties.SPLIT_SHARES)
+    block(bench, [_signed(bench, "alice", [SealVault(vault), everything])])
+    return work, vault
+
+
+def buy(bench: Bench, work: bytes, price_ubeat: int) -> None:
+    """Bob buys a licence: enough for every holder to be worth a visit."""
+    offer = object_id("offer", _account("alice"), bytes(16), 1)
+    block(bench, [_signed(bench, "bob", [BuyLicence(offer, terms_hash(TERMS), price_ubeat, "analysis", 0)])])
+
+
+def together(wide: Bench, plain: Bench, count: int) -> tuple[tuple[float, float], tuple[float, float], int]:
+    """The same transfers in a block of each chain: CPU times of both, and how many accounts the first one paid."""
+    plain.time_ms = wide.time_ms
+    raws = wide.transfers(count)
+    before = len(wide.known)
+    with_s = block(wide, [decode_transaction(raw) for raw in raws])
+    paid = len(wide.known) - before
+    without_s = block(plain, [decode_transaction(raw) for raw in raws])
+    return with_s, without_s, paid
+
+
+def block(bench: Bench, transactions: Sequence[Transaction]) -> tuple[float, float]:
+    """Applies and writes a block; CPU seconds of the first alone, and of both."""
+    view = bench.view()
+    began = process_time()
+    outcome = apply_block(view, bench.context(list(transactions)))
+    applied = process_time()
+    bench.write(transactions, outcome)
+    written = process_time()
+    bench.moved_on(outcome, view)
+    return applied - began, written - began
+
+
+def is_queued(bench: Bench) -> bool:
+    """Whether a table waits for the sweep."""
+    flow = inbox.flow(bench.view())
+    return flow.queue_head != flow.queue_tail
+
+
+def check_paid(bench: Bench, vault: bytes, rows: int) -> None:
+    """Raises unless every holder has the same part of what the vault was credited."""
+    table = shares.find_table(bench.view(), 2)
+    owed = table.credited // rows
+    view: View = bench.view()
+    missing = 0
+    for number in range(rows):
+        account = view.find(ACCOUNTS, _fan(number))
+        missing += account is None or account.balance_ubeat != owed
+    if missing or not owed or table.rows != rows:
+        raise RuntimeError(f"{missing} of {rows} holders of vault {vault.hex()} were not paid {owed} ubeat")
+
+
+def _shown(swept: list[float], alone: list[float]) -> dict[str, object]:
+    """Milliseconds with and without, and their ratio: in the middle, at the 99th of 100, at the longest."""
+    at: dict[str, Callable[[list[float]], float]] = {
+        "p50": lambda times: quantiles(times, n=100)[49] if len(times) > 1 else times[0],
+        "p99": lambda times: quantiles(times, n=100)[98] if len(times) > 1 else times[0],
+        "longest": max,
+    }
+    return {
+        name: [round(of(swept) * 1_000, 1), round(of(alone) * 1_000, 1), round(of(swept) / of(alone), 2)]
+        for name, of in at.items()
+    }
+
+
+def _signed(bench: Bench, name: str, actions: Sequence[Action], nonce: bytes | None = None) -> Transaction:
+    if nonce is None:
+        bench.number += 1
+        nonce = bench.number.to_bytes(16, "big")
+    body = Body(
+        chain_id=bench.genesis.chain_id,
+        genesis_prefix=bench.genesis.hash[:8],
+        sender=_account(name),
+        nonce=nonce,
+        valid_until_ms=bench.time_ms + 60_000,
+        max_fee_ubeat=10**9,
+        actions=tuple(actions),
+        memo="",
+    )
+    return sign_transaction(bench.genesis.network, body, [development_seed(name)])
+
+
+def _fans(start: int, stop: int) -> tuple[Split, ...]:
+    return tuple(Split(_fan(number), 1) for number in range(start, stop))
 
 
 def _fan(number: int) -> bytes:
-    return shares.account_holder(sha256(number.to_bytes(8, "big")).digest())
+    return sha256(b"fan %d" % number).digest()
+
+
+def _account(name: str) -> bytes:
+    return account_of_key(public_key(development_seed(name)))
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

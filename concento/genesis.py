@@ -28,6 +28,7 @@ from concento.validators import Validator, ValidatorSet
 
 FORMAT: Final = "concento-genesis-1"
 PROTOCOL: Final = 1
+"""The newest protocol that this software speaks; it speaks all before it, for a chain begins with an older one."""
 PARTIES_MAX: Final = 10_000
 BALANCES_MAX: Final = 60_000
 
@@ -279,7 +280,7 @@ DEFAULT_PARAMS: Final = Params(
         validators_min=4,
     ),
     fees=FeeParams(per_byte_ubeat=1, per_weight_ubeat=10, burn_bps=5_000, market_bps=100),
-    revenue=RevenueParams(dust=1, work=50_000, v_min=2_000, row_threshold=1_000),
+    revenue=RevenueParams(dust=1, work=50_000, v_min=1_000, row_threshold=1_000),
     access=AccessParams(anchor_window_ms=3_600_000, unsigned_units_max=64),
     limits=LimitParams(block_weight=100_000),
     rewards=RewardParams(epoch_ms=3_600_000, data_ubeat=1_000_000_000, alpha_bps=4_000),
@@ -296,8 +297,8 @@ DEFAULT_PARAMS: Final = Params(
 
 
 def _check(record: _GenesisRecord) -> None:
-    if record.protocol != PROTOCOL:
-        _refuse("protocol", f"this software speaks protocol {PROTOCOL}, not {record.protocol}")
+    if not 1 <= record.protocol <= PROTOCOL:
+        _refuse("protocol", f"this software speaks protocols up to {PROTOCOL}, not {record.protocol}")
     if not record.validators:
         _refuse("validators", "at least one validator is needed")
     _distinct("validators", "name", [entry.name for entry in record.validators])

@@ -53,7 +53,7 @@ from state.modules.revenue import (
     leg_route,
 )
 from state.modules.shares import SPLIT_SHARES, account_holder, asset_holder, number_key, table_holder
-from state.modules.sweep import sweep
+from state.modules.sweep import budget_of, sweep
 from state.view import View
 
 PAY_WEIGHT: Final = 8
@@ -324,20 +324,20 @@ def finalise(view: View, params: Params, weight: int) -> Finalised:
     generation = inbox.flow(view).generation
     boxes = Boxes()
     tally = _collect(view, boxes, revenue.row_threshold, generation + 1)
-    spare = max(revenue.v_min, params.limits.block_weight - weight)
+    budget = budget_of(params, weight)
     pots.close_due(view, tally, generation + 1)
     swept = inbox.is_empty(view, boxes, generation)
     if swept:
-        sweep(view, tally, generation + 1, spare)
+        sweep(view, tally, generation + 1, budget)
         inbox.deliver(boxes, tally.handed)
         generation = inbox.advance(view, boxes)
     drained = drain(view, tally, boxes, generation, revenue.dust, revenue.work)
     if drained and not swept:
-        sweep(view, tally, generation + 1, spare)
+        sweep(view, tally, generation + 1, budget)
         inbox.deliver(boxes, tally.handed)
         drain(view, tally, boxes, inbox.advance(view, boxes), revenue.dust, revenue.work)
     inbox.close(view, boxes)
-    payments = payout.pay_out(view, tally, spare)
+    payments = payout.pay_out(view, tally, max(1, budget // settlement.PART_WORK))
     rows = [*tally.rows, *_payout_rows([payment.payout for payment in payments])]
     return Finalised(rows, _payout_events(view, payments))
 

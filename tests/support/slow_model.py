@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
-PAGES_PER_TURN = 4
+PAGES_PER_TURN = 1
 
 
 @dataclass

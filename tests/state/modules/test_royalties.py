@@ -6,7 +6,7 @@ import pytest
 
 from concento.errors import Broken, Rejected
 from concento.messages.royalties import Claim, Sweep
-from state.modules import identity, inbox, payout, royalties, shares, tokens
+from state.modules import identity, inbox, payout, royalties, settlement, shares, tokens
 from state.modules.cascade import CEILINGS, Ceiling, Edge, ceiling_key
 from state.modules.revenue import NodeRow, PayoutRow, SettlementRow, StuckRow
 from state.modules.royalties import ALL, OWN, asset_holder, asset_leg, table_leg
@@ -206,7 +206,7 @@ def people(count: int) -> list[tuple[bytes, int]]:
 
 
 def test_a_table_of_many_pages_is_paid_over_several_blocks_and_every_row_gets_its_part() -> None:
-    chain = RevenueChain(make_params(market_bps=0, v_min=100, block_weight=0, row_threshold=1))
+    chain = RevenueChain(make_params(market_bps=0, v_min=1_000, block_weight=0, row_threshold=1))
     rows = people(1_000)
     on_board(chain, *(f"p{number}" for number in range(1_000)))
     chain.simple(1, rows)
@@ -219,14 +219,14 @@ def test_a_table_of_many_pages_is_paid_over_several_blocks_and_every_row_gets_it
 
 
 def test_nobody_waits_for_the_sweep_of_a_larger_table() -> None:
-    chain = RevenueChain(make_params(market_bps=0, v_min=300, block_weight=0, row_threshold=1))
+    chain = RevenueChain(make_params(market_bps=0, v_min=1_000, block_weight=0, row_threshold=1))
     on_board(chain, "first", "last")
     chain.simple(1, [*people(2_000), (holder("first"), 1)])
     chain.simple(2, [*people(100), (holder("last"), 1)])
     chain.sell(1, 10**9)
     chain.sell(2, 10**9)
     chain.finalise()
-    # The next block sweeps a turn of the large table, and then the small one has its turn.
+    # The next block sweeps a page of the large table, and then the small one has its turn.
     chain.finalise()
     assert chain.balance("last") > 0
     assert chain.balance("first") == 0
@@ -419,7 +419,7 @@ def test_an_account_that_asked_for_a_period_is_paid_at_its_end() -> None:
 
 
 def test_timers_that_do_not_fit_a_block_fire_in_the_next() -> None:
-    chain = RevenueChain(make_params(market_bps=0, v_min=3, block_weight=0))
+    chain = RevenueChain(make_params(market_bps=0, v_min=3 * settlement.PART_WORK, block_weight=0))
     names = [f"p{number}" for number in range(8)]
     on_board(chain, *names)
     chain.simple(1, [(holder(name), 1) for name in names])

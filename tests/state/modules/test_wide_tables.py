@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-from state.modules import inbox, royalties, shares, sweep
+from state.modules import inbox, royalties, settlement, shares, sweep
+from state.modules.revenue import PayoutRow
 from state.view import View
 from support.revenue_chain import RevenueChain, holder, make_params, run_until_idle
 
@@ -70,3 +72,24 @@ def test_the_sweep_of_a_wide_table_keeps_every_block_flat_and_pays_everybody() -
     assert blocks <= 2 + rows * 5 // budget
     assert {chain.balance(name) for name in people} == {990}
     assert inbox.flow(chain.view).queue_head == inbox.flow(chain.view).queue_tail
+
+
+@pytest.mark.parametrize(("weight", "budget"), [(5_000, 1_000), (1, 700), (0, 2_000)])
+def test_the_sweep_takes_a_fifth_of_what_the_transactions_weigh_a_tenth_of_an_idle_block_and_its_minimum(
+    weight: int, budget: int
+) -> None:
+    rows = 2_000
+    chain = RevenueChain(make_params(market_bps=0, v_min=700, block_weight=20_000, row_threshold=1))
+    table = royalties.open_table(chain.view)
+    royalties.add_rows(chain.view, table, [(holder(f"fan {number}"), 1) for number in range(rows)])
+    chain.asset(1, "work", [royalties.table_leg(table, 10_000)])
+    chain.sell(1, rows * 10)
+    chain.finalise(weight)
+    paid: list[int] = []
+    while sum(paid) < rows:
+        chain.finalise(weight)
+        paid.append(sum(len(row.payouts) for row in chain.rows if isinstance(row, PayoutRow)))
+    # A row is visited and paid; a page, and a table's turn, are a record each. A page that was begun is finished.
+    page = 2 + (1 + settlement.PART_WORK) * shares.PAGE_ROWS
+    assert all(count == -(-budget // page) * shares.PAGE_ROWS for count in paid[:-1])
+    assert {chain.balance(f"fan {number}") for number in range(rows)} == {10}
