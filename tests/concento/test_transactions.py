@@ -126,7 +126,9 @@ def test_a_batch_whose_header_does_not_describe_its_transactions_is_refused(chan
         "drop": Batch(header, batch.signature, listed[:2]),
         "swap": Batch(header, batch.signature, (listed[1], listed[0], listed[2])),
         "count": Batch(BatchHeader(header.author, 3, 2, header.bytes, header.content_hash), batch.signature, listed),
-        "bytes": Batch(BatchHeader(header.author, 3, 3, header.bytes - 1, header.content_hash), batch.signature, listed),
+        "bytes": Batch(
+            BatchHeader(header.author, 3, 3, header.bytes - 1, header.content_hash), batch.signature, listed
+        ),
     }[change]
     with pytest.raises(Rejected):
         decode_batch(encode(forged))
