@@ -10,10 +10,10 @@ import click
 
 from cli import labels
 from cli.commands.asset import asset, publish_at, splits_of
-from cli.commands.model import right_id
 from cli.context import Context, with_context
 from cli.lists import page_of
 from cli.parsing import parse_bps, parse_terms
+from cli.rights import right_id
 from cli.text import lineage as text
 
 

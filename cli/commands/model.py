@@ -15,6 +15,7 @@ from cli.commitments import commitment
 from cli.context import Context, with_context
 from cli.grammar import Noun
 from cli.parsing import parse_terms, parse_upstream
+from cli.rights import right_id
 from cli.text import lineage as text
 
 if TYPE_CHECKING:
@@ -162,19 +163,6 @@ def _training(context: Context, rows: Sequence[tuple[str, str, Any]]) -> list[Tr
         named = bytes.fromhex(right_id(context, licence)) if licence else find_right(context.session, found, purpose)
         lines.append(Training(bytes.fromhex(found), named, purpose))
     return lines
-
-
-def right_id(context: Context, text: str) -> str:
-    """The whole id of a licence, or of an offer of one's own."""
-    from concento.client import RpcError
-
-    wanted = context.id(text)
-    try:
-        return str(context.client.licence(wanted)["id"])
-    except RpcError as error:
-        if not error.not_found:
-            raise
-    return str(context.client.offer(wanted)["id"])
 
 
 def _description(title: str, tags: Sequence[str], data_type: str) -> Any:
