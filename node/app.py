@@ -39,15 +39,18 @@ from node.p2p.peers import Address, Peers
 from node.ports import check_port_free, port_error
 from node.replica.core import Replica, open_replica
 from node.replica.events import Committed, OverrideGuard, PeerDown, PeerMessage, PeerUp, Started
-from node.replica.files import GUARD_FILE, DiskFiles, Files
+from node.replica.files import GUARD_FILE, DiskFiles, Files, MemoryFiles
+from node.replica.join import Joining, clear, is_half_joined
+from node.replica.retention import Retention
 from node.replica.wire import check_payload
 from node.rpc.server import serve
 from node.runner import Core, Runner, time_now
 from node.signer import NodeKey, read_key
+from node.snapshots import SnapshotShelf, Taking
 from node.verify import VerifyMany, VerifyThread
-from state.store.kv import KeyValue
+from state.store.kv import KeyValue, MemoryKeyValue
 from state.store.leveldb import LevelDb
-from state.store.opening import close_store
+from state.store.opening import close_store, is_empty
 
 R = TypeVar("R")
 
@@ -55,8 +58,11 @@ EXIT_BROKEN: Final = 1
 EXIT_LOCAL: Final = 9
 SWITCH_S: Final = 0.0002
 """How long a thread may keep the interpreter: the loop must get it back soon after the verify thread took it."""
-GC_THRESHOLDS: Final = (50_000, 20, 50)
+GC_THRESHOLDS: Final = (100_000, 20, 50)
 """Collections cost milliseconds and find little: nearly all records are acyclic."""
+
+JOIN_LOOK_S: Final = 0.1
+"""How often to look whether the snapshot is there."""
 
 CoreFactory = Callable[[Replica], Core]
 """Puts something between runner and replica: the simulator's misbehaving nodes are made so."""
@@ -134,6 +140,7 @@ class _Node:
         self._core_factory = core_factory or (lambda replica: replica)
         self._sign_from = sign_from
         self._log = open_log(config.name, config.log_level, config.log_format, config.log_path)
+        self._shelf = SnapshotShelf(config.snapshots_path, config.snapshots_kept)
 
     async def run(self) -> int:
         stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -144,11 +151,25 @@ class _Node:
         verifier = VerifyThread(self._verify)
         try:
             store, folder = self._disk_factory(kv, files)
-            replica = open_replica(self._genesis, self._key.public, store, folder, self._key, time_now())
+            if self._config.sync == "snapshot" and (is_empty(kv) or is_half_joined(kv)):
+                if (code := await self._join(kv, verifier, stop)) is not None:
+                    return code
+            elif is_half_joined(kv):
+                clear(kv)
+            config, shelf = self._config, self._shelf
+            replica = open_replica(
+                self._genesis, self._key.public, store, folder, self._key, time_now(),
+                retention=Retention(config.retain_ms, shelf.oldest), shelf=shelf,
+            )  # fmt: skip
             runner = Runner(self._core_factory(replica), store, folder, verifier, self._log)
-            code = await self._serve(replica, runner, verifier, stop)
+            taking = Taking(self._genesis, kv, shelf, config.snapshot_ms, self._log)
+            runner.watch(taking.committed)
+            try:
+                code = await self._serve(replica, runner, verifier, stop)
+            finally:
+                await taking.stop()
             close_store(replica.store)
-            return code
+            return code or 0
         except Broken as error:
             self._log.error("node.broken", reason=str(error))
             print(f"error: {error}", file=sys.stderr)
@@ -158,13 +179,34 @@ class _Node:
             files.close()
             kv.close()
 
-    async def _serve(self, replica: Replica, runner: Runner, verifier: VerifyThread, stop: asyncio.Future[int]) -> int:
+    async def _join(self, kv: LevelDb, verifier: VerifyThread, stop: asyncio.Future[int]) -> int | None:
+        """Fills the empty store with a snapshot of the peers; the exit code where a signal ended that.
+
+        Clients see a node that is syncing, at genesis. Where no peer has a snapshot the store is left empty.
+        """
+        joining = Joining(self._genesis, kv)
+        files = MemoryFiles()
+        replica = open_replica(self._genesis, None, MemoryKeyValue(), files, self._key, time_now())
+        code = await self._serve(replica, Runner(joining, kv, files, verifier, self._log), verifier, stop, joining)
+        if code is None and not joining.has_joined:
+            self._log.warning("snapshot.blocks_instead")
+        return code
+
+    async def _serve(
+        self,
+        replica: Replica,
+        runner: Runner,
+        verifier: VerifyThread,
+        stop: asyncio.Future[int],
+        joining: Joining | None = None,
+    ) -> int | None:
+        """Runs until a signal ends it, whose exit code it gives, or until the joining is done: None."""
         config, genesis, log = self._config, self._genesis, self._log
         lag = LoopLag()
         identity = Identity(genesis.network, genesis.protocol, self._key.public, self._key.sign)
         door = _Door(runner, log)
         peers = Peers(identity, peer_targets(config, genesis, self._key.public), (), _inspect, door)
-        backend = OwnBackend(config, genesis, self._key.public, replica, runner, peers, verifier, lag)
+        backend = OwnBackend(config, genesis, self._key.public, replica, runner, peers, verifier, lag, joining)
         door.open(backend)
         runner.connect(peers)
         allowance = _Allowance(replica, peers, observer_keys(config))
@@ -192,9 +234,12 @@ class _Node:
             if not replica.store.is_counted:
                 counting = Counting(replica.store, runner.fail)
             ends: list[asyncio.Future[Any]] = [stop, runner.failed]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            while not any(end.done() for end in ends) and not (joining and joining.is_done):
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=JOIN_LOOK_S if joining else None)
             if runner.failed.done():
                 runner.failed.result()
+            if not stop.done():
+                return None
             log.info("node.stopping", signal=stop.result() - 128)
             return stop.result()
         finally:

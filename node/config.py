@@ -23,6 +23,8 @@ ENVIRONMENT_PREFIX: Final = "CONCENTO_NODE_"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("auto", "json", "text")
 ENGINES: Final = ("own", "comet")
+SYNCS: Final = ("blocks", "snapshot")
+_SPANS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 COMET_PROFILES: Final = ("default", "tuned")
 
 
@@ -54,6 +56,14 @@ class NodeConfig:
     """The program, by name or path, where engine is comet."""
     comet_profile: str = "default"
     """default: CometBFT's own timeouts; tuned: what its operators turn for throughput."""
+    sync: str = "blocks"
+    """How a node without a state begins: blocks (every block from the first on) or snapshot (a state of its peers)."""
+    retain: str = "archive"
+    """Which blocks are kept: archive (all of them) or recent SPAN, as in recent 30d; never less than others need."""
+    snapshot_every: str = "1h"
+    """How often a snapshot is taken for nodes that join, in block time: a span such as 30m or 6h, or never."""
+    snapshots_kept: int = 2
+    """How many of them are kept; each is as large as the state."""
     log_level: str = "info"
     log_format: str = "auto"
     """json, text, or auto: text on a terminal, JSON lines elsewhere."""
@@ -80,6 +90,20 @@ class NodeConfig:
     def files_path(self) -> Path:
         """Segments and the signing guard."""
         return self.home / "replica"
+
+    @property
+    def snapshots_path(self) -> Path:
+        return self.home / "snapshots"
+
+    @property
+    def retain_ms(self) -> int | None:
+        """How long blocks are kept at least; None for ever."""
+        return None if self.retain == "archive" else _span_ms("retain", self.retain.removeprefix("recent").strip())
+
+    @property
+    def snapshot_ms(self) -> int:
+        """Block time between two snapshots; 0 for none."""
+        return 0 if self.snapshot_every == "never" else _span_ms("snapshot_every", self.snapshot_every)
 
     @property
     def lock_path(self) -> Path:
@@ -132,6 +156,7 @@ def check_config(config: NodeConfig) -> None:
         ("log_format", config.log_format, LOG_FORMATS),
         ("engine", config.engine, ENGINES),
         ("comet_profile", config.comet_profile, COMET_PROFILES),
+        ("sync", config.sync, SYNCS),
     ):
         if value not in known:
             _refuse(setting, f"{value} is none of {', '.join(known)}")
@@ -139,6 +164,11 @@ def check_config(config: NodeConfig) -> None:
         _refuse("tip_age_ready_ms", "must be above 0")
     if not 0 <= config.disk_free_ready_bps <= 10_000:
         _refuse("disk_free_ready_bps", "must be between 0 and 10000")
+    if config.retain != "archive" and not config.retain.startswith("recent "):
+        _refuse("retain", f"{config.retain} is neither archive nor recent SPAN, as in: recent 30d")
+    if config.snapshots_kept < 1:
+        _refuse("snapshots_kept", "must be above 0; to take none: snapshot_every = never")
+    _ = config.retain_ms, config.snapshot_ms
     for key in config.observers:
         _key(key, "observers")
     for peer in config.peers:
@@ -178,6 +208,14 @@ def parse_address(text: str, setting: str) -> Address:
     if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         _refuse(setting, f"{text} is not host:port")
     return Address(host.strip("[]"), int(port))
+
+
+def _span_ms(setting: str, text: str) -> int:
+    """A span of time as people write it: 90s, 30m, 6h, 7d. Raises Rejected."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit()) or int(number) == 0 or unit not in _SPANS_MS:
+        _refuse(setting, f"{text} is not a span such as 90s, 30m, 6h or 7d")
+    return int(number) * _SPANS_MS[unit]
 
 
 def _file_settings(path: Path) -> dict[str, Any]:

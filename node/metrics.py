@@ -22,6 +22,7 @@ _GAUGES: Final[dict[str, str]] = {
     "consensus_missing_validators": "Validators of that height that this node is not connected to, itself not counted.",
     "consensus_tip_age_seconds": "Age of the newest block by this machine's clock.",
     "blocksync_syncing": "1 while the node catches up with blocks of its peers.",
+    "snapshot_files": "Files that are here of the snapshot that the node begins with, of 258.",
     "blocksync_behind_blocks": "Blocks between this node and its furthest peer.",
     "mempool_size": "Transactions waiting in the pool.",
     "mempool_bytes": "Bytes waiting in the pool.",

@@ -20,6 +20,7 @@ from node.metrics import Metrics
 from node.p2p.peers import Peers
 from node.replica.core import Replica
 from node.replica.events import Committed, Outcome
+from node.replica.join import Joining
 from node.runner import Runner
 from node.verify import VerifyThread
 from state.store.blockstore import StoredBlock
@@ -44,6 +45,7 @@ class OwnBackend:
         peers: Peers,
         verifier: VerifyThread,
         lag: LoopLag,
+        joining: Joining | None = None,
     ) -> None:
         self.genesis = genesis
         self.name = config.name
@@ -54,6 +56,7 @@ class OwnBackend:
         self._peers = peers
         self._verifier = verifier
         self._lag = lag
+        self._joining = joining
         self._loop = asyncio.get_running_loop()
         self._submitted: OrderedDict[bytes, float] = OrderedDict()
         self._up_since: dict[bytes, int] = {}
@@ -87,11 +90,11 @@ class OwnBackend:
             "app_hash": found.app_hash.hex(),
             "time_ms": found.time_ms,
             "round": found.round,
-            "step": found.step,
+            "step": found.step if self._joining is None else self._joining.step,
             "proposer": self.name_of(found.proposer),
             "peers": len(self._peers.connected),
             "pool": found.pool_count,
-            "syncing": found.syncing,
+            "syncing": found.syncing or self._joining is not None,
             "ready": all(check.ok for check in self.readiness()),
             "tip_age_ms": self._tip_age_ms(),
             "oldest_height": found.oldest_height,
@@ -225,7 +228,8 @@ class OwnBackend:
             "consensus_validators": len(found.validators),
             "consensus_missing_validators": others - reached,
             "consensus_tip_age_seconds": self._tip_age_ms() / 1000,
-            "blocksync_syncing": found.syncing,
+            "blocksync_syncing": found.syncing or self._joining is not None,
+            "snapshot_files": 0 if self._joining is None else self._joining.done_count,
             "blocksync_behind_blocks": max(0, max(found.peer_heights.values(), default=0) - found.height),
             "mempool_size": found.pool_count,
             "mempool_bytes": found.pool_bytes,

@@ -8,6 +8,7 @@ that a joining node may take the pieces of one from many.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import struct
@@ -19,16 +20,18 @@ from typing import Final
 
 from concento.blocks import Header
 from concento.encoding import decode, encode
-from concento.errors import Broken
+from concento.errors import Broken, ConcentoError
 from concento.genesis import Genesis
 from concento.limits import MIB
 from consensus.proposers import Turns
+from node.logs import Log
 from node.replica.chain import TURNS_KEY
+from node.replica.events import Committed
 from state.queries import Chain
 from state.queries_chain import handovers_before
 from state.store.blockstore import BlockRecord, find_block
 from state.store.kept import IdsOf, find_header, find_ids
-from state.store.kv import STATE, KeyValueView
+from state.store.kv import STATE, KeyValue, KeyValueView
 from state.store.opening import committed
 from state.store.snapshots import (
     CHUNKS,
@@ -50,6 +53,8 @@ SLICE_RECORDS: Final = 500
 """Records between two pauses: about a millisecond of work."""
 PAUSE_S: Final = 0.002
 """The pause: a snapshot takes a third of the interpreter at most, and a million records half a minute."""
+WAIT_S: Final = 0.05
+"""Between two looks for the block above: due at once, as it carries the new root."""
 SPILL_BYTES: Final = 32 * MIB
 """Records held in memory before they go to the disk, sorted by chunk."""
 
@@ -146,11 +151,11 @@ def is_due(parent: Header, header: Header, interval_ms: int) -> bool:
 def take(
     genesis: Genesis,
     view: KeyValueView,
-    next_block: Callable[[], BlockRecord],
+    above: Callable[[int], BlockRecord],
     shelf: SnapshotShelf,
     pause: Callable[[], None],
 ) -> int:
-    """Takes a snapshot of the store as this view shows it; the height. `next_block` waits for the block above.
+    """Takes a snapshot of the store as this view shows it; the height. `above` waits for the block of a height.
 
     Reads and writes for long: not on an event loop. `pause` is called often and may raise to break off.
     """
@@ -169,7 +174,7 @@ def take(
         sizes.append(file.write(encode(tuple(_headers(view, _header(view, height), age_ms, pause)))))
         file.flush()
         os.fsync(file.fileno())
-    above, block = next_block(), find_block(view, height)
+    found, block = above(height + 1), find_block(view, height)
     if block is None:
         raise Broken("the block of a snapshot is not in the store")
     chain = Chain(view, None, genesis)
@@ -177,10 +182,10 @@ def take(
     manifest = Manifest(
         SNAPSHOT_FORMAT,
         height,
-        above.block.header,
-        above.commit,
+        found.block.header,
+        found.commit,
         block.block,
-        above.block.last_commit,
+        found.block.last_commit,
         view.get(TURNS_KEY) or encode(Turns((), ())),
         tuple(handovers),
         top_nodes(summaries),
@@ -191,12 +196,59 @@ def take(
     return height
 
 
-def waited_for(kv: KeyValueView, height: int, pause: Callable[[], None]) -> BlockRecord:
-    """The block of this height, once it is decided."""
-    while (found := find_block(kv, height)) is None:
-        pause()
-        time.sleep(0.05)
-    return found
+class Taking:
+    """Takes snapshots of a running node, one at a time, in a thread."""
+
+    def __init__(self, genesis: Genesis, kv: KeyValue, shelf: SnapshotShelf, interval_ms: int, log: Log) -> None:
+        self._genesis = genesis
+        self._kv = kv
+        self._shelf = shelf
+        self._interval_ms = interval_ms
+        self._log = log
+        self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
+
+    def committed(self, committed: Committed) -> None:
+        """Looks whether one is due after this block; the store stands at it now."""
+        header = committed.stored.record.block.header
+        parent = find_header(self._kv, header.height - 1)
+        is_busy = self._task is not None and not self._task.done()
+        if is_busy or committed.synced or parent is None or not is_due(parent, header, self._interval_ms):
+            return
+        self._task = asyncio.ensure_future(self._take(self._kv.snapshot()))
+
+    async def stop(self) -> None:
+        """Breaks off what is being taken: the store goes next."""
+        self._is_stopped = True
+        if self._task is not None:
+            await self._task
+
+    async def _take(self, view: KeyValueView) -> None:
+        try:
+            height = await asyncio.to_thread(take, self._genesis, view, self._above, self._shelf, self._pause)
+            self._log.info("snapshot.taken", height=height, bytes=self._shelf.size(height))
+        except _Stopped:
+            pass
+        except (ConcentoError, OSError) as error:
+            # The chain goes on without: a later one may succeed, and this says why not.
+            self._log.error("snapshot.failed", reason=str(error))
+        finally:
+            view.close()
+
+    def _above(self, height: int) -> BlockRecord:
+        while (found := find_block(self._kv, height)) is None:
+            self._pause()
+            time.sleep(WAIT_S)
+        return found
+
+    def _pause(self) -> None:
+        if self._is_stopped:
+            raise _Stopped
+        time.sleep(PAUSE_S)
+
+
+class _Stopped(Exception):
+    """The node ends."""
 
 
 def _sorted_chunks(view: KeyValueView, folder: Path, pause: Callable[[], None]) -> Iterator[list[Pair]]:

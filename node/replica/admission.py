@@ -82,7 +82,7 @@ class Admission:
             else:
                 self._pool.skip(result.id, result.kind)
         self._pool.requeue(result.id for result in results if result.kind == "block.full")
-        if self._key not in self._chain.validators:
+        if self._key is None or self._key not in self._chain.validators:
             # Nobody takes batches of a node that does not validate: its clients hand in elsewhere what is not decided.
             self._pool.clear()
 

@@ -126,6 +126,11 @@ class Joining:
         """How many of its files are here and checked."""
         return len(self._done)
 
+    @property
+    def step(self) -> str:
+        """Where it is, in words."""
+        return f"snapshot {self.height}: {self.done_count} of {FILES} files" if self._manifest else "snapshot: asking"
+
     def handle(self, event: Event, now: Now) -> list[Effect]:
         match event:
             case Started():

@@ -61,7 +61,7 @@ class Consortium:
             shelf = SnapshotShelf(self.folder / name, 2)
             found = find_block(kv, tip + 1)
             assert found is not None
-            assert take(network.genesis, view, lambda found=found: found, shelf, lambda: None) == tip
+            assert take(network.genesis, view, lambda _height, found=found: found, shelf, lambda: None) == tip
             network.nodes[name].core._shelf = shelf
         return tip
 
