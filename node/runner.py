@@ -133,23 +133,28 @@ class Runner:
         until = self._loop.time() + SLICE_S
         while self._line and not self.failed.done():
             event, handled = self._line.popleft()
+            is_told = False
             try:
-                self._handle(event)
+                is_told = self._handle(event)
             except OSError as error:
                 self.fail(Broken("the disk did not do what it was asked to: {reason}", reason=str(error)))
             except Exception as error:  # whatever it was: the node must not go on with half an event done
                 self.fail(error)
             if handled is not None:
                 handled()
-            if self._loop.time() > until:
+            if is_told or self._loop.time() > until:
                 break
         self._is_pumping = bool(self._line) and not self.failed.done()
         if self._is_pumping:
             self._loop.call_soon(self._pump)
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event) -> bool:
+        """Whether a client was told something: it gets its turn before the next event."""
+        is_told = False
         for effect in self._core.handle(event, time_now()):
             self._perform(effect)
+            is_told = is_told or type(effect) in (Answer, Committed)
+        return is_told
 
     def _perform(self, effect: Effect) -> None:
         match effect:
