@@ -36,7 +36,7 @@ REAL_SHARE: Final = 50
 """One run in so many signs with Ed25519 and keeps its state in LevelDB."""
 FULL_SHARE: Final = 3
 """One run in so many has the production ledger and clients that use all of it."""
-CHURN_SHARE: Final = 0.4
+CHURN_SHARE: Final = 0.3
 CHURN_SIZE_MIN: Final = 4
 NO_LOSS: Final = Loss("none")
 CLOCK_OFF_MS: Final = 3_600_000
@@ -148,8 +148,8 @@ def _with_churn(swarm: Swarm) -> Swarm:
     return replace(
         swarm,
         churn_share=dice.choice((0.5, 0.8)),
-        observers=dice.choice((1, 2, 3)),
-        submit_every_ms=dice.choice((50, 100, 200)),
+        observers=dice.choice((1, 1, 2, 3)),
+        submit_every_ms=dice.choice((100, 200, 300)),
         safety_ms=dice.randrange(2 * SAFETY_MS_MIN, 2 * SAFETY_MS_MAX),
     )
 
