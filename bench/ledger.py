@@ -110,12 +110,12 @@ class Bench:
         )
         return Block(header, (), EMPTY_COMMIT, ())
 
-    def write(self, transactions: Sequence[Transaction], outcome: BlockOutcome) -> None:
-        """What a node does with a block that it has applied: brings the tree up to date, and writes everything."""
+    def batch(self, transactions: Sequence[Transaction], outcome: BlockOutcome) -> dict[bytes, bytes | None]:
+        """Brings the tree up to date with a block that was applied; returns everything that a node writes of it."""
         block, ids = self.block(), tuple([transaction.id for transaction in transactions])
         record = BlockRecord(block, block.last_commit, (), ids)
         stored = StoredBlock(record, tuple(outcome.results), tuple(outcome.leaves), outcome.closing_events)
-        self.store.kv.write(advance(self.store, stored, outcome.changes, outcome.history))
+        return advance(self.store, stored, outcome.changes, outcome.history)
 
     def moved_on(self, outcome: BlockOutcome, view: View) -> None:
         """The block of this view was written. Raises where anything in it went wrong: such a block measures nothing."""

@@ -9,6 +9,7 @@ others are compared with. Both are whole ledgers in one process, on disk; times 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from time import perf_counter, process_time
 from bench.ledger import Bench, open_bench
 from concento.accounts import account_of_key
 from concento.development import development_seed
+from concento.encoding import decode
 from concento.keys import public_key
 from concento.limits import VAULT_ROWS_PER_ACTION_MAX
 from concento.messages import Action
@@ -30,13 +32,17 @@ from concento.messages.licences import BuyLicence, CreateOffer, Price
 from concento.messages.royalties import AddVaultRows, OpenVault, SealVault, TransferShares
 from concento.terms import make_terms, terms_hash
 from concento.transactions import Body, Transaction, decode_transaction, object_id, sign_transaction
+from node.app import GC_THRESHOLDS
 from state.modules import inbox, royalties, shares
 from state.modules.identity import ACCOUNTS
+from state.modules.revenue import FinalisationRow, PayoutRow
 from state.transition import apply_block
 from state.view import View
 
 TERMS = make_terms(allow=("analysis",))
 CHUNKS_PER_BLOCK = 10
+COMPARED_EVERY = 4
+"""Of the blocks with a sweep, one without is measured for each fourth."""
 WARM_BLOCKS = 20
 """Blocks of both chains before anything is compared."""
 
@@ -48,12 +54,26 @@ class Times:
     apply_s: list[float] = field(default_factory=list)
     whole_s: list[float] = field(default_factory=list)
 
+    def add(self, done: Done) -> None:
+        self.apply_s.append(done.apply_s)
+        self.whole_s.append(done.whole_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One block: CPU seconds of applying it, with tree and store, and how many accounts it paid income."""
+
+    apply_s: float
+    whole_s: float
+    paid: int
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.wide", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--transactions", type=int, default=1_000, help="transfers in every block")
     options = parser.parse_args()
+    gc.set_threshold(*GC_THRESHOLDS)
     with tempfile.TemporaryDirectory(prefix="concento-bench-") as folder:
         wide = open_bench(Path(folder) / "wide", 10_000)
         plain = open_bench(Path(folder) / "plain", 10_000)
@@ -69,17 +89,22 @@ def measure(wide: Bench, plain: Bench, rows: int, transactions: int) -> dict[str
     work, vault = register(wide, rows)
     registered_s = process_time() - began
     for _ in range(WARM_BLOCKS):
-        together(wide, plain, transactions)
+        plain.time_ms = wide.time_ms
+        raws = wide.transfers(transactions)
+        for bench in (wide, plain):
+            block(bench, [decode_transaction(raw) for raw in raws])
     buy(wide, work, rows * wide.genesis.params.revenue.row_threshold * 2)
     swept, alone = Times(), Times()
     most = 0
     began_wall = perf_counter()
     while is_queued(wide) or not swept.apply_s:
-        with_s, without_s, paid = together(wide, plain, transactions)
-        most = max(most, paid)
-        for times, (apply_s, whole_s) in ((swept, with_s), (alone, without_s)):
-            times.apply_s.append(apply_s)
-            times.whole_s.append(whole_s)
+        raws = wide.transfers(transactions)
+        if len(swept.apply_s) % COMPARED_EVERY == 0:
+            plain.time_ms = wide.time_ms
+            alone.add(block(plain, [decode_transaction(raw) for raw in raws]))
+        done = block(wide, [decode_transaction(raw) for raw in raws])
+        most = max(most, done.paid)
+        swept.add(done)
         if len(swept.apply_s) % 100 == 0:
             _tell(f"{len(swept.apply_s)} blocks swept after {perf_counter() - began_wall:.0f} s")
     check_paid(wide, vault, rows)
@@ -127,27 +152,18 @@ def buy(bench: Bench, work: bytes, price_ubeat: int) -> None:
     block(bench, [_signed(bench, "bob", [BuyLicence(offer, terms_hash(TERMS), price_ubeat, "analysis", 0)])])
 
 
-def together(wide: Bench, plain: Bench, count: int) -> tuple[tuple[float, float], tuple[float, float], int]:
-    """The same transfers in a block of each chain: CPU times of both, and how many accounts the first one paid."""
-    plain.time_ms = wide.time_ms
-    raws = wide.transfers(count)
-    before = len(wide.known)
-    with_s = block(wide, [decode_transaction(raw) for raw in raws])
-    paid = len(wide.known) - before
-    without_s = block(plain, [decode_transaction(raw) for raw in raws])
-    return with_s, without_s, paid
-
-
-def block(bench: Bench, transactions: Sequence[Transaction]) -> tuple[float, float]:
-    """Applies and writes a block; CPU seconds of the first alone, and of both."""
+def block(bench: Bench, transactions: Sequence[Transaction]) -> Done:
+    """Applies and writes a block."""
     view = bench.view()
     began = process_time()
     outcome = apply_block(view, bench.context(list(transactions)))
     applied = process_time()
-    bench.write(transactions, outcome)
+    bench.store.kv.write(bench.batch(transactions, outcome))
     written = process_time()
     bench.moved_on(outcome, view)
-    return applied - began, written - began
+    rows: list[FinalisationRow] = [decode(FinalisationRow, row) for row in outcome.rows]  # type: ignore[arg-type]
+    paid = sum(len(row.payouts) for row in rows if isinstance(row, PayoutRow))
+    return Done(applied - began, written - began, paid)
 
 
 def is_queued(bench: Bench) -> bool:
