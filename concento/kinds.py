@@ -171,6 +171,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "{text} is not an id: 64 lower-case hex digits, or the first 8 or more of them",
         "find it with: concento asset list, concento licence list or concento wallet history",
     ),
+    "history.pruned": (
+        "this node began with a snapshot at block {height} and does not know what was before",
+        "ask an archive node",
+    ),
     "identity.account_unknown": (
         "the chain knows no account {account}",
         "admit it first with: concento identity admit WHO --role ROLE",

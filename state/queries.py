@@ -20,7 +20,7 @@ from concento.limits import PAGE_ITEMS, PAGE_ITEMS_MAX
 from concento.statekeys import parse_id
 from state.modules.identity import ACCOUNTS, PARTIES, PARTY_NAMES
 from state.store.blockstore import find_transaction
-from state.store.kept import find_header
+from state.store.kept import find_base, find_header
 from state.store.kv import HISTORY, STATE, KeyValueView
 from state.store.opening import CommitRecord, committed
 from state.store.tree import Tree
@@ -115,10 +115,29 @@ class Chain:
     def scan_history(
         self, prefix: bytes, after: bytes | None = None, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """(key, value) of history records under a prefix, behind the key `after`; keys without the space."""
+        """(key, value) of history records under a prefix, behind the key `after`; keys without the space.
+
+        Raises Rejected, rather than give half of it, where the node began with a snapshot and what is asked for reaches
+        below: at once, or at the end of what it knows where the newest come first.
+        """
+        if not reverse:
+            self.check_history()
         behind = None if after is None else HISTORY + after
         for key, raw in self.store.scan(HISTORY + prefix, behind, reverse):
             yield key[len(HISTORY) :], raw
+        if reverse:
+            self.check_history()
+
+    @property
+    def began_at(self) -> int:
+        """The height of the snapshot that the node began with: of what was before it knows the state alone. Else 0."""
+        base = find_base(self.store)
+        return 0 if base is None else base.block.header.height
+
+    def check_history(self) -> None:
+        """Raises Rejected where this node does not know everything that ever happened."""
+        if began_at := self.began_at:
+            raise Rejected("history.pruned", height=began_at)
 
     def address(self, account: bytes) -> str:
         return address(account, self.dev)

@@ -95,12 +95,17 @@ def receipt_list(
     return {"items": items, "next": None, "height": chain.height}
 
 
+def _unknown(chain: Chain, text: str) -> Rejected:
+    began_at = chain.began_at
+    return Rejected("history.pruned", height=began_at) if began_at else Rejected("receipt.not_found", text=text)
+
+
 def find_receipt(chain: Chain, text: str) -> Found:
     """The receipt of an id, or of a unique beginning of one. Raises Rejected."""
-    identity = find_id(chain, HISTORY + RECEIPT_PREFIX, text, lambda: Rejected("receipt.not_found", text=text))
+    identity = find_id(chain, HISTORY + RECEIPT_PREFIX, text, lambda: _unknown(chain, text))
     raw = chain.find_history(RECEIPT_PREFIX + identity)
     if raw is None:
-        raise Rejected("receipt.not_found", text=text)
+        raise _unknown(chain, text)
     position = decode(Position, raw, "history record")
     log = chain.find_history(log_key(position.licence, position.gateway, position.lane, position.seq))
     if log is None:

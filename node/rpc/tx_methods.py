@@ -30,6 +30,10 @@ class OneTransaction(Params):
     tx: TransactionBytes
 
 
+class Submitted(OneTransaction):
+    wait_ms: WaitMs | None = None
+
+
 class Transactions(Params):
     txs: Annotated[tuple[TransactionBytes, ...], Meta(min_length=1, max_length=BATCH_TRANSACTIONS_MAX)]
 
@@ -39,14 +43,18 @@ class TransactionId(Params):
     wait_ms: WaitMs | None = None
 
 
-async def submit(call: Call, params: OneTransaction) -> dict[str, Any]:
+async def submit(call: Call, params: Submitted) -> dict[str, Any]:
     _check_caught_up(call)
     raw = params.tx
     submission = (await call.desk.backend.submit([raw]))[0]
     if submission.error is not None:
         raise Refused(_told(call, submission.error), submission.tx)
     status = submission.status or "pending"
-    return queries_tx.tx_pending(call.desk.chain, decode_transaction(raw), status, submission.known)
+    transaction = decode_transaction(raw)
+    document = queries_tx.tx_pending(call.desk.chain, transaction, status, submission.known)
+    if params.wait_ms is None:
+        return document
+    return {**await _settled(call, transaction.id, document, params.wait_ms), "known": document["known"]}
 
 
 async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
@@ -62,12 +70,17 @@ async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
 async def get(call: Call, params: TransactionId) -> dict[str, Any]:
     identity = queries_tx.transaction_id_of(call.desk.chain, params.tx)
     document = _find(call, identity)
-    if params.wait_ms is None or document["status"] in queries_tx.SETTLED:
+    return document if params.wait_ms is None else await _settled(call, identity, document, params.wait_ms)
+
+
+async def _settled(call: Call, identity: bytes, document: dict[str, Any], wait_ms: int) -> dict[str, Any]:
+    """The transaction once its fate is known, or as it stands when the time has passed."""
+    if document["status"] in queries_tx.SETTLED:
         return document
     desk, loop = call.desk, asyncio.get_running_loop()
     if desk.waits >= WAITS_MAX:
         raise Rejected("rpc.waits_full", count=desk.waits)
-    until_s = min(loop.time() + params.wait_ms / 1_000, call.wait_until_s)
+    until_s = min(loop.time() + wait_ms / 1_000, call.wait_until_s)
     desk.waits += 1
     try:
         while document["status"] not in queries_tx.SETTLED and loop.time() < until_s and not desk.feed.closed:
@@ -149,11 +162,11 @@ _REFUSALS = (
 TX_METHODS = (
     Method(
         "tx_submit",
-        "Hand in a signed transaction; the same bytes again are `known`",
-        OneTransaction,
+        "Hand in a signed transaction; the same bytes again are `known`; with wait_ms, answered once its fate is known",
+        Submitted,
         shapes.Tx,
         submit,
-        _REFUSALS,
+        (*_REFUSALS, "rpc.waits_full"),
         {"tx": "<transfer>"},
     ),
     Method(
@@ -171,7 +184,7 @@ TX_METHODS = (
         TransactionId,
         shapes.Tx,
         get,
-        ("tx.not_found", "id.malformed", "id.ambiguous", "rpc.waits_full"),
+        ("tx.not_found", "tx.pruned", "id.malformed", "id.ambiguous", "rpc.waits_full"),
         {"tx": "<tx>"},
     ),
     Method(

@@ -17,6 +17,10 @@ from node.replica.join import Joining, is_half_joined
 from node.replica.retention import Retention
 from node.snapshots import SnapshotShelf, take
 from sim.network import Network, Node
+from state import queries_accounts
+from state.queries import Chain
+from state.queries_chain import block_at
+from state.queries_tx import tx_get
 from state.store.blockstore import find_block, find_transaction
 from state.store.kept import find_header
 from state.store.kv import MemoryKeyValue
@@ -284,3 +288,27 @@ def test_where_nobody_has_a_snapshot_the_node_begins_with_the_first_block(consor
     assert not joining.has_joined
     consortium.goes_on()
     assert find_block(consortium.node.kv, 1) is not None
+
+
+def test_what_it_cannot_know_it_says_and_does_not_guess(consortium: Consortium) -> None:
+    network = consortium.network
+    before = network.nodes["node1"].kv
+    old = find_block(before, consortium.height - 1)
+    assert old is not None
+    consortium.joined(consortium.join())
+    consortium.goes_on()
+    store = consortium.node.core.store
+    chain = Chain(store.kv, store.tree, network.genesis)
+    carol = queries_accounts.account_get(chain, "carol")
+    assert carol["accrued_ubeat"] is None
+    assert int(carol["balance_ubeat"]) > 0
+    refused = {
+        "history.pruned": lambda: queries_accounts.account_history(chain, "carol", None, 1_000),
+        "block.pruned": lambda: block_at(chain, consortium.height),
+        "tx.pruned": lambda: tx_get(chain, bytes(32), lambda _place: None, None),
+    }
+    for kind, ask in refused.items():
+        with pytest.raises(Rejected) as refusal:
+            ask()
+        assert refusal.value.kind == kind
+    assert queries_accounts.account_history(chain, "carol", None, 1)["items"]
