@@ -32,9 +32,12 @@ class Methods(ABC, Generic[A]):
     def history(self, who: str, cursor: str | None = None, limit: int | None = None) -> A:
         return self.call("account_getHistory", who=who, cursor=cursor, limit=limit)
 
-    def submit(self, raw: bytes) -> A:
-        """Hand in an encoded transaction; the same bytes again are `known` and harmless."""
-        return self.call("tx_submit", tx=base64.b64encode(raw).decode())
+    def submit(self, raw: bytes, wait_ms: int | None = None) -> A:
+        """Hand in an encoded transaction; the same bytes again are `known` and harmless.
+
+        With `wait_ms` it is answered as soon as its fate is known or that time has passed.
+        """
+        return self.call("tx_submit", tx=base64.b64encode(raw).decode(), wait_ms=wait_ms)
 
     def submit_batch(self, raws: Sequence[bytes]) -> A:
         return self.call("tx_submitBatch", txs=[base64.b64encode(raw).decode() for raw in raws])

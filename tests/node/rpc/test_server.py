@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 from collections.abc import Awaitable, Callable
@@ -129,6 +130,21 @@ def test_a_waiting_request_is_answered_when_the_block_comes() -> None:
         await opened.call("node_getStatus")
         opened.node.decide()
         assert (await waiting)["result"]["status"] == "final"
+
+    with_door(test)
+
+
+def test_a_submission_that_waits_is_answered_when_the_block_comes() -> None:
+    async def test(opened: Opened) -> None:
+        raw = opened.node.tx("bob", Transfer(account_of("carol"), BEAT)).raw
+        given = base64.b64encode(raw).decode()
+        short = await opened.call("tx_submit", tx=given, wait_ms=20)
+        assert (short["result"]["status"], short["result"]["known"]) == ("pending", False)
+        waiting = asyncio.ensure_future(opened.call("tx_submit", tx=given, wait_ms=15_000))
+        await opened.call("node_getStatus")
+        opened.node.decide()
+        answer = (await waiting)["result"]
+        assert (answer["status"], answer["known"]) == ("final", True)
 
     with_door(test)
 
