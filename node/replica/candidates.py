@@ -228,7 +228,15 @@ class Candidates:
         return by_members and sum(batch.size for batch in held) <= BLOCK_BYTES_MAX
 
     def _is_timely(self, block: Block, now: Now) -> bool:
-        return block.header.time_ms <= now.wall_ms + self._chain.genesis.params.consensus.clock_precision_ms
+        """Not ahead of this node's clock, or no further ahead than a child must be of its parent.
+
+        Where most clocks were set back no block would else be timely, and rounds would fail as fast as votes travel
+        until the clocks have caught up.
+        """
+        parent = self._found.get(block.header.parent_id)
+        parent_ms = self._chain.tip_time_ms if parent is None else parent.block.header.time_ms
+        latest_ms = now.wall_ms + self._chain.genesis.params.consensus.clock_precision_ms
+        return block.header.time_ms <= max(latest_ms, parent_ms + 1)
 
     def _make_room(self, peer: bytes) -> None:
         """Drops the oldest block of this peer that nothing vouches for, where it has sent too many."""

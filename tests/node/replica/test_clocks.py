@@ -49,3 +49,20 @@ def test_a_clock_that_is_set_back_five_minutes_while_it_runs_stops_nobody() -> N
     times = block_times(network, "node2")
     assert times == sorted(set(times))
     network.check_agreement()
+
+
+def test_all_clocks_set_back_five_minutes_neither_stop_the_chain_nor_turn_its_time_back() -> None:
+    """Case 100, on one machine: a block is then a millisecond younger than its parent, which everybody accepts."""
+    network = started()
+    pay(network, "node1")
+    before = block_times(network, "node1")[-1]
+    for node in network.nodes.values():
+        node.wall_offset_ms = -300_000
+    for name in ("node2", "node3", "node4"):
+        pay(network, name)
+    times = block_times(network, "node1")
+    assert times == sorted(set(times))
+    assert before < times[-1] <= before + 2 * len(times)
+    rounds = [committed.stored.record.block.header.round for committed in network.nodes["node1"].committed]
+    assert max(rounds[-3:]) <= 1
+    network.check_agreement()
