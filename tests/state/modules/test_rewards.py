@@ -11,7 +11,7 @@ from concento.devnet import development_genesis
 from concento.errors import Rejected
 from concento.genesis import Params, genesis_json, parse_genesis
 from concento.messages.identity import Admit
-from concento.messages.licences import Price
+from concento.messages.licences import Price, ReportRevenue
 from concento.messages.tokens import Transfer
 from state.modules import tokens
 from state.modules.rewards import EPOCHS, USES, reward_of
@@ -140,6 +140,15 @@ def test_paying_oneself_loses_even_for_whoever_earns_the_whole_validators_part()
 
 def _admit(name: str) -> Admit:
     return Admit(account_of(name), name, "person", ("creator", "developer"))
+
+
+def test_revenue_that_only_its_reporter_vouches_for_earns_no_reward() -> None:
+    """Attack: an owner reports sales that never were, to himself, for the sake of the reward."""
+    ledger = Ledger()
+    shop = Shop(ledger, "alice", "lofi")
+    ledger.run("alice", ReportRevenue(shop.track, b"", 0, ledger.time_ms, 1_000 * BEAT, b""))
+    end_epoch(ledger)
+    assert minted(ledger) == 0
 
 
 def test_a_reward_is_told_as_one_in_a_statement_source() -> None:
