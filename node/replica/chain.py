@@ -150,6 +150,10 @@ class Chain:
         """The protocol version of the height being decided."""
         return protocol_at(self._switches, self.height)
 
+    def too_new_for(self, protocol_max: int) -> Rejected:
+        """Why a program that speaks protocols up to this one cannot decide the current height."""
+        return Rejected("node.protocol_new", height=self.height, protocol=self.protocol, protocol_max=protocol_max)
+
     def has_left(self, key: bytes) -> bool:
         """Whether the node with this key validated or observed once and no longer does either."""
         is_member = key in self.validators or key in self.next_validators

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from concento.batches import Batch, decode_batch
+from concento.batches import Batch
 from concento.blocks import Block
 from concento.errors import Broken, Rejected
 from concento.evidence import Evidence, offender
@@ -19,7 +19,7 @@ from concento.genesis import PROTOCOL, Genesis
 from concento.votes import Commit, Proposal, Vote
 from consensus import effects as asked
 from consensus.engine import Engine
-from consensus.guard import FRESH, GuardRecord
+from consensus.guard import FRESH
 from consensus.messages import Message as ConsensusMessage
 from consensus.messages import Polka, Status, Step
 from consensus.signer import Crypto
@@ -47,7 +47,7 @@ from node.replica.events import (
 )
 from node.replica.evidence import EvidencePool
 from node.replica.files import Files
-from node.replica.guardfile import Guard, open_guard
+from node.replica.guardfile import Guard, is_follower_prevote, open_guard
 from node.replica.outbox import Outbox
 from node.replica.pool import Pool
 from node.replica.retention import ARCHIVE, Retention, unused_segments
@@ -55,9 +55,9 @@ from node.replica.segments import Entry, EntryKind, Marks, Segments, open_segmen
 from node.replica.serving import SERVE_TIMER, Serving
 from node.replica.shelf import EmptyShelf, Shelf, offers, pieces
 from node.replica.sync import SYNC_TIMER, Sync
-from node.replica.traces import contradicts, is_older_than_blocks
+from node.replica.traces import AWAKE_MS, contradicts, is_older_than_blocks, may_wake
 from node.replica.verified import Verifier
-from node.replica.view import PoolView, ReplicaStatus
+from node.replica.view import PoolView, ReplicaStatus, bodies_at, body_at
 from node.replica.wire import (
     BatchAck,
     BatchRequest,
@@ -76,7 +76,6 @@ from node.replica.wire import (
     decode_message,
 )
 from state.ledger import LEDGER, Ledger
-from state.store.blockstore import find_block
 from state.store.kv import KeyValue
 from state.store.opening import OpenStore
 
@@ -84,11 +83,7 @@ BATCH_AGE_MS: Final = 20
 """How long transactions wait for company while a batch of this node is undecided."""
 
 CUT_TIMER: Final = ("cut",)
-
-AWAKE_MS: Final = 3_000
-"""How long a validator that has signed before listens after a start until it signs again, where nobody answers."""
 AWAKE_TIMER: Final = ("awake",)
-
 RETIRE_MS: Final = 2_000
 """How long a node whose release is too old still gives away the last block that it could decide: others may lack it."""
 RETIRE_TIMER: Final = ("retire",)
@@ -196,8 +191,7 @@ class Replica:
         return self._chain.store
 
     def status(self) -> ReplicaStatus:
-        chain, state = self._chain, self._engine.state
-        newest = chain.store.commit
+        chain, state, newest = self._chain, self._engine.state, self._chain.store.commit
         return ReplicaStatus(
             height=newest.height,
             block_id=newest.block_id,
@@ -228,18 +222,11 @@ class Replica:
 
     def bodies(self, height: int) -> tuple[bytes, ...] | None:
         """The encoded batches of a decided block, in order, or None where they are not kept."""
-        record = find_block(self._chain.records, height)
-        return None if record is None else tuple(self._segments.read(place) for place in record.bodies)
+        return bodies_at(self._chain, self._segments, height)
 
     def body(self, height: int, index: int) -> bytes | None:
         """The bytes of the transaction at this position of a decided block."""
-        record = find_block(self._chain.records, height)
-        for place in record.bodies if record else ():
-            transactions = decode_batch(self._segments.read(place)).transactions
-            if index < len(transactions):
-                return transactions[index]
-            index -= len(transactions)
-        return None
+        return body_at(self._chain, self._segments, height, index)
 
     # Peers
 
@@ -344,7 +331,7 @@ class Replica:
                 self._cut()
             case _ if timer == RETIRE_TIMER:
                 self._is_halted = True
-                self._out.emit(Stop(_too_old(self._chain, self._protocol_max)))
+                self._out.emit(Stop(self._chain.too_new_for(self._protocol_max)))
             case ("awake",):
                 if self._wake(is_late=True):
                     self._inputs.append(self._start_height())
@@ -407,7 +394,7 @@ class Replica:
     def _perform(self, effect: asked.Effect) -> None:
         match effect:
             case asked.Persist(record):
-                if not _is_follower_prevote(record):
+                if not is_follower_prevote(record):
                     self._segments.sync()
                 if self._guard is None:
                     raise Broken("an observer was asked to sign")
@@ -455,8 +442,7 @@ class Replica:
             return
         batches = self._batches.choose()
         block = self._chain.build(round_, self._now.wall_ms, self._key, batches, self._evidence_for_block())
-        identity = self._candidates.add_own(block)
-        self._inputs.append(asked.Built(height, round_, identity))
+        self._inputs.append(asked.Built(height, round_, self._candidates.add_own(block)))
 
     def _rolled_back(self, height: int) -> None:
         self._out.log("signer.rolled_back", "error", height=height)
@@ -475,20 +461,10 @@ class Replica:
             self._out.emit(ArmTimer(AWAKE_TIMER, AWAKE_MS))
 
     def _wake(self, is_late: bool) -> bool:
-        """Sign from now on, if so many told their tip that one of them is honest, and this node has got there since.
-
-        A whole disk that was put back to an older copy is found out so: the blocks between hold this key's signatures.
-        True where it wakes now.
-        """
+        """Sign from now on, if what was told of the tips lets it. True where it wakes now."""
         if self._is_awake:
             return False
-        validators = self._chain.validators
-        told = sorted((tip for key, tip in self._first_tips.items() if key in validators), reverse=True)
-        enough = min(validators.minority, len(validators) - 1)
-        if len(told) < enough:
-            self._is_awake = is_late
-        else:
-            self._is_awake = enough == 0 or told[enough - 1] < self._chain.height
+        self._is_awake = may_wake(self._first_tips, self._chain, is_late)
         return self._is_awake
 
     def _override_guard(self, height: int) -> None:
@@ -591,12 +567,8 @@ class Replica:
     def _halt(self, error: Rejected) -> None:
         """More than two thirds decided what this node computes otherwise: its own state is wrong, or its software."""
         self._is_halted = True
-        self._out.emit(
-            Halt(
-                f"the network decided block {self._chain.height}, which does not fit this node's state: {error}; "
-                "run: concento node repair, then: concento node resync"
-            )
-        )
+        misfit = f"the network decided block {self._chain.height}, which does not fit this node's state: {error}"
+        self._out.emit(Halt(f"{misfit}; run: concento node repair, then: concento node resync"))
 
 
 def open_replica(
@@ -619,24 +591,10 @@ def open_replica(
     out = Outbox()
     chain = open_chain(genesis, kv, crypto, ledger)
     if chain.protocol > protocol_max:
-        raise _too_old(chain, protocol_max)
+        raise chain.too_new_for(protocol_max)
     chain.retention = retention
     segments, entries = open_segments(files, out, chain.marks)
     guard = open_guard(files, key, genesis.hash) if key is not None else None
     replica = Replica(chain, key, crypto, guard, out, segments, protocol_max, shelf)
     replica.restore(entries, now)
     return replica
-
-
-def _too_old(chain: Chain, protocol_max: int) -> Rejected:
-    return Rejected("node.protocol_new", height=chain.height, protocol=chain.protocol, protocol_max=protocol_max)
-
-
-def _is_follower_prevote(record: GuardRecord) -> bool:
-    """A prevote on another's block need not wait for that block to be on disk: it gets there while votes travel.
-
-    A proposal and a precommit do wait: nobody may come to rest on a block that a crash could lose.
-    """
-    proposal = record.proposal
-    proposed = proposal is not None and (proposal.height, proposal.round) == (record.height, record.round)
-    return record.step is Step.PREVOTE and not proposed

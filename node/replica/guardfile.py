@@ -22,6 +22,7 @@ from consensus.guard import (
     signs_from,
     slot_offset,
 )
+from consensus.messages import Step
 from node.replica.events import WriteGuard
 from node.replica.files import GUARD_FILE, Files
 from node.replica.outbox import Outbox
@@ -87,3 +88,13 @@ def open_guard(files: Files, key: bytes, genesis_hash: bytes) -> Guard:
     if slot is not None and (slot.key, slot.genesis_hash) != (key, genesis_hash):
         slot = None
     return Guard(key, genesis_hash, slot)
+
+
+def is_follower_prevote(record: GuardRecord) -> bool:
+    """A prevote on another's block need not wait for that block to be on disk: it gets there while votes travel.
+
+    A proposal and a precommit do wait: nobody may come to rest on a block that a crash could lose.
+    """
+    proposal = record.proposal
+    proposed = proposal is not None and (proposal.height, proposal.round) == (record.height, record.round)
+    return record.step is Step.PREVOTE and not proposed

@@ -6,7 +6,7 @@ thing only: the guard is an older copy. Blocks that nobody decided say nothing: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from concento.blocks import Block
@@ -17,6 +17,8 @@ from consensus.messages import Step
 from node.replica.chain import Chain
 from state.store.blockstore import find_block
 
+AWAKE_MS: Final = 3_000
+"""How long a validator that has signed before listens after a start until it signs again, where nobody answers."""
 TRACED_MAX: Final = 1_000
 """Newest blocks looked through at a start, 0.1 ms each: a validator that is not down signs most of them."""
 
@@ -46,3 +48,16 @@ def _newest(chain: Chain, lowest: int) -> Iterator[tuple[Block, Commit]]:
         if found is None:
             return
         yield found.block, found.commit
+
+
+def may_wake(told: Mapping[bytes, int], chain: Chain, is_late: bool) -> bool:
+    """Whether so many told their tip that one of them is honest, and this node has got there since its start.
+
+    A whole disk that was put back to an older copy is found out so: the blocks between hold this key's signatures.
+    """
+    validators = chain.validators
+    tips = sorted((tip for key, tip in told.items() if key in validators), reverse=True)
+    enough = min(validators.minority, len(validators) - 1)
+    if len(tips) < enough:
+        return is_late
+    return enough == 0 or tips[enough - 1] < chain.height

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from concento.batches import decode_batch
 from concento.validators import ValidatorSet
+from node.replica.chain import Chain
+from node.replica.segments import Segments
 from state.modules.governance_changes import Observer
+from state.store.blockstore import find_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,20 @@ class PoolView:
     status: Literal["pending", "shared"]
     raw: bytes
     skipped: str | None
+
+
+def bodies_at(chain: Chain, segments: Segments, height: int) -> tuple[bytes, ...] | None:
+    """The encoded batches of a decided block, in order, or None where they are not kept."""
+    record = find_block(chain.records, height)
+    return None if record is None else tuple(segments.read(place) for place in record.bodies)
+
+
+def body_at(chain: Chain, segments: Segments, height: int, index: int) -> bytes | None:
+    """The bytes of the transaction at this position of a decided block."""
+    record = find_block(chain.records, height)
+    for place in record.bodies if record else ():
+        transactions = decode_batch(segments.read(place)).transactions
+        if index < len(transactions):
+            return transactions[index]
+        index -= len(transactions)
+    return None
