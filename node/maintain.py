@@ -9,7 +9,10 @@ from __future__ import annotations
 import secrets
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
+from concento.encoding import encode
 from concento.errors import Rejected
 from concento.genesis import Genesis, genesis_json
 from concento.keys import SEED_BYTES
@@ -17,10 +20,18 @@ from node.config import NodeConfig, check_config, load_genesis, write_config
 from node.lock import lock_home
 from node.replica.files import GUARD_FILE, DiskFiles
 from node.replica.guardfile import create_guard
+from node.replica.replay import replay
+from node.replica.retention import Retention, prune, remove_unused
+from node.replica.segments import MARKS_KEY, Marks, end_of
 from node.signer import NodeKey, read_key, write_key, write_private
+from node.snapshots import SnapshotShelf
+from state.store.kept import find_header
 from state.store.leveldb import LevelDb
 from state.store.leveldb import repair as repair_files
-from state.store.opening import close_store, distrust, is_empty, open_store
+from state.store.opening import CommitRecord, distrust, is_empty, open_store
+
+_REPLAYABLE: Final = ("store.corrupt", "store.missing_keys")
+"""What is wrong with a store whose blocks may still be whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,25 @@ class Mended:
 
     height: int
     app_hash: bytes
+    is_replayed: bool
+    """Whether the state had to be made again by executing every block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What `prune_blocks` left: the oldest height kept, how many blocks went, and how many bytes of their bodies."""
+
+    oldest_height: int
+    blocks: int
+    segment_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSnapshot:
+    """A snapshot in a node's folder."""
+
+    height: int
+    size: int
 
 
 def new_node(config: NodeConfig, genesis: Genesis) -> NodeKey:
@@ -63,10 +93,13 @@ def init(config: NodeConfig, genesis: Genesis) -> None:
 def repair(config: NodeConfig) -> Mended:
     """Mends a store that does not open: has its files read again and compares every record with the commit record.
 
-    Raises Rejected where it is still not whole; then only `resync` helps. A store that comes back lower than it was is
-    fine: the node takes the blocks above from its peers, and the guard remembers what it has signed.
+    Where they differ, every block that is still there is executed again from genesis into a new store, up to the last
+    that is whole with its bodies; the damaged one is put aside. Raises Rejected where that cannot be done; then only
+    `resync` helps. A store that comes back lower than it was is fine: the node takes the blocks above from its peers,
+    and the guard remembers what it has signed.
     """
     genesis = load_genesis(config)
+    key = read_key(config.key_path)
     with lock_home(config.home):
         repair_files(config.store_path)
         kv = LevelDb.open(config.store_path)
@@ -74,12 +107,74 @@ def repair(config: NodeConfig) -> Mended:
             if is_empty(kv):
                 raise Rejected("store.lost", path=str(config.store_path), reason="nothing is left in it")
             distrust(kv)
-            store = open_store(kv, genesis.network)
-            close_store(store)
-            commit = store.commit
+            try:
+                commit = open_store(kv, genesis.network).commit
+                return Mended(commit.height, commit.app_hash, is_replayed=False)
+            except Rejected as damage:
+                if damage.kind not in _REPLAYABLE:
+                    raise
+                commit = _replayed(config, genesis, key, kv, damage)
         finally:
             kv.close()
-    return Mended(commit.height, commit.app_hash)
+        _put_aside(config.store_path)
+        _mended_path(config).rename(config.store_path)
+    return Mended(commit.height, commit.app_hash, is_replayed=True)
+
+
+def _replayed(config: NodeConfig, genesis: Genesis, key: NodeKey, source: LevelDb, damage: Rejected) -> CommitRecord:
+    """A new store beside the damaged one, made of its blocks. Raises the damage where the first ones are not there."""
+    path = _mended_path(config)
+    shutil.rmtree(path, ignore_errors=True)
+    files, target = DiskFiles(config.files_path), LevelDb.create(path)
+    try:
+        commit = replay(genesis, source, files, key, target).store.commit
+        if commit.height == 0:
+            raise damage
+        target.write({MARKS_KEY: encode(Marks(end_of(files), ()))})
+        return open_store(target, genesis.network).commit
+    finally:
+        target.close()
+        files.close()
+
+
+def _mended_path(config: NodeConfig) -> Path:
+    return config.store_path.with_suffix(".mended")
+
+
+def _put_aside(store: Path) -> None:
+    """Keeps what was damaged, once: somebody may want to know how."""
+    aside = store.with_suffix(".damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    store.rename(aside)
+
+
+def prune_blocks(config: NodeConfig, span_ms: int) -> Pruned:
+    """Drops all blocks older than the span, as far as others do not need them; the node must not run."""
+    genesis = load_genesis(config)
+    with lock_home(config.home):
+        files, kv = DiskFiles(config.files_path), LevelDb.open(config.store_path)
+        try:
+            store = open_store(kv, genesis.network)
+            first = store.commit.oldest_height
+            reach_ms = Retention(span_ms).reach_ms(genesis.params.consensus) or 0
+            floor = SnapshotShelf(config.snapshots_path, config.snapshots_kept).oldest()
+            tip = find_header(kv, store.commit.height)
+            while tip is not None:
+                changes, store.commit = prune(kv, store.commit, tip.time_ms, reach_ms, floor)
+                if not changes:
+                    break
+                kv.write(changes)
+            oldest = store.commit.oldest_height
+            return Pruned(oldest, oldest - first, remove_unused(kv, files, oldest))
+        finally:
+            kv.close()
+            files.close()
+
+
+def snapshots(config: NodeConfig) -> list[KeptSnapshot]:
+    """The whole snapshots in the node's folder, the oldest first; the node may run."""
+    shelf = SnapshotShelf(config.snapshots_path, config.snapshots_kept, is_owner=False)
+    return [KeptSnapshot(height, shelf.size(height)) for height in shelf.heights()]
 
 
 def resync(config: NodeConfig) -> None:

@@ -68,12 +68,12 @@ _LENGTHS: Final = struct.Struct(">II")
 class SnapshotShelf:
     """The folder of a node's snapshots: the `Shelf` of its replica."""
 
-    def __init__(self, folder: Path, kept: int) -> None:
-        """Forgets what was broken off. `kept` newest ones stay when another is done."""
+    def __init__(self, folder: Path, kept: int, is_owner: bool = True) -> None:
+        """The owner forgets what was broken off. `kept` newest ones stay when another is done."""
         self._folder = folder
         self._kept = kept
         self._ends: dict[int, list[int]] = {}
-        if folder.exists():
+        if is_owner and folder.exists():
             for entry in folder.glob(f"{_PREFIX}*{_PART}"):
                 shutil.rmtree(entry)
 

@@ -67,12 +67,17 @@ def init(
 @node.command()
 @_folder
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of node.toml, for this run.")
+@click.option(
+    "--sync",
+    type=click.Choice(["blocks", "snapshot"]),
+    help="How to begin without a state: with every block, or with a snapshot of the peers [the setting sync].",
+)
 @with_context
-def run(context: Context, node_home: Path | None, settings: Sequence[str]) -> int:
+def run(context: Context, node_home: Path | None, settings: Sequence[str], sync: str | None) -> int:
     """Run the node in the foreground until Ctrl-C or SIGTERM."""
     from node.app import run_node
 
-    return run_node(_config(context, node_home, settings))
+    return run_node(_config(context, node_home, (*settings, *([f"sync={sync}"] if sync else ()))))
 
 
 @node.command()
@@ -98,8 +103,45 @@ def repair(context: Context, node_home: Path | None) -> None:
 
     config = _config(context, node_home, ())
     mended = mend(config)
-    document = {"home": str(config.home), "height": mended.height, "app_hash": mended.app_hash.hex()}
+    document = {
+        "home": str(config.home),
+        "height": mended.height,
+        "app_hash": mended.app_hash.hex(),
+        "replayed": mended.is_replayed,
+    }
     context.printer.result(document, text.repaired)
+
+
+@node.command()
+@_folder
+@with_context
+def snapshot(context: Context, node_home: Path | None) -> None:
+    """The snapshots that the node keeps for nodes that join; it takes them while it runs (snapshot_every)."""
+    from node.maintain import snapshots
+
+    config = _config(context, node_home, ())
+    items = [{"height": kept.height, "bytes": kept.size} for kept in snapshots(config)]
+    context.printer.result({"home": str(config.home), "every": config.snapshot_every, "items": items}, text.snapshots)
+
+
+@node.command()
+@_folder
+@click.option("--keep", metavar="SPAN", required=True, help="Blocks of so long stay, such as 30d or 12h.")
+@with_context
+def prune(context: Context, node_home: Path | None, keep: str) -> None:
+    """Drop older blocks now; a running node does it by itself (retain = "recent SPAN"). The node must not run."""
+    from node.maintain import prune_blocks
+
+    config = _config(context, node_home, (f"retain=recent {keep}",))
+    context.printer.confirm(f"Delete the blocks older than {keep} in {config.home}?")
+    pruned = prune_blocks(config, config.retain_ms or 0)
+    document = {
+        "home": str(config.home),
+        "oldest_height": pruned.oldest_height,
+        "blocks": pruned.blocks,
+        "segment_bytes": pruned.segment_bytes,
+    }
+    context.printer.result(document, text.pruned)
 
 
 @node.command()

@@ -72,8 +72,27 @@ def made(document: dict[str, Any]) -> Iterator[Piece]:
 def repaired(document: dict[str, Any]) -> Iterator[Piece]:
     """A store that is whole again."""
     yield f"The store in {document['home']} is whole at height {document['height']}."
+    if document["replayed"]:
+        yield "Its state was made again from its blocks; the damaged store lies beside it, in store.damaged."
     yield Facts([("app hash", document["app_hash"])])
     yield "Next: concento node run"
+
+
+def snapshots(document: dict[str, Any]) -> Iterator[Piece]:
+    """What a node keeps for those that join."""
+    if not document["items"]:
+        yield f"There is none yet; one is taken every {document['every']} of block time while the node runs."
+        return
+    rows = [(str(item["height"]), size(item["bytes"])) for item in document["items"]]
+    yield Table(("HEIGHT", "SIZE"), rows, frozenset({"HEIGHT", "SIZE"}))
+    yield "A node joins from one with: concento node run --sync snapshot"
+
+
+def pruned(document: dict[str, Any]) -> Iterator[Piece]:
+    """What is left of the blocks."""
+    freed = size(document["segment_bytes"])
+    yield f"{plural(document['blocks'], 'block')} dropped; the oldest kept is {document['oldest_height']}."
+    yield f"{freed} of bodies freed; what others still need stays: evidence, replay, snapshots."
 
 
 def emptied(document: dict[str, Any]) -> Iterator[Piece]:

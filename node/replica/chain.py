@@ -24,7 +24,7 @@ from consensus.proposers import FIRST_TURNS, Turns, after_block, after_suspensio
 from consensus.signer import Crypto
 from node.replica.evidence import check_for_block
 from node.replica.retention import ARCHIVE, prune, used_changes
-from node.replica.segments import FIRST_MARKS, Marks
+from node.replica.segments import FIRST_MARKS, MARKS_KEY, Marks
 from state.ledger import LEDGER, Ledger
 from state.modules.governance_changes import Observer, Switch, observers_of, protocol_at, switches_of
 from state.store.blockstore import (
@@ -44,7 +44,6 @@ from state.validators import DEPARTURES, PUNISHMENTS, SETS, SetRecord, height_ke
 from state.view import Known, View
 
 TURNS_KEY: Final = REPLICA + b"turns"
-MARKS_KEY: Final = REPLICA + b"segments"
 KNOWN_MAX: Final = 1 << 18
 """Decoded records of the state kept from block to block, some 75 MB: the same accounts pay again and again."""
 _FORGOTTEN: Final = KNOWN_MAX // 8

@@ -18,7 +18,7 @@ from concento.encoding import decode, encode
 from concento.errors import Broken, Rejected, Unavailable
 from concento.genesis import Genesis
 from consensus.proposers import Turns, missed_hash
-from node.replica.chain import MARKS_KEY, TURNS_KEY
+from node.replica.chain import TURNS_KEY
 from node.replica.events import (
     Answer,
     ArmTimer,
@@ -35,7 +35,7 @@ from node.replica.events import (
     Write,
 )
 from node.replica.outbox import Outbox
-from node.replica.segments import FIRST_MARKS
+from node.replica.segments import FIRST_MARKS, MARKS_KEY
 from node.replica.wire import (
     PieceRequest,
     SnapshotOffer,

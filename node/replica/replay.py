@@ -9,10 +9,10 @@ from concento.errors import Broken, Rejected
 from concento.genesis import Genesis
 from consensus.signer import Crypto
 from node.replica.batches import decode_all
-from node.replica.chain import MARKS_KEY, Chain, open_chain
+from node.replica.chain import Chain, open_chain
 from node.replica.files import Files
 from node.replica.outbox import Outbox
-from node.replica.segments import FIRST_MARKS, Marks, Segments
+from node.replica.segments import FIRST_MARKS, MARKS_KEY, Marks, Segments
 from state.ledger import LEDGER, Ledger
 from state.store.blockstore import find_block
 from state.store.kv import KeyValue, KeyValueView

@@ -14,10 +14,11 @@ from typing import Final
 
 import msgspec
 
-from concento.encoding import encode
+from concento.encoding import decode, encode
 from concento.genesis import ConsensusParams
 from node.replica.batches import UNDECIDED_MS_MAX
-from node.replica.segments import Marks
+from node.replica.files import Files
+from node.replica.segments import FIRST_MARKS, MARKS_KEY, Marks, first_of, remove_files
 from state.store.blockstore import BodyPlace
 from state.store.kept import find_header, prune_changes
 from state.store.kv import REPLICA, KeyValueView, key_number, number_key
@@ -90,3 +91,10 @@ def unused_segments(records: KeyValueView, first: int, marks: Marks, oldest_heig
             found += [*unknown, segment]
             unknown = []
     return found
+
+
+def remove_unused(kv: KeyValueView, files: Files, oldest_height: int) -> int:
+    """Deletes the segments that no kept block has a body in, where nothing runs; how many bytes they had."""
+    raw = kv.get(MARKS_KEY)
+    marks = FIRST_MARKS if raw is None else decode(Marks, raw, "segment marks")
+    return remove_files(files, unused_segments(kv, first_of(files), marks, oldest_height))

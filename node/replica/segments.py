@@ -20,9 +20,13 @@ from node.replica.events import Append, Remove, Sync
 from node.replica.files import Files
 from node.replica.outbox import Outbox
 from state.store.blockstore import BodyPlace
+from state.store.kv import REPLICA
 
 SEGMENT_BYTES_MAX: Final = 64 * MIB
 """A new file is begun behind this: small enough to copy or delete one by one, large enough to be few."""
+
+MARKS_KEY: Final = REPLICA + b"segments"
+"""Where the store keeps the marks of the newest commit."""
 
 _PREFIX: Final = "segment-"
 _HEAD_BYTES: Final = 9
@@ -152,6 +156,29 @@ def open_segments(files: Files, out: Outbox, marks: Marks) -> tuple[Segments, li
     except Broken as error:
         raise Rejected("store.corrupt", path=_PREFIX, reason=str(error)) from None
     return segments, undecided + entries
+
+
+def end_of(files: Files) -> Mark:
+    """Behind everything that is in the segments, whole or not: where one begins that takes none of it up again."""
+    numbers = [int(name.removeprefix(_PREFIX)) for name in files.names() if name.startswith(_PREFIX)]
+    last = max(numbers, default=0)
+    return Mark(last, files.size(_name(last)) or 0)
+
+
+def remove_files(files: Files, segments: Sequence[int]) -> int:
+    """Deletes these segments where nothing runs; how many bytes they had."""
+    size = 0
+    for name in map(_name, segments):
+        size += files.size(name) or 0
+        if files.size(name) is not None:
+            files.remove(name)
+    return size
+
+
+def first_of(files: Files) -> int:
+    """The oldest segment that is there."""
+    numbers = [int(name.removeprefix(_PREFIX)) for name in files.names() if name.startswith(_PREFIX)]
+    return min(numbers, default=0)
 
 
 def _entries(files: Files, segment: int, offset: int, size: int) -> Iterator[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,17 @@ from concento.errors import Rejected
 from concento.genesis import genesis_json, parse_genesis
 from consensus.guard import FRESH, newest_slot
 from node.app import check_guard, check_key
-from node.config import NodeConfig
+from node.config import NodeConfig, check_config, load_genesis
 from node.lock import lock_home
-from node.maintain import init, new_node, repair, resync
+from node.maintain import init, new_node, prune_blocks, repair, resync
 from node.replica.core import open_replica
 from node.replica.events import Append, Effect, Now, Started, Sync, Write, WriteGuard
 from node.replica.files import GUARD_FILE, DiskFiles
 from node.signer import node_key, read_key, write_key
+from sim.network import Network
+from state.store.kv import BLOCK, STATE, number_key
 from state.store.leveldb import LevelDb
+from state.store.opening import open_store
 
 GENESIS = development_genesis()
 NOW = Now(0, GENESIS.time_ms + 1)
@@ -178,3 +182,96 @@ def test_a_missing_or_damaged_guard_does_not_keep_a_node_from_starting(config: N
     check_guard(config, GENESIS, read_key(config.key_path))
     path.unlink()
     check_guard(config, GENESIS, read_key(config.key_path))
+
+
+def with_blocks(tmp_path: Path, name: str = "node1") -> tuple[NodeConfig, bytes]:
+    """The home of a node alone that has decided some blocks, stopped; and its app hash."""
+    genesis = development_genesis(1)
+    config = NodeConfig(home=tmp_path, name=name)
+    config.genesis_path.write_text(genesis_json(genesis), encoding="utf-8")
+    write_key(config.key_path, development_seed(name))
+    init(config, genesis)
+    kv = LevelDb.open(config.store_path)
+    network = Network(1, genesis=genesis, new_store=lambda _name: kv)
+    network.start()
+    for _ in range(6):
+        payment = network.transfer("bob", "carol", 1)
+        network.submit(name, payment)
+        network.run_until(network.is_final(payment))
+    network.run(300)
+    node = network.nodes[name]
+    app_hash = node.core.store.commit.app_hash
+    files = DiskFiles(config.files_path)
+    for file in node.files.names():
+        if file != GUARD_FILE:
+            files.append(file, 0, node.files.read(file, 0, 1 << 26))
+    files.close()
+    kv.close()
+    return config, app_hash
+
+
+def damaged(config: NodeConfig, *keys: bytes) -> None:
+    kv = LevelDb.open(config.store_path)
+    kv.write(dict.fromkeys(keys))
+    kv.close()
+
+
+def test_repair_makes_a_damaged_state_again_from_the_blocks(tmp_path: Path) -> None:
+    config, app_hash = with_blocks(tmp_path)
+    kv = LevelDb.open(config.store_path)
+    lost = [key for key, _ in kv.scan(STATE + b"account/")][:2]
+    kv.close()
+    damaged(config, *lost)
+    mended = repair(config)
+    assert (mended.app_hash, mended.is_replayed) == (app_hash, True)
+    assert config.store_path.with_suffix(".damaged").exists()
+    kv = LevelDb.open(config.store_path)
+    assert open_store(kv, load_genesis(config).network).commit.app_hash == app_hash
+    kv.close()
+
+
+def test_repair_goes_as_far_as_the_blocks_are_whole(tmp_path: Path) -> None:
+    config, _ = with_blocks(tmp_path)
+    kv = LevelDb.open(config.store_path)
+    height = max(int.from_bytes(key[1:9], "big") for key, _ in kv.scan(BLOCK))
+    lost = [key for key, _ in kv.scan(BLOCK + number_key(height - 1))]
+    kv.close()
+    damaged(config, *lost)
+    mended = repair(config)
+    assert (mended.height, mended.is_replayed) == (height - 2, True)
+
+
+def test_repair_of_a_store_without_its_first_blocks_says_to_resync(tmp_path: Path) -> None:
+    config, _ = with_blocks(tmp_path)
+    kv = LevelDb.open(config.store_path)
+    lost = [key for key, _ in kv.scan(BLOCK + number_key(1))]
+    kv.close()
+    damaged(config, *lost)
+    with pytest.raises(Rejected) as refusal:
+        repair(config)
+    assert refusal.value.kind == "store.missing_keys"
+
+
+def test_pruning_offline_keeps_what_others_need(tmp_path: Path) -> None:
+    config, app_hash = with_blocks(tmp_path)
+    pruned = prune_blocks(config, 1)
+    assert (pruned.oldest_height, pruned.blocks) == (1, 0)
+    kv = LevelDb.open(config.store_path)
+    assert open_store(kv, load_genesis(config).network).commit.app_hash == app_hash
+    kv.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("retain", "30d"), ("retain", "recent"), ("retain", "recent soon"), ("snapshot_every", "0h"), ("sync", "fast")],
+)
+def test_settings_of_sync_and_retention_are_checked(tmp_path: Path, setting: str, value: str) -> None:
+    with pytest.raises(Rejected) as refusal:
+        check_config(replace(NodeConfig(home=tmp_path), **{setting: value}))
+    assert refusal.value.numbers["field"] == setting
+
+
+def test_a_span_of_retention_is_read_as_it_is_written(tmp_path: Path) -> None:
+    config = NodeConfig(home=tmp_path, retain="recent 2d", snapshot_every="30m")
+    assert (config.retain_ms, config.snapshot_ms) == (172_800_000, 1_800_000)
+    assert NodeConfig(home=tmp_path).retain_ms is None
