@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from concento.encoding import decode
 from concento.errors import Broken, Rejected
 from concento.messages.royalties import Claim, Sweep
-from state.modules import identity, inbox, payout, royalties, settlement, shares, tokens
+from state.modules import identity, inbox, payout, revenue, royalties, settlement, shares, tokens
 from state.modules.cascade import CEILINGS, Ceiling, Edge, ceiling_key
 from state.modules.revenue import NodeRow, PayoutRow, SettlementRow, StuckRow
 from state.modules.royalties import ALL, OWN, asset_holder, asset_leg, table_leg
+from state.transition import check_conservation
 from support.revenue_chain import PAYER, RevenueChain, account, asset_id, holder, make_params, run_until_idle
 
 SPLIT = [(holder("alice"), 700_000), (holder("bea"), 300_000)]
@@ -579,3 +581,42 @@ def test_the_makers_of_an_asset_cannot_promise_more_than_it_earns() -> None:
     parent = chain.simple(1, SPLIT)
     with pytest.raises(Broken):
         chain.simple(2, SPLIT, edges=[rel(parent, 6_000)], claims=[Edge(parent, 4_001, ALL, False)])
+
+
+def test_a_payment_that_comes_after_the_pass_fails_the_check_of_the_books() -> None:
+    """What pays assets at the end of a block must come before the pass, which takes what was noted."""
+    chain = RevenueChain(make_params(market_bps=0))
+    chain.simple(1, [(holder("alice"), 1)])
+    chain.finalise()
+    royalties.finalise(chain.view, chain.params, 0)
+    check_conservation(chain.view)
+    chain.sell(1, 10)
+    with pytest.raises(Broken):
+        check_conservation(chain.view)
+
+
+def test_a_payment_that_is_rolled_back_reaches_nobody() -> None:
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, "alice")
+    chain.simple(1, [(holder("alice"), 1)])
+    mark = chain.view.mark()
+    chain.sell(1, 10)
+    chain.view.rollback(mark)
+    chain.sell(1, 3)
+    chain.finalise()
+    assert chain.balance("alice") == 3
+
+
+def test_who_handed_more_than_fits_a_record_is_all_remembered() -> None:
+    """More payments of one asset in a block than one history record holds."""
+    chain = RevenueChain(make_params(market_bps=0))
+    chain.simple(1, [(holder("alice"), 1)])
+    count = revenue.INFLOWS_PER_RECORD * 2 + 1
+    for _ in range(count):
+        chain.sell(1, 1)
+    chain.finalise()
+    prefix = revenue.inflow_prefix(1, royalties.ALL, 1)
+    records = [raw for key, raw in sorted(chain.history.items()) if key.startswith(prefix)]
+    inflows = [inflow for raw in records for inflow in decode(tuple[revenue.Inflow, ...], raw)]
+    assert len(records) == 3
+    assert [decode(revenue.Source, inflow.origin).number for inflow in inflows] == list(range(count))
