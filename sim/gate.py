@@ -23,6 +23,8 @@ from sim.swarm import draw_swarm
 from sim.twins import Scenario, fork_seen, play, scenarios
 
 SEEDS: Final = 1_500
+REPEAT_SHARE: Final = 20
+"""One run in so many is made twice, in processes with other hash seeds, and must be the same to the last byte."""
 TWIN_ROUNDS: Final = 2
 REACH_SEEDS_MIN: Final = 1_000
 """From so many seeds on, something that was never reached makes a run of them red."""
@@ -37,6 +39,7 @@ class Tally:
     runs: Counter[str] = field(default_factory=Counter)
     cpu_s: Counter[str] = field(default_factory=Counter)
     kept: list[Verdict] = field(default_factory=list)
+    traces: dict[int, str] = field(default_factory=dict)
     heights: int = 0
 
     def add(self, result: Result) -> None:
@@ -46,8 +49,15 @@ class Tally:
         self.cpu_s[kind] += result.cpu_s  # type: ignore[assignment]  # a Counter of floats
         self.reached += result.reached
         self.heights += result.heights
+        if result.seed % REPEAT_SHARE == 0:
+            self.traces[result.seed] = result.trace
         if result.violation is not None:
             self.complain(f"seed {result.seed} FAILS: {result.violation}; replay: make sim SEED={result.seed}")
+
+    def compare(self, again: Result) -> None:
+        """The same seed once more."""
+        if again.trace != self.traces[again.seed]:
+            self.complain(f"seed {again.seed} has another trace in another process: make sim SEED={again.seed}")
 
     def complain(self, sentence: str) -> None:
         self.red.append(sentence)
@@ -67,6 +77,10 @@ def check(first: int, share: float, jobs: int) -> int:
     with get_context("spawn").Pool(jobs) as pool:
         for result in pool.imap_unordered(judge, seeds, chunksize=8):
             tally.add(result)
+    # Other processes, and so another hash seed, for those that are made again.
+    with get_context("spawn").Pool(jobs) as pool:
+        for again in pool.imap_unordered(judge, [seed for seed in seeds if seed % REPEAT_SHARE == 0]):
+            tally.compare(again)
         for found in pool.imap_unordered(verdict, regressions(), chunksize=1):
             tally.kept.append(found)
             if found.red is not None:
@@ -92,9 +106,9 @@ def _summary(tally: Tally, seeds: range, unreached: list[str], seconds: float) -
     caught = sum(found.red is None for found in bugs)
     full = sum(draw_swarm(seed).ledger == "full" for seed in seeds)
     return (
-        f"sim-check: seeds {seeds.start}-{seeds.stop - 1} ({full:,} with the full ledger, {tally.runs['real']} real), "
-        f"{tally.heights:,} heights, {tally.runs['twins']:,} twins of {TWIN_ROUNDS} rounds, {len(tally.kept)} kept "
-        f"runs ({caught} of {len(bugs)} planted bugs caught): {len(tally.red)} red, "
+        f"sim-check: seeds {seeds.start}-{seeds.stop - 1} ({full:,} with the full ledger, {tally.runs['real']} real, "
+        f"{len(tally.traces)} made twice), {tally.heights:,} heights, {tally.runs['twins']:,} twins of {TWIN_ROUNDS} "
+        f"rounds, {len(tally.kept)} kept runs ({caught} of {len(bugs)} planted bugs caught): {len(tally.red)} red, "
         f"{len(unreached)} unreached, {seconds:.0f} s; {tally.rates()}"
     )
 

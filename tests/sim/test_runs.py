@@ -15,6 +15,7 @@ from sim.judge import judge
 from sim.reach import WANTED, missing
 from sim.run import run_seed
 from sim.swarm import FAULT_KINDS, draw_schedule, draw_swarm
+from state.store.leveldb import LevelDb
 
 ROOT = Path(__file__).parents[2]
 QUICK = (3, 4, 5, 7, 9, 13, 17, 18)
@@ -36,6 +37,16 @@ def test_a_run_is_the_same_under_any_hash_seed() -> None:
     one, two = replay(17, "1"), replay(17, "2")
     assert re.fullmatch(r"seed 17 ok heights \d+ trace [0-9a-f]{64}\n", one)
     assert one == two
+
+
+def test_one_run_of_fifty_signs_and_stores_as_a_node_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+    create = LevelDb.create
+    monkeypatch.setattr(LevelDb, "create", lambda path: made.append(path) or create(path))
+    result = judge(next(seed for seed in range(50, 5_000, 50) if draw_swarm(seed).size <= 4))
+    assert result.violation is None
+    assert result.reached["signing ed25519"] == 1
+    assert made
 
 
 def test_another_seed_is_another_run() -> None:
