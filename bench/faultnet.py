@@ -21,7 +21,7 @@ from bench.networks import concento
 from concento.client import Client
 from concento.errors import ConcentoError
 
-READY_S: Final = 60.0
+READY_S: Final = 180.0
 POLL_S: Final = 0.03
 END_S: Final = 8.0
 
