@@ -40,7 +40,7 @@ from state.store.kv import REPLICA, STATE, KeyValue, KeyValueView
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
 from state.store.recent import load_recent
 from state.transition import BlockContext, BlockOutcome
-from state.validators import DEPARTURES, PUNISHMENTS, SETS, SetRecord, height_key, left_unpunished
+from state.validators import DEPARTURES, PUNISHMENTS, SETS, SUSPENSIONS, SetRecord, height_key, left_unpunished
 from state.view import Known, View
 
 TURNS_KEY: Final = REPLICA + b"turns"
@@ -245,6 +245,12 @@ class Chain:
             return False
         checks = evidence_checks(self.network, evidence)
         return offender(evidence) in self.validators and all(self._crypto.verify(*check) for check in checks)
+
+    def calls_for_block(self, evidence: Evidence) -> bool:
+        """Whether a block is made for its sake alone. Against one who is suspended it waits for company: or whoever
+        signs twice in every block could make an idle network decide for ever."""
+        suspension = self.view().find(SUSPENSIONS, offender(evidence))
+        return suspension is None or suspension.until_ms < self.tip_time_ms
 
     def _header(
         self,

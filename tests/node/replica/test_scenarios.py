@@ -9,6 +9,7 @@ from concento.votes import Vote, VoteType, vote_bytes
 from consensus.messages import Status, Step
 from node.replica import core, wire
 from node.replica.events import Append, Effect, Send, Sync, Write, WriteGuard
+from sim.byzantine import Liar
 from sim.network import Network, Node, PowerCut
 from state.store.kv import MemoryKeyValue
 
@@ -261,6 +262,20 @@ def test_equivocation_at_the_height_being_decided_is_punished_in_a_later_block()
     network.run(10_000)
     punished = [committed.stored.record.block.evidence for committed in network.nodes["node2"].committed]
     assert [piece for pieces in punished for piece in pieces] == [double_vote(*votes)]
+
+
+def test_an_equivocator_cannot_make_an_idle_network_decide_for_ever() -> None:
+    network = started()
+    node = network.nodes["node4"]
+    network.twist["node4"] = Liar(7, "equivocate", 1.0, node.key, network.genesis.network).twist
+    pay(network)
+    network.run(3_000)
+    before = network.nodes["node1"].height
+    evidence = [len(block.stored.record.block.evidence) for block in network.nodes["node1"].committed]
+    assert sum(evidence) > 0
+    network.run(20_000)
+    # Heartbeats are left, and what comes of them.
+    assert network.nodes["node1"].height - before < 15
 
 
 def test_single_validator_network_makes_blocks_alone() -> None:
