@@ -374,11 +374,11 @@ class Replica:
         return self._chain.lacks_root or self._batches.has_any or bool(self._evidence_for_block(alone=True))
 
     def _evidence_for_block(self, alone: bool) -> tuple[Evidence, ...]:
-        """What a block carries; with `alone`, where it has no batches: nothing that would only call for the next."""
+        """For a block without batches (`alone`), nothing that would only call for the next."""
+        chain, wall_ms = self._chain, self._now.wall_ms
         # By the time of the block it would be in: a piece that grows too old must not spoil every block from now on.
-        wall_ms = self._now.wall_ms
-        good = self._evidence.choose(lambda piece: self._chain.is_good_evidence(piece, wall_ms), self._chain.height)
-        return good if not alone or any(map(self._chain.calls_for_block, good)) else ()
+        good = self._evidence.choose(lambda piece: chain.is_good_evidence(piece, wall_ms), chain.height)
+        return good if not alone or any(map(chain.calls_for_block, good)) else ()
 
     def _batch_settled(self, identity: bytes) -> None:
         self._candidates.batch_settled(identity, self._now)
@@ -443,8 +443,7 @@ class Replica:
         if height != self._chain.height or self._key is None:
             return
         batches = self._batches.choose()
-        evidence = self._evidence_for_block(alone=not batches)
-        block = self._chain.build(round_, self._now.wall_ms, self._key, batches, evidence)
+        block = self._chain.build(round_, self._now.wall_ms, self._key, batches, self._evidence_for_block(not batches))
         self._inputs.append(asked.Built(height, round_, self._candidates.add_own(block)))
 
     def _rolled_back(self, height: int) -> None:
