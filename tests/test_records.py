@@ -65,7 +65,7 @@ def sample(random: Random, kind: inspect.Type) -> Any:
         case inspect.EnumType(cls=options):
             return random.choice(list(options))
         case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
-            most = min(LIST_MAX, LIST_MAX if high is None else high)
+            most = max(low or 0, min(LIST_MAX, LIST_MAX if high is None else high))
             return tuple(sample(random, item) for _ in range(random.choice((low or 0, random.randint(low or 0, most)))))
         case inspect.TupleType(item_types=items):
             return tuple(sample(random, item) for item in items)
