@@ -28,7 +28,7 @@ from node.snapshots import SnapshotShelf
 from state.store.kept import find_header
 from state.store.leveldb import LevelDb
 from state.store.leveldb import repair as repair_files
-from state.store.opening import CommitRecord, distrust, is_empty, open_store
+from state.store.opening import CommitRecord, close_store, distrust, is_empty, open_store
 
 _REPLAYABLE: Final = ("store.corrupt", "store.missing_keys")
 """What is wrong with a store whose blocks may still be whole."""
@@ -108,8 +108,9 @@ def repair(config: NodeConfig) -> Mended:
                 raise Rejected("store.lost", path=str(config.store_path), reason="nothing is left in it")
             distrust(kv)
             try:
-                commit = open_store(kv, genesis.network).commit
-                return Mended(commit.height, commit.app_hash, is_replayed=False)
+                store = open_store(kv, genesis.network)
+                close_store(store)
+                return Mended(store.commit.height, store.commit.app_hash, is_replayed=False)
             except Rejected as damage:
                 if damage.kind not in _REPLAYABLE:
                     raise
@@ -131,7 +132,9 @@ def _replayed(config: NodeConfig, genesis: Genesis, key: NodeKey, source: LevelD
         if commit.height == 0:
             raise damage
         target.write({MARKS_KEY: encode(Marks(end_of(files), ()))})
-        return open_store(target, genesis.network).commit
+        store = open_store(target, genesis.network)
+        close_store(store)
+        return store.commit
     finally:
         target.close()
         files.close()
@@ -165,6 +168,7 @@ def prune_blocks(config: NodeConfig, span_ms: int) -> Pruned:
                     break
                 kv.write(changes)
             oldest = store.commit.oldest_height
+            close_store(store)
             return Pruned(oldest, oldest - first, remove_unused(kv, files, oldest))
         finally:
             kv.close()
