@@ -22,7 +22,7 @@ from concento.validators import ValidatorSet
 from concento.votes import EMPTY_COMMIT, Commit, commit_votes, vote_check
 from consensus.proposers import FIRST_TURNS, Turns, after_block, after_suspension, missed_hash, order, proposer
 from consensus.signer import Crypto
-from node.replica.evidence import check_for_block
+from node.replica.evidence import EvidencePool, check_for_block
 from node.replica.retention import ARCHIVE, prune, used_changes
 from node.replica.segments import FIRST_MARKS, MARKS_KEY, Marks
 from state.ledger import LEDGER, Ledger
@@ -246,9 +246,14 @@ class Chain:
         checks = evidence_checks(self.network, evidence)
         return offender(evidence) in self.validators and all(self._crypto.verify(*check) for check in checks)
 
-    def calls_for_block(self, evidence: Evidence) -> bool:
-        """Whether a block is made for its sake alone. Against one who is suspended it waits for company: or whoever
-        signs twice in every block could make an idle network decide for ever."""
+    def choose_evidence(self, pool: EvidencePool, wall_ms: int, alone: bool) -> tuple[Evidence, ...]:
+        """What a block of this height carries. One without batches (`alone`) is not made for the sake of somebody who
+        is suspended already: or whoever signs twice in every block could make an idle network decide for ever."""
+        # By the time of the block it would be in: a piece that grows too old must not spoil every block from now on.
+        good = pool.choose(lambda piece: self.is_good_evidence(piece, wall_ms), self.height)
+        return good if not alone or any(map(self._calls_for_block, good)) else ()
+
+    def _calls_for_block(self, evidence: Evidence) -> bool:
         suspension = self.view().find(SUSPENSIONS, offender(evidence))
         return suspension is None or suspension.until_ms < self.tip_time_ms
 

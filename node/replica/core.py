@@ -374,11 +374,7 @@ class Replica:
         return self._chain.lacks_root or self._batches.has_any or bool(self._evidence_for_block(alone=True))
 
     def _evidence_for_block(self, alone: bool) -> tuple[Evidence, ...]:
-        """For a block without batches (`alone`), nothing that would only call for the next."""
-        chain, wall_ms = self._chain, self._now.wall_ms
-        # By the time of the block it would be in: a piece that grows too old must not spoil every block from now on.
-        good = self._evidence.choose(lambda piece: chain.is_good_evidence(piece, wall_ms), chain.height)
-        return good if not alone or any(map(chain.calls_for_block, good)) else ()
+        return self._chain.choose_evidence(self._evidence, self._now.wall_ms, alone)
 
     def _batch_settled(self, identity: bytes) -> None:
         self._candidates.batch_settled(identity, self._now)
