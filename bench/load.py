@@ -1,33 +1,33 @@
-"""Load for a network: transfers signed beforehand, handed in by batches, counted where they count: in blocks."""
+"""The generator: hands in what was signed beforehand, at a rate or as fast as it is taken, and counts in blocks.
+
+Finality of a transaction runs from the moment at which it was due to be handed in, also where the generator itself was
+late, until a client that asks one node for its height every few milliseconds has seen the block with it. The same for
+every arm.
+"""
 
 from __future__ import annotations
 
-import json
+import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
-from urllib.request import Request, urlopen
 
-import msgpack
-
-from concento.accounts import account_of_key
-from concento.client import Client, Session, Signer
-from concento.hashing import Network
-from concento.keys import public_key
-from concento.messages.tokens import Transfer
-from concento.transactions import Body, sign_transaction
+from bench.targets import Item, Target, target
+from concento.client import Client
 
 BATCH: Final = 250
-SENDERS: Final = 200
-"""Accounts that pay."""
-RECEIVERS: Final = 10_000
-"""Accounts that are paid, unless said otherwise; each comes into being with its first payment."""
-VALID_MS: Final = 110_000
-STRIDE: Final = 7_919
-"""Receivers follow each other by this prime, so that every block touches accounts all over the state."""
-FEE_UBEAT_MAX: Final = 5_000
+BATCH_BYTES: Final = 200_000
+"""What one request carries at most, by number and by size."""
+TICK_S: Final = 0.02
+"""At a rate, every node is handed what is due this often."""
+BUSY_S: Final = 0.02
+"""After an answer that says busy."""
+POLL_S: Final = 0.02
+POLL_CLOSE_S: Final = 0.004
+"""How often the height is asked for: at full load seldom, where finality is measured often."""
+PATIENCE_S: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,112 +37,146 @@ class Sustained:
     transactions: int
     seconds: float
     blocks: int
+    busy: int = 0
+    """Answers that said busy."""
+    finality_ms: tuple[float, ...] = ()
+    """Sorted; empty where it was not measured."""
 
     @property
     def rate(self) -> float:
         return self.transactions / self.seconds
 
 
-def senders(client: Client, payer: Signer) -> list[Signer]:
-    """Accounts with money for the run, which the payer gives them."""
-    signers = []
-    for number in range(SENDERS):
-        seed = number.to_bytes(4, "big") * 8
-        signers.append(Signer(f"sender{number}", account_of_key(public_key(seed)), (seed,)))
-    session = Session(client, payer)
-    for start in range(0, SENDERS, 50):
-        session.send([Transfer(signer.account, 100_000_000) for signer in signers[start : start + 50]])
-    return signers
+class _Watch:
+    """Sees blocks come on one node, in a thread of its own."""
+
+    def __init__(self, node: Target, poll_s: float) -> None:
+        self._node = node
+        self._poll_s = poll_s
+        self.first = node.height()
+        self.seen: dict[int, float] = {}
+        self.counted: dict[int, int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    @property
+    def transactions(self) -> int:
+        return sum(self.counted.values())
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        tip = self.first
+        while not self._stop.wait(self._poll_s):
+            for height, count in self._node.counts(tip):
+                self.seen[height] = time.perf_counter()
+                self.counted[height] = count
+                tip = height
 
 
-def sign_transfers(
-    network: Network, signers: list[Signer], count: int, receivers: int = RECEIVERS, first: int = 0
-) -> list[bytes]:
-    """Encoded transfers of 1 ubeat each, valid from now on; other `first` numbers give other transfers."""
-    until = time.time_ns() // 1_000_000 + VALID_MS
-    # Also where two runs follow each other on one network.
-    run = time.time_ns().to_bytes(8, "big")
-    paid = [sha256(number.to_bytes(8, "big")).digest() for number in range(receivers)]
-    raws = []
-    for number in range(first, first + count):
-        sender = signers[number % len(signers)]
-        body = Body(
-            chain_id=network.chain_id,
-            genesis_prefix=network.genesis_hash[:8],
-            sender=sender.account,
-            nonce=run + number.to_bytes(8, "big"),
-            valid_until_ms=until,
-            max_fee_ubeat=FEE_UBEAT_MAX,
-            actions=(Transfer(paid[number * STRIDE % receivers], 1),),
-            memo="",
-        )
-        raws.append(sign_transaction(network, body, sender.seeds).raw)
-    return raws
-
-
-def sustain(urls: list[str], raws: list[bytes]) -> Sustained:
-    """Hands everything in as fast as the nodes take it; ends when all of it is final, or after two minutes."""
-    client = Client(urls[0])
-    first = client.status()["height"]
+def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
+    """Offers everything at once and hands it in as fast as the nodes take it, until all of it is final."""
+    watch = _Watch(target(arm, urls[0]), POLL_S)
     began = time.perf_counter()
     with ThreadPoolExecutor(len(urls)) as pool:
-        shares = [raws[index :: len(urls)] for index in range(len(urls))]
-        list(pool.map(_hand_in, urls, shares))
-    counted = _wait_included(client, first, len(raws))
-    seconds = time.perf_counter() - began
-    blocks = sum(1 for _, count in counted if count)
-    return Sustained(sum(count for _, count in counted), seconds, blocks)
+        shares = [items[index :: len(urls)] for index in range(len(urls))]
+        busy = sum(pool.map(lambda url, share: _hand_in(target(arm, url), share), urls, shares))
+    _wait(watch, len(items))
+    seconds = max(watch.seen.values(), default=time.perf_counter()) - began
+    watch.stop()
+    found = _committed(target(arm, urls[0]), watch)
+    missing = [item for item in items if item.key not in found]
+    blocks = sum(1 for count in watch.counted.values() if count)
+    return Sustained(len(items) - len(missing), seconds, blocks, busy)
 
 
-def idle_finality_ms(client: Client, signers: list[Signer], rounds: int) -> list[float]:
-    """Milliseconds from handing in one transfer to knowing that it is final, one after the other, sorted."""
-    network = Session(client, signers[0]).network
+def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float) -> Sustained:
+    """Offers items at a rate, whatever the network does: an open loop. What it is too busy for comes again."""
+    watch = _Watch(target(arm, urls[0]), POLL_CLOSE_S)
+    due: dict[str, float] = {}
+    began = time.perf_counter()
+    with ThreadPoolExecutor(len(urls)) as pool:
+        shares = [items[index :: len(urls)] for index in range(len(urls))]
+        jobs = [
+            pool.submit(_offer_share, target(arm, url), share, rate / len(urls), due)
+            for url, share in zip(urls, shares, strict=True)
+        ]
+        busy = sum(job.result() for job in jobs)
+    _wait(watch, len(items))
+    watch.stop()
+    found = _committed(target(arm, urls[0]), watch)
+    finality = sorted((watch.seen[found[key]] - at) * 1_000 for key, at in due.items() if key in found)
+    last = max((watch.seen[height] for height in found.values()), default=time.perf_counter())
+    return Sustained(len(finality), last - began, len(watch.counted), busy, tuple(finality))
+
+
+def idle_finality_ms(client: Client, items: Sequence[Item]) -> list[float]:
+    """Milliseconds from handing in one transaction to being told that it is final, one after the other, sorted."""
     found = []
-    for number, raw in enumerate(sign_transfers(network, signers, rounds)):
+    for number, item in enumerate(items):
         began = time.perf_counter()
-        answer = client.submit(raw)
-        client.transaction(answer["tx"], wait_ms=10_000)
-        found.append((time.perf_counter() - began) * 1000)
+        client.submit(item.raw)
+        client.transaction(item.key, wait_ms=10_000)
+        found.append((time.perf_counter() - began) * 1_000)
+        # Not in step with any timer of the nodes.
         time.sleep(0.05 if number % 2 else 0.08)
     return sorted(found)
 
 
-def percentile(values: list[float], share: float) -> float:
-    """The value below which this share of the sorted values lies."""
-    return values[min(len(values) - 1, int(len(values) * share))]
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which this share of the sorted values lies; 0 where there is none."""
+    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
 
 
-def _hand_in(url: str, raws: list[bytes]) -> None:
-    for start in range(0, len(raws), BATCH):
-        waiting = raws[start : start + BATCH]
-        while waiting:
-            waiting = _post(url, waiting)
-            if waiting:
-                time.sleep(0.02)
+def batches(items: Sequence[Item]) -> list[Sequence[Item]]:
+    """Cut by number and by size."""
+    found, start, size = [], 0, 0
+    for at, item in enumerate(items):
+        if at > start and (at - start == BATCH or size + len(item.raw) > BATCH_BYTES):
+            found.append(items[start:at])
+            start, size = at, 0
+        size += len(item.raw)
+    return [*found, items[start:]] if items else []
 
 
-def _post(url: str, raws: list[bytes]) -> list[bytes]:
-    """Hand a batch in; what the node was too busy for."""
-    request = {"jsonrpc": "2.0", "id": 1, "method": "tx_submitBatch", "params": {"txs": raws}}
-    body = msgpack.packb(request, use_bin_type=True)
-    with urlopen(Request(f"{url}/rpc", body, {"Content-Type": "application/msgpack"}), timeout=60) as answer:
-        items = json.loads(answer.read())["result"]["items"]
-    refused = [item for item in items if item["error"] and not item["error"]["data"]["retryable"]]
-    if refused:
-        raise RuntimeError(f"a transfer was refused: {refused[0]['error']}")
-    return [raw for raw, item in zip(raws, items, strict=True) if item["error"]]
+def _hand_in(node: Target, items: Sequence[Item]) -> int:
+    """Hands in until everything was taken; how often the node said busy."""
+    busy = 0
+    for batch in batches(items):
+        waiting = list(batch)
+        while waiting := node.submit(waiting):
+            busy += 1
+            time.sleep(BUSY_S)
+    return busy
 
 
-def _wait_included(client: Client, after: int, wanted: int) -> list[tuple[int, int]]:
-    """(height, transactions) of the blocks after a height, until as many as wanted are included."""
-    counted: list[tuple[int, int]] = []
-    deadline = time.monotonic() + 120
-    height = after
-    while sum(count for _, count in counted) < wanted and time.monotonic() < deadline:
-        tip = client.status()["height"]
-        while height < tip:
-            height += 1
-            block = client.block(height=height)
-            counted.append((height, sum(entry["status"] == "final" for entry in block["txs"])))
-        time.sleep(0.02)
-    return counted
+def _offer_share(node: Target, items: Sequence[Item], rate: float, due: dict[str, float]) -> int:
+    began, handed, busy = time.perf_counter(), 0, 0
+    again: list[Item] = []
+    while handed < len(items) or again:
+        ready = min(len(items), int((time.perf_counter() - began) * rate))
+        for at in range(handed, ready):
+            due[items[at].key] = began + at / rate
+        fresh, handed = items[handed:ready], ready
+        waiting = [*again, *fresh]
+        again = []
+        for batch in batches(waiting):
+            refused = node.submit(batch)
+            busy += bool(refused)
+            again += refused
+        time.sleep(TICK_S)
+    return busy
+
+
+def _wait(watch: _Watch, wanted: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while watch.transactions < wanted and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _committed(node: Target, watch: _Watch) -> dict[str, int]:
+    """The height of everything that succeeded in the blocks of a run; read afterwards, which costs the run nothing."""
+    return {key: height for height, count in sorted(watch.counted.items()) if count for key in node.committed(height)}

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from concento.errors import Rejected
 from concento.genesis import Genesis, genesis_json
 from node.comet.home import PROFILES, find_binary
 from node.config import NodeConfig
@@ -58,10 +59,10 @@ class Running:
 
 
 def comet_binary() -> str | None:
-    """The CometBFT on this machine, or None. Raises nothing: an arm that is missing is reported, not an error."""
+    """The CometBFT of this machine, or None: an arm that is missing is reported, and no error."""
     try:
         return find_binary(NodeConfig(home=Path("."), cometbft=os.environ.get("CONCENTO_NODE_COMETBFT", "cometbft")))
-    except Exception:  # noqa: BLE001
+    except Rejected:
         return None
 
 

@@ -23,14 +23,15 @@ def bench(context: Context, transactions: int, accounts: int) -> None:
     One transfer after the other first, to see how long one takes. --from, else treasury, loses 20,000
     BEAT to accounts whose keys everybody knows: this is for networks that are there to be tried out.
     """
-    from bench.load import idle_finality_ms, percentile, senders, sign_transfers, sustain
-    from concento.client import Session
+    from bench.load import idle_finality_ms, percentile, sustain
+    from bench.mixes import MIXES, fund
 
     urls = [url.strip().rstrip("/") for url in context.settings.url.split(",")]
     client = context.client
-    signers = senders(client, context.signer(context.settings.sender or "treasury"))
-    idle_ms = idle_finality_ms(client, signers, _ROUNDS)
-    found = sustain(urls, sign_transfers(Session(client, signers[0]).network, signers, transactions, accounts))
+    fund(client, context.signer(context.settings.sender or "treasury"))
+    sign_more = MIXES["transfers"].prepare(client, accounts)
+    idle_ms = idle_finality_ms(client, sign_more(_ROUNDS))
+    found = sustain("C", urls, sign_more(transactions))
     document: dict[str, Any] = {
         "tx_s": round(found.rate),
         "transactions": found.transactions,

@@ -1,0 +1,190 @@
+"""One arm of the comparison: its network started, filled, measured and ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.limit import signature_limit
+from bench.load import Sustained, idle_finality_ms, offer, percentile, sustain
+from bench.mixes import MIXES, bench_genesis, fill, kvstore_pairs
+from bench.networks import Running, running
+from bench.targets import Item
+from concento.client import Client
+
+LIMIT_S: Final = 3.0
+LEVELS: Final = (0.2, 0.5, 0.8)
+"""Shares of the sustained rate at which finality is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of everything; one plan for all arms of a run."""
+
+    nodes: int = 4
+    accounts: int = 100_000
+    base_port: int = 27_600
+    mixes: tuple[str, ...] = ("transfers",)
+    load_s: float = 10.0
+    """About how long a run at full load takes."""
+    level_s: float = 6.0
+    """How long each level of finality is offered; 0 leaves them out."""
+    idle_rounds: int = 60
+
+
+EXPECTED_TX_S: Final = {
+    "C": {"transfers": 2_000, "access": 900, "datasets": 8},
+    "C0": {"transfers": 4_000, "access": 2_000, "datasets": 8},
+    "B": {"transfers": 600, "access": 300, "datasets": 5},
+    "B-tuned": {"transfers": 800, "access": 400, "datasets": 5},
+    "A": {"transfers": 3_000},
+}
+"""Decides how many transactions a run at full load has, not what it finds."""
+
+
+def measure_arm(arm: str, plan: Plan, folder: Path, report: Callable[[str], None]) -> list[dict[str, Any]]:
+    """One record for every mix. The limit is measured before and after each, and its mean put beside it."""
+    folder = folder / arm
+    folder.mkdir(parents=True)
+    with running(arm, bench_genesis(plan.nodes), folder, plan.nodes, plan.base_port) as network:
+        if arm == "A":
+            return [_measure_mix(network, "transfers", kvstore_pairs(), plan, report)]
+        client = Client(*network.urls, timeout_s=60)
+        fill(client, plan.accounts, lambda text: report(f"{arm}: {text}"))
+        found = []
+        for name in plan.mixes:
+            sign_more = MIXES[name].prepare(client, plan.accounts)
+            found.append(_measure_mix(network, name, sign_more, plan, report))
+        return found
+
+
+def _measure_mix(
+    network: Running, mix: str, sign_more: Callable[[int], list[Item]], plan: Plan, report: Callable[[str], None]
+) -> dict[str, Any]:
+    arm = network.arm
+    idle: list[float] = []
+    if arm != "A" and mix == "transfers":
+        report(f"{arm} {mix}: one at a time")
+        idle = idle_finality_ms(Client(*network.urls), sign_more(plan.idle_rounds))
+    items = sign_more(max(20, round(EXPECTED_TX_S[arm][mix] * plan.load_s)))
+    report(f"{arm} {mix}: {len(items):,} as fast as they are taken")
+    limit_before = signature_limit(plan.nodes, LIMIT_S)
+    before = Usage.of(network)
+    own_before = time.process_time()
+    found = sustain(arm, network.urls, items)
+    own_s = time.process_time() - own_before
+    after = Usage.of(network)
+    limit = (limit_before + signature_limit(plan.nodes, LIMIT_S)) / 2
+    record: dict[str, Any] = {
+        "arm": arm,
+        "mix": mix,
+        "validators": plan.nodes,
+        "accounts": plan.accounts if arm != "A" else 0,
+        "limit_tx_s": round(limit),
+        "offered": len(items),
+        "committed": found.transactions,
+        "blocks": found.blocks,
+        "busy": found.busy,
+        "tx_s": round(found.rate, 1 if found.rate < 100 else None),
+        "ratio": round(found.rate / limit, 3),
+        "cpu_us_per_tx": [
+            round((end - start) * 1e6 / max(1, found.transactions))
+            for start, end in zip(before.cpu_s, after.cpu_s, strict=True)
+        ],
+        "cpu_cores": [round((e - s) / found.seconds, 2) for s, e in zip(before.cpu_s, after.cpu_s, strict=True)],
+        "generator_us_per_tx": round(own_s * 1e6 / max(1, found.transactions)),
+        "memory_mb": [round(one) for one in after.memory_mb],
+        "disk_bytes_per_tx": round((after.disk_bytes - before.disk_bytes) / plan.nodes / max(1, found.transactions)),
+    }
+    if idle:
+        record["idle_finality_ms"] = {"p50": round(percentile(idle, 0.5), 1), "p99": round(percentile(idle, 0.99), 1)}
+    if plan.level_s:
+        record["finality_ms"] = {}
+        for level in LEVELS:
+            rate = found.rate * level
+            report(f"{arm} {mix}: finality at {level:.0%} of that, {rate:,.0f} tx/s")
+            offered = offer(arm, network.urls, sign_more(max(2, round(rate * plan.level_s))), rate)
+            record["finality_ms"][f"{level:.0%}"] = _spread(offered)
+    return record
+
+
+def _spread(found: Sustained) -> dict[str, float]:
+    return {
+        name: round(percentile(found.finality_ms, share), 1)
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+    } | {"tx_s": round(found.rate, 1), "busy": found.busy}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the nodes have used so far, children included."""
+
+    cpu_s: tuple[float, ...]
+    memory_mb: tuple[float, ...]
+    disk_bytes: int
+
+    @staticmethod
+    def of(network: Running) -> Usage:
+        processes = network.processes
+        return Usage(
+            tuple(sum(map(_cpu_seconds, pids)) for pids in processes),
+            tuple(sum(map(_memory_mb, pids)) for pids in processes),
+            disk_bytes(network.folder),
+        )
+
+
+def disk_sync_ms(folder: Path) -> float:
+    """The median time of a synced 4 kB append."""
+    times = []
+    with (folder / "sync").open("wb") as file:
+        for _ in range(50):
+            began = time.perf_counter()
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+            times.append((time.perf_counter() - began) * 1000)
+    return sorted(times)[len(times) // 2]
+
+
+def disk_bytes(folder: Path) -> int:
+    """What all files below the folder hold; a file that goes meanwhile counts nothing."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its threads (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def lines(records: Sequence[dict[str, Any]]) -> list[str]:
+    """The records as a person reads them, ratios first."""
+    found = []
+    for record in records:
+        finality = record.get("finality_ms", {})
+        levels = ", ".join(f"{level} {spread['p50']:.0f}/{spread['p99']:.0f}" for level, spread in finality.items())
+        idle = record.get("idle_finality_ms")
+        found.append(
+            f"{record['arm']:<8} {record['mix']:<10} {record['ratio']:>5.2f} of the limit  {record['tx_s']:>8,} tx/s  "
+            f"{max(record['cpu_us_per_tx']):>6} us/tx  {max(record['memory_mb']):>5} MB  "
+            f"{record['disk_bytes_per_tx']:>6} B/tx"
+            + (f"  idle {idle['p50']:.0f}/{idle['p99']:.0f} ms" if idle else "")
+            + (f"  finality p50/p99 ms: {levels}" if levels else "")
+        )
+    return found
