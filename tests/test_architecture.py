@@ -104,7 +104,7 @@ PURE_FILES = [path for path in ALL_FILES if path.relative_to(ROOT).parts[0] in P
 AT_THE_BORDER = {
     "state/store/leveldb.py": "the store on disk, behind the seam of state/store/kv.py",
     "concento/strictjson.py": "reads the numbers of JSON, which typed records then refuse where they are no integers",
-    "concento/encoding.py": "compiles record types one at a time, as several threads of a client may ask for them first",
+    "concento/encoding.py": "compiles record types one at a time: threads of a client may ask for one at once",
     "node/replica/files.py": "the files on disk, behind the seam that stands beside them",
 }
 """Files of pure layers that meet the world: the real side of a seam, each with its reason."""
