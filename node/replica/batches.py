@@ -22,6 +22,7 @@ from node.replica.events import ArmTimer, Now
 from node.replica.outbox import Outbox
 from node.replica.segments import Entry, EntryKind, Segments
 from node.replica.verified import Verifier
+from node.replica.waste import Waste
 from node.replica.wire import BatchAck, BatchRequest, batch_payload
 from state.store.blockstore import BodyPlace
 
@@ -97,6 +98,7 @@ class Batches:
         self._spoiled: dict[bytes, None] = {}
         self._wanted: dict[bytes, _Wanted] = {}
         self._unacknowledged: dict[bytes, list[bytes]] = {}
+        self.waste = Waste(out)
         self._number = 0
         self._is_fetching = False
         self._is_flushing = False
@@ -131,19 +133,22 @@ class Batches:
     @property
     def has_any(self) -> bool:
         """Whether a block could name a batch now."""
-        return self.validators is not None and any(batch.author in self.validators for batch in self._held.values())
+        return any(self._is_eligible(batch.author) for batch in self._held.values())
 
     def choose(self) -> tuple[bytes, ...]:
         """The ids for a block that is proposed now: in the order of arrival, as many as fit."""
         chosen: list[bytes] = []
         size = 0
         for batch in self._held.values():
-            if self.validators is None or batch.author not in self.validators or len(chosen) == BLOCK_BATCHES_MAX:
+            if not self._is_eligible(batch.author) or len(chosen) == BLOCK_BATCHES_MAX:
                 continue
             if size + batch.size <= BLOCK_BYTES_MAX:
                 chosen.append(batch.id)
                 size += batch.size
         return tuple(chosen)
+
+    def _is_eligible(self, author: bytes) -> bool:
+        return self.validators is not None and author in self.validators and not self.waste.is_resting(author)
 
     # Cutting
 

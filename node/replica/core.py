@@ -58,6 +58,7 @@ from node.replica.sync import SYNC_TIMER, Sync
 from node.replica.traces import AWAKE_MS, contradicts, is_older_than_blocks, may_wake
 from node.replica.verified import Verifier
 from node.replica.view import PoolView, ReplicaStatus, bodies_at, body_at
+from node.replica.waste import REST_TIMER
 from node.replica.wire import (
     BatchAck,
     BatchRequest,
@@ -283,8 +284,7 @@ class Replica:
             case PieceRequest():
                 self._serving.ask(peer, pieces(self._shelf, message), self._now)
             case SnapshotOffer() | SnapshotPiece():
-                # Asked for before this node had a state of its own; it has one now.
-                pass
+                pass  # Asked for before this node had a state of its own.
             case _:
                 assert_never(message)
 
@@ -343,6 +343,9 @@ class Replica:
                 self._candidates.ask(self._now)
             case _ if timer == SYNC_TIMER:
                 self._sync.tick(self._now)
+            case _ if timer == REST_TIMER:
+                self._batches.waste.rest_over(self._now)
+                self._work_waits()
             case _ if timer == SERVE_TIMER:
                 self._serving.go_on(self._now)
             case _:
@@ -510,6 +513,7 @@ class Replica:
         events = tuple(tuple(events) for events in applied.outcome.events)
         self._out.emit(Committed(applied.stored, transactions, events, synced))
         self._admission.decided(applied.outcome.results)
+        self._batches.waste.judge(held, applied.outcome.results, self._now)
         self._settle(block)
         if self._chain.protocol > self._protocol_max:
             self._retire()
@@ -519,10 +523,8 @@ class Replica:
 
     def _drop_segments(self, marks: Marks) -> None:
         """Deletes the files of bodies whose blocks are no longer kept, once the store says so on disk."""
-        oldest = self._chain.store.commit.oldest_height
-        unused = unused_segments(self._chain.records, self._segments.first, marks, oldest)
-        if unused:
-            self._segments.remove(unused)
+        chain, first = self._chain, self._segments.first
+        self._segments.remove(unused_segments(chain.records, first, marks, chain.store.commit.oldest_height))
 
     def _compare_guard(self, block: Block, commit: Commit) -> None:
         guard, chain, key = self._guard, self._chain, self._key

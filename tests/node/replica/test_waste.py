@@ -1,0 +1,79 @@
+"""Batches of transactions that are skipped are free for their author: so others stop naming them for a while."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from concento.blocks import TransactionResult
+from concento.transactions import Transaction
+from node.replica import waste
+from node.replica.events import ArmTimer, Now
+from node.replica.outbox import Outbox
+from node.replica.waste import REST_MS_MAX, Waste
+from sim.network import Network
+
+ANNE, BERT = b"a" * 32, b"b" * 32
+
+
+@dataclass
+class Cut:
+    author: bytes
+    transactions: tuple[Transaction, ...]
+
+
+@pytest.fixture
+def payment() -> Transaction:
+    return Network().transfer("bob", "carol", 1)
+
+
+def result(payment: Transaction, status: str, kind: str = "") -> TransactionResult:
+    return TransactionResult(payment.id, status, kind, 0, bytes(32))  # type: ignore[arg-type]
+
+
+def judged(payment: Transaction, *rows: tuple[bytes, str, str], burst: int = 0) -> tuple[Waste, Outbox]:
+    out = Outbox()
+    found = Waste(out)
+    results = [result(payment, status, kind) for _, status, kind in rows]
+    found.judge([Cut(author, (payment,)) for author, _, _ in rows], results, Now(0, 0))
+    return found, out
+
+
+@pytest.fixture(autouse=True)
+def _no_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waste, "WASTE_BURST_BYTES", 0)
+
+
+def test_an_author_of_skipped_transactions_rests_and_comes_back(payment: Transaction) -> None:
+    found, out = judged(payment, (ANNE, "skipped", "tokens.balance_low"), (BERT, "ok", ""))
+    assert (found.is_resting(ANNE), found.is_resting(BERT)) == (True, False)
+    (timer,) = [effect for effect in out.take() if isinstance(effect, ArmTimer)]
+    found.rest_over(Now(timer.delay_ms, 0))
+    assert not found.is_resting(ANNE)
+
+
+def test_what_was_useful_in_the_same_block_makes_up_for_it(payment: Transaction) -> None:
+    found, _ = judged(payment, (ANNE, "skipped", "tx.duplicate"), (ANNE, "failed", "tokens.balance_low"))
+    assert not found.is_resting(ANNE)
+
+
+def test_transactions_that_found_no_room_are_no_waste(payment: Transaction) -> None:
+    found, _ = judged(payment, (ANNE, "skipped", "block.full"))
+    assert not found.is_resting(ANNE)
+
+
+def test_nobody_rests_for_longer_than_the_most(payment: Transaction) -> None:
+    found, out = Waste(Outbox()), Outbox()
+    found = Waste(out)
+    for _ in range(5_000):
+        found.judge([Cut(ANNE, (payment,))], [result(payment, "skipped", "tx.expired")], Now(0, 0))
+    assert max(effect.delay_ms for effect in out.take() if isinstance(effect, ArmTimer)) <= REST_MS_MAX
+    found.rest_over(Now(REST_MS_MAX, 0))
+    assert not found.is_resting(ANNE)
+
+
+def test_a_small_waste_by_accident_changes_nothing(payment: Transaction, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waste, "WASTE_BURST_BYTES", 10_000)
+    found, _ = judged(payment, *[(ANNE, "skipped", "tx.duplicate")] * 3)
+    assert not found.is_resting(ANNE)
