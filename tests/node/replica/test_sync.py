@@ -247,3 +247,33 @@ def test_peer_that_drips_blocks_holds_nobody_up_for_long() -> None:
     start = network.mono_ms
     caught_up(network)
     assert network.mono_ms - start < 3_000
+
+
+@pytest.mark.parametrize(
+    "order", [("node1", "node2", "node3"), ("node2", "node3", "node1"), ("node3", "node1", "node2")]
+)
+def test_catching_up_ends_beside_a_liar_a_dripper_and_one_that_stops(
+    order: tuple[str, str, str],
+) -> None:
+    network = one_behind(12)
+    liar, dripper, stopper = order
+    honest_from_ms = network.mono_ms + 20_000
+    sent: dict[str, int] = dict.fromkeys(order, 0)
+
+    def is_lost(origin: str, to: str, message: object) -> bool:
+        if to != "node4" or not isinstance(message, wire.BlockResponse) or network.mono_ms > honest_from_ms:
+            return False
+        sent[origin] += 1
+        if origin == liar:
+            bad = msgspec.structs.replace(message.commit, signatures=message.commit.signatures[:1])
+            forged = msgspec.structs.replace(message, commit=bad)
+            if message != forged:
+                network.inject(origin, to, forged)
+                return True
+        return origin == stopper or (origin == dripper and sent[origin] % 4 != 1)
+
+    network.is_lost = is_lost
+    network.start("node4")
+    network.run_until(lambda: network.nodes["node4"].height >= network.nodes["node1"].height, 60_000)
+    network.check_agreement()
+    assert network.nodes["node4"].app_hash == network.nodes["node1"].app_hash
