@@ -11,7 +11,7 @@ FIRST ?= 1
 HISTORIES ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help setup testnet test check sim sim-check sim-long twins-long crash-long money-long bench docs clean
+.PHONY: help setup testnet test check sim sim-check sim-long twins-long crash-long money-long bench bench-full docs clean
 
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,11 @@ money-long: setup ## thousands of random histories of payments against a second,
 crash-long: setup ## kill a real node at every write and sync of its disk, in every way, 50 times; goes on where it was stopped
 	@$(BIN)/python -m bench.crashes --times 50
 
-bench: setup ## speed as a ratio to the signature limit, and finality
+bench: setup ## speed as a ratio to the signature limit, finality, and CometBFT beside it where it is installed
 	@$(BIN)/python -m bench
+
+bench-full: setup ## all arms and mixes, longer: about half an hour
+	@$(BIN)/python -m bench --full
 
 docs: setup ## make the generated pages of docs/ again
 	@$(BIN)/python docs/make.py

@@ -1,0 +1,41 @@
+"""The page and the picture of a run: what they show, and that a run of other arms does not break them."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+from bench.page import newest_run, page, picture
+
+
+def record(arm: str, run: str = "b", **changes: Any) -> dict[str, Any]:
+    level = {"p50": 10.0, "p95": 20.0, "p99": 30.0}
+    fields: dict[str, Any] = {
+        "run": run, "machine": "m", "disk_sync_ms": 0.1, "arm": arm, "mix": "transfers", "ratio": 0.5, "tx_s": 1_000,
+        "cpu_us_per_tx": [100], "memory_mb": [90], "disk_bytes_per_tx": 800,
+        "finality_ms": {"20%": level, "50%": level, "80%": level},
+    }  # fmt: skip
+    return {**fields, **changes}
+
+
+def test_the_newest_run_is_shown_and_older_lines_of_any_form_are_not() -> None:
+    records = [{"ratio": 0.3}, record("C", "a"), record("A"), record("C"), record("C", mix="access")]
+    assert [(found["arm"], found["mix"]) for found in newest_run(records)] == [
+        ("C", "transfers"),
+        ("A", "transfers"),
+        ("C", "access"),
+    ]
+
+
+def test_the_page_has_a_table_for_each_mix_and_a_row_for_each_arm() -> None:
+    text = page([record("C"), record("B", ratio=0.123), record("C", mix="access", finality_ms={})])
+    assert text.count("\n## ") == 2
+    assert "| 0.12 | 1,000 | 100 | 90 | 800 |" in text
+    assert "10 / 20 / 30" in text
+
+
+def test_the_picture_is_well_formed_and_draws_bars_in_proportion() -> None:
+    drawn = ElementTree.fromstring(picture([record("C", ratio=0.5), record("B", ratio=0.25)]))
+    bars = [int(one.attrib["width"]) for one in drawn.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    assert bars[0] == 2 * bars[1]
+    assert bars[2] == bars[3]
