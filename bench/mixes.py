@@ -235,7 +235,7 @@ def kvstore_pairs() -> Callable[[int], list[Item]]:
     return sign_more
 
 
-TRANSFER_BYTES: Final = 272
+TRANSFER_BYTES: Final = 249
 """An encoded transfer of the development network, signature included."""
 
 MIXES: Final = {

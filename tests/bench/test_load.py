@@ -82,5 +82,5 @@ def test_pairs_are_distinct_and_as_long_as_a_transfer() -> None:
     sign_more = kvstore_pairs()
     pairs = [*sign_more(3), *sign_more(3)]
     assert len({pair.key for pair in pairs}) == 6
-    assert {len(pair.raw) for pair in pairs} == {272}
+    assert {len(pair.raw) for pair in pairs} == {249}
     assert [kvstore_key(pair.raw) for pair in pairs] == [pair.key for pair in pairs]
