@@ -43,9 +43,16 @@ def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
 
 def verify_inclusion(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> None:
     """Refuses unless the leaf is at this index of the list of this size with this root."""
+    verify_inclusion_of_hash(root, _leaf_hash(leaf), index, size, path)
+
+
+def verify_inclusion_of_hash(root: bytes, leaf_hash: bytes, index: int, size: int, path: Sequence[bytes]) -> None:
+    """The same of a leaf of which only the hash is known."""
     if not 0 <= index < size:
         raise Rejected("proof.invalid", reason="the index is outside the list")
-    computed, last = _leaf_hash(leaf), size - 1
+    if len(leaf_hash) != _HASH_BYTES:
+        raise Rejected("proof.invalid", reason="the leaf is not named by a hash")
+    computed, last = leaf_hash, size - 1
     for sibling in path:
         if last == 0 or len(sibling) != _HASH_BYTES:
             raise Rejected("proof.invalid", reason="the path has a wrong length")

@@ -25,7 +25,8 @@ def loads(data: bytes | str, what: str = "JSON") -> Any:
         if text.startswith("\ufeff"):
             raise ValueError("starts with a byte order mark")
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
-        if "\\u" in text and _LONE_SURROGATE.search(text.replace("\\\\", "")):
+        # An escaped backslash gives way to something: it may stand between two halves that are no pair.
+        if "\\u" in text and _LONE_SURROGATE.search(text.replace("\\\\", "  ")):
             raise ValueError("a lone surrogate")
     except (ValueError, RecursionError) as error:
         raise Rejected("json.invalid", what=what, reason=str(error) or type(error).__name__) from None

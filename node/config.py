@@ -24,6 +24,9 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("auto", "json", "text")
 ENGINES: Final = ("own", "comet")
 SYNCS: Final = ("blocks", "snapshot")
+_DIGITS_MAX: Final = 18
+"""Of a number in text; Python makes none of more than 4,300."""
+
 _SPANS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 COMET_PROFILES: Final = ("default", "tuned")
 
@@ -205,7 +208,7 @@ def observer_keys(config: NodeConfig) -> frozenset[bytes]:
 def parse_address(text: str, setting: str) -> Address:
     """host:port, or [IPv6]:port. Raises Rejected."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+    if not colon or not host or not (port.isascii() and port.isdigit() and len(port) <= 5) or int(port) > 65_535:
         _refuse(setting, f"{text} is not host:port")
     return Address(host.strip("[]"), int(port))
 
@@ -213,9 +216,14 @@ def parse_address(text: str, setting: str) -> Address:
 def _span_ms(setting: str, text: str) -> int:
     """A span of time as people write it: 90s, 30m, 6h, 7d. Raises Rejected."""
     number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit()) or int(number) == 0 or unit not in _SPANS_MS:
+    if not _is_number(number) or int(number) == 0 or unit not in _SPANS_MS:
         _refuse(setting, f"{text} is not a span such as 90s, 30m, 6h or 7d")
     return int(number) * _SPANS_MS[unit]
+
+
+def _is_number(text: str) -> bool:
+    """Decimal digits, and few enough to make a number of."""
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
 
 
 def _file_settings(path: Path) -> dict[str, Any]:
@@ -225,7 +233,8 @@ def _file_settings(path: Path) -> dict[str, Any]:
         raise Rejected("node.home_empty", path=str(path.parent)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Rejected("node.config_invalid", field=path.name, reason=str(error)) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Malformed; or a number of thousands of digits, or lists in lists, which the decoder does not refuse itself.
         raise Rejected("node.config_invalid", field=str(path), reason=str(error)) from None
     return settings
 
@@ -243,11 +252,11 @@ def _typed(name: str, value: object, source: str) -> Any:
     if name not in _SETTINGS:
         _refuse(name, f"unknown setting in {source}{_near(name, _SETTINGS)}")
     kind = _KINDS[name]
-    if kind is int and isinstance(value, str) and value.isascii() and value.isdigit():
+    if kind is int and isinstance(value, str) and _is_number(value):
         return int(value)
     if kind is int and type(value) is int:
         return value
-    if kind in (str, Path) and isinstance(value, str):
+    if kind in (str, Path) and isinstance(value, str) and "\0" not in value:
         return kind(value)
     if kind is bool and value in (True, False, "true", "false"):
         return value in (True, "true")

@@ -10,6 +10,8 @@ from concento.keys import check_public_key, public_key, sign, verify, verify_man
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 SPECCHECK = json.loads((VECTORS / "ed25519-speccheck.json").read_text())
+WYCHEPROOF = json.loads((VECTORS / "wycheproof-ed25519.json").read_text())
+ZIP_215 = json.loads((VECTORS / "zip215.json").read_text())
 
 IDENTITY = bytes([1]) + bytes(31)
 ORDER_8 = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa")
@@ -32,6 +34,22 @@ def test_the_speccheck_verdicts_are_those_of_libsodium() -> None:
         for case in SPECCHECK
     ]
     assert verdicts == [number == 3 for number in range(12)]
+
+
+def test_every_wycheproof_verdict_is_given() -> None:
+    wrong, counted = [], {"valid": 0, "invalid": 0}
+    for number, key, message, signature, result, comment, _flags in WYCHEPROOF:
+        counted[result] += 1
+        if verify(bytes.fromhex(key), bytes.fromhex(message), bytes.fromhex(signature)) != (result == "valid"):
+            wrong.append((number, comment))
+    assert wrong == []
+    assert counted == {"valid": 88, "invalid": 63}
+
+
+def test_none_of_the_odd_signatures_that_zip_215_accepts_is_accepted_here() -> None:
+    """Points of small order in every spelling: a library that takes one would part from the others on it."""
+    assert len(ZIP_215) == 196
+    assert not any(verify_many([(bytes.fromhex(key), b"Zcash", bytes.fromhex(signed)) for key, signed in ZIP_215]))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Iterable
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +21,10 @@ from concento.merkle import (
     merkle_root,
     verify_consistency,
     verify_inclusion,
+    verify_inclusion_of_hash,
 )
+
+VECTORS = Path(__file__).parents[1] / "vectors"
 
 # From merkle_tree_test.cc of the Certificate Transparency reference implementation.
 LEAVES = [
@@ -235,3 +243,40 @@ def test_all_paths_at_once_are_those_of_each_leaf(count):
     assert paths == [inclusion_path(leaves, index) for index in range(first, count)]
     for index, path in enumerate(paths, first):
         verify_inclusion(merkle_root(leaves), leaves[index], index, count, path)
+
+
+# The suite of transparency-dev/merkle: a few good proofs, and every small change that must not pass.
+
+
+def suite(kind: str) -> list[Any]:
+    rows: list[Any] = json.loads((VECTORS / f"merkle-{kind}.json").read_text())
+    assert len(rows) == 98
+    return rows
+
+
+def hashes(texts: Iterable[str] | None) -> list[bytes]:
+    return [base64.b64decode(text) for text in texts or ()]
+
+
+@pytest.mark.parametrize("row", suite("inclusion"), ids=lambda row: row[0])
+def test_the_public_inclusion_proofs_have_their_verdicts(row: Any) -> None:
+    name, index, size, root, leaf_hash, proof, is_valid = row
+    found, leaf = hashes((root or "", leaf_hash or ""))
+    if is_valid:
+        verify_inclusion_of_hash(found, leaf, index, size, hashes(proof))
+        return
+    with pytest.raises(Rejected) as refused:
+        verify_inclusion_of_hash(found, leaf, index, size, hashes(proof))
+    assert refused.value.kind == "proof.invalid", name
+
+
+@pytest.mark.parametrize("row", suite("consistency"), ids=lambda row: row[0])
+def test_the_public_consistency_proofs_have_their_verdicts(row: Any) -> None:
+    name, old_size, new_size, old_root, new_root, proof, is_valid = row
+    old, new = hashes((old_root or "", new_root or ""))
+    if is_valid:
+        verify_consistency(old, old_size, new, new_size, hashes(proof))
+        return
+    with pytest.raises(Rejected) as refused:
+        verify_consistency(old, old_size, new, new_size, hashes(proof))
+    assert refused.value.kind == "proof.invalid", name

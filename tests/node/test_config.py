@@ -120,3 +120,21 @@ def test_a_missing_genesis_is_named_with_its_path(tmp_path: Path) -> None:
 
 def test_an_ipv6_address_is_written_in_brackets() -> None:
     assert parse_address("[::1]:26600", "rpc_listen") == Address("::1", 26600)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "peers = " + "[" * 20_000,
+        "peers = " + "{a=" * 20_000,
+        ".".join("a" * 20_000) + " = 1",
+        "tip_age_ready_ms = " + "9" * 5_000,
+        'tip_age_ready_ms = "' + "9" * 5_000 + '"',
+        'rpc_listen = "localhost:' + "9" * 5_000 + '"',
+        'retain = "recent ' + "9" * 5_000 + 'd"',
+        'genesis = "a\\u0000b"',
+    ],
+    ids=["lists", "tables", "dots", "number", "number as text", "port", "span", "zero byte"],
+)
+def test_what_makes_decoders_fail_in_other_ways_is_refused_as_any_other_setting(tmp_path: Path, text: str) -> None:
+    refusal(tmp_path, text)
