@@ -587,7 +587,9 @@ def _last_line(log: Path) -> str:
         except FileNotFoundError:
             continue
         if lines:
-            return lines[-1][:300]
+            # A refusal comes before its hint, and is what happened.
+            is_hint = lines[-1].startswith("hint:") and len(lines) > 1
+            return (lines[-2] if is_hint else lines[-1])[:300]
     return "nothing was logged"
 
 

@@ -168,3 +168,19 @@ def test_a_proof_holds_for_somebody_with_nothing_but_the_genesis_file(network: C
     proof.write_text(json.dumps(forged))
     refused = network.command("proof", "verify", str(proof), "--genesis", str(genesis))
     assert json.loads(refused.stdout)["error"]["data"]["kind"] == "proof.invalid"
+
+
+def test_a_node_whose_signing_state_was_lost_does_not_start_and_says_so(network: CometNetwork) -> None:
+    """Made anew it would be empty, and the key might sign a second time what it signed before."""
+    network.done("testnet", "kill", "node4")
+    state = network.home / "testnet" / "node4" / "comet" / "data" / "priv_validator_state.json"
+    kept = state.read_bytes()
+    state.unlink()
+    refused = network.command("testnet", "start", "node4")
+    assert refused.returncode != 0
+    assert "priv_validator_state.json" in refused.stdout
+    assert not state.exists()
+    height = network.pay()
+    state.write_bytes(kept)
+    network.done("testnet", "start", "node4")
+    assert len(network.app_hashes(height + 1)) == 1
