@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import json
 import pstats
 import tempfile
@@ -31,6 +32,7 @@ from concento.messages.assets import Description
 from concento.messages.licences import BuyLicence, Price, Rate
 from concento.terms import LAYERS, make_terms, terms_hash
 from concento.transactions import Body, Transaction, sign_transaction
+from node.app import GC_THRESHOLDS
 from state.calls import Call
 from state.modules import identity
 from state.modules.assets import ASSETS, Asset
@@ -82,6 +84,7 @@ def main() -> int:
     parser.add_argument("--blocks", type=int, default=9)
     parser.add_argument("--profile", action="store_true", help="print the dearest functions")
     options = parser.parse_args()
+    gc.set_threshold(*GC_THRESHOLDS)
     with tempfile.TemporaryDirectory(prefix="concento-bench-") as folder:
         market = make_market(Path(folder), options.assets, options.holders)
         if options.profile:
