@@ -9,9 +9,10 @@ SEED ?= 1
 SHARE ?= 1
 FIRST ?= 1
 HISTORIES ?= 50
+SECONDS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup testnet test check sim sim-check sim-long twins-long crash-long money-long bench bench-full docs clean
+.PHONY: help setup testnet test check sim sim-check sim-long twins-long fuzz fuzz-long crash-long money-long bench bench-full docs clean
 
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,13 @@ sim-long: setup ## 20,000 of them; goes on where it was stopped (.sim-state.json
 
 twins-long: setup ## all twins of three rounds, and of one round whose words are split apart; goes on (.sim-twins.json)
 	@$(BIN)/python -m sim --twins words && $(BIN)/python -m sim --twins 3
+
+fuzz: setup ## spoilt frames, handshakes, transactions, segments, proofs, requests, key files: 20 s each (SECONDS; TARGET, SEED, CASE)
+	@PYTHONPATH=.:tests $(BIN)/python -m fuzz --seed $(SEED) --seconds $(SECONDS) \
+	  $(if $(TARGET),--target $(TARGET)) $(if $(CASE),--case $(CASE))
+
+fuzz-long: setup ## the same for ten minutes each
+	@PYTHONPATH=.:tests $(BIN)/python -m fuzz --seed $(SEED) --seconds 600 $(if $(TARGET),--target $(TARGET))
 
 money-long: setup ## thousands of random histories of payments against a second, slow model (HISTORIES=n times the usual number)
 	@CONCENTO_HISTORIES=$(HISTORIES) CI= $(BIN)/python -m pytest -q -n auto --durations=0 tests/state/modules/test_royalties_model.py \

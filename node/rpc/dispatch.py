@@ -51,6 +51,10 @@ class Method:
     local: bool = False
 
 
+_NAME_LENGTH_MAX: Final = 64
+"""Letters of a parameter's name; no method has one half as long."""
+
+
 def observe_nothing(method: str, kind: str, seconds: float) -> None:
     """Where nobody counts requests."""
 
@@ -153,7 +157,7 @@ def bind(method: Method, given: Any) -> Params:
         given = dict(zip(names, given, strict=False))
     for name in given:
         if name not in names:
-            raise BadParams(_unknown(method, name), str(name))
+            raise BadParams(_unknown(method, name), _short(name))
     for parameter in msgspec.structs.fields(method.params):
         name = parameter.encode_name
         if parameter.required and name not in given:
@@ -169,9 +173,15 @@ def bind(method: Method, given: Any) -> Params:
 
 def _unknown(method: Method, name: str) -> Rejected:
     names = method.params.__struct_encode_fields__
-    near = difflib.get_close_matches(str(name), names, n=1)
-    shown = f"{name} (did you mean {near[0]}?)" if near else name
+    # A name of megabytes is neither compared, which takes a second, nor sent back three times over.
+    near = difflib.get_close_matches(name, names, n=1) if len(name) <= _NAME_LENGTH_MAX else []
+    shown = f"{name} (did you mean {near[0]}?)" if near else _short(name)
     return Rejected("rpc.param_unknown", method=method.name, name=shown, names=", ".join(names) or "none")
+
+
+def _short(name: str) -> str:
+    """The name as an answer repeats it."""
+    return name if len(name) <= _NAME_LENGTH_MAX else name[:_NAME_LENGTH_MAX] + "..."
 
 
 def limit_answer(kind: str, **numbers: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -167,6 +168,21 @@ def test_nothing_of_the_inside_leaves_with_an_internal_error(name: str) -> None:
     error = error_of(call(name))
     assert (error["code"], error["message"], error["data"]["kind"]) == (-32603, "Internal error", "internal")
     assert "/" not in json.dumps(error)
+
+
+def test_an_unknown_parameter_of_megabytes_is_answered_soon_and_not_repeated() -> None:
+    name = "abcdefgh" * 600_000
+    started = time.process_time()
+    error = error_of(call("echo", {name: 1}))
+    assert time.process_time() - started < 1.0
+    assert error["data"]["kind"] == "rpc.param_unknown"
+    assert len(json.dumps(error)) < 1_000
+
+
+def test_half_a_surrogate_beside_an_escaped_backslash_is_a_parse_error() -> None:
+    """It is no letter, and an answer with it could not be written."""
+    body = b'{"jsonrpc": "2.0", "id": "\\ud800\\\\\\udc00", "method": "echo", "params": {"text": "a"}}'
+    assert ask(body) == PARSE_ERROR
 
 
 def test_a_batch_has_at_most_a_hundred_requests() -> None:
