@@ -394,6 +394,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "ask for less: a smaller limit, or a page",
     ),
     "rpc.batch_too_long": ("{count} requests in one batch, at most {count_max} are answered", "send several batches"),
+    "rpc.body_too_full": ("a request has at most {count_max} values", "send several requests"),
     "rpc.body_too_large": ("a request has at most {bytes_max} bytes", "send several requests"),
     "rpc.cursor_malformed": ("{text} is not a cursor of this list", 'use the "next" of the page before, unchanged'),
     "rpc.forbidden": ("{method} answers only programs on the node's own machine", "run it there"),

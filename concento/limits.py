@@ -59,6 +59,9 @@ HANDSHAKE_MS_MAX: Final = 3_000
 # RPC
 RPC_BODY_BYTES_MAX: Final = 5 * MIB
 """One request: a full batch of transactions, in base64, with room."""
+RPC_BODY_COMMAS_MAX: Final = 70_000
+"""Values of one request in JSON, counted before it is read: a body of empty lists makes a node busy for a second and
+takes thirty times its bytes. As many as one array of MessagePack may have."""
 RPC_ANSWER_BYTES_MAX: Final = 25 * MIB
 """One answer: 200 items of the largest kind, with room."""
 RPC_BATCH_ITEMS_MAX: Final = 100

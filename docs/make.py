@@ -110,7 +110,8 @@ def rpc() -> str:
         "`{items, next, height}`; `next` is the cursor of the next page or null. An id may be shortened to its first 8 digits",
         "or more, an account to the beginning of its address or to the party's name (`@alice`).",
         "",
-        f"Limits: {limits.RPC_BATCH_ITEMS_MAX} calls in a batch, {limits.RPC_BODY_BYTES_MAX:,} bytes in, "
+        f"Limits: {limits.RPC_BATCH_ITEMS_MAX} calls in a batch, {limits.RPC_BODY_BYTES_MAX:,} bytes and "
+        f"{limits.RPC_BODY_COMMAS_MAX:,} values in, "
         f"{limits.RPC_ANSWER_BYTES_MAX:,} bytes out, {limits.PAGE_ITEMS} items a page unless asked for up to "
         f"{limits.PAGE_ITEMS_MAX}.",
         "",

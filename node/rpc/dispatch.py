@@ -20,7 +20,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from concento.errors import ConcentoError, Rejected
-from concento.limits import RPC_ANSWER_BYTES_MAX, RPC_BATCH_ITEMS_MAX, RPC_BODY_BYTES_MAX
+from concento.limits import RPC_ANSWER_BYTES_MAX, RPC_BATCH_ITEMS_MAX, RPC_BODY_BYTES_MAX, RPC_BODY_COMMAS_MAX
 from concento.strictjson import loads
 from node.rpc import errors
 from node.rpc.errors import Refused, error_object, internal_error, protocol_error, refusal_object
@@ -76,6 +76,8 @@ class Dispatcher(Generic[C]):
         """The answer to one request or batch, or None where there is none to give (notifications)."""
         if len(body) > RPC_BODY_BYTES_MAX:
             return limit_answer("rpc.body_too_large", bytes_max=RPC_BODY_BYTES_MAX)
+        if (body.count(b",") if isinstance(body, bytes) else body.count(",")) > RPC_BODY_COMMAS_MAX:
+            return limit_answer("rpc.body_too_full", count_max=RPC_BODY_COMMAS_MAX)
         try:
             document = loads(body)
         except Rejected:

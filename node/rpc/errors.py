@@ -33,6 +33,7 @@ LIMIT_KINDS: Final = frozenset(
     {
         "rpc.answer_too_large",
         "rpc.batch_too_long",
+        "rpc.body_too_full",
         "rpc.body_too_large",
         "rpc.streams_full",
         "rpc.subscriptions_full",

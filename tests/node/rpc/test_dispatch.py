@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from concento.errors import Broken, Rejected, Unavailable
-from concento.limits import RPC_BODY_BYTES_MAX
+from concento.limits import RPC_BODY_BYTES_MAX, RPC_BODY_COMMAS_MAX
 from node.rpc.dispatch import Dispatcher, Params
 from node.rpc.errors import Refused
 from support.jsonrpc import EXAMPLES, INVALID, PARSE_ERROR, SPECIFIED, Nothing, method, table
@@ -168,6 +169,30 @@ def test_nothing_of_the_inside_leaves_with_an_internal_error(name: str) -> None:
     error = error_of(call(name))
     assert (error["code"], error["message"], error["data"]["kind"]) == (-32603, "Internal error", "internal")
     assert "/" not in json.dumps(error)
+
+
+@pytest.mark.parametrize("item", ["[]", "{}", "1", '{"a":1}', '{"a":[]}'])
+@pytest.mark.parametrize("shape", ["[%s]", '{"jsonrpc": "2.0", "id": 1, "method": "echo", "params": {"text": [%s]}}'])
+def test_a_body_of_very_many_values_is_answered_before_it_is_read(shape: str, item: str) -> None:
+    body = shape % ",".join([item] * ((RPC_BODY_BYTES_MAX - 100) // (len(item) + 1)))
+    tracemalloc.start()
+    started = time.process_time()
+    error = error_of(body)
+    taken_s, (_, peak) = time.process_time() - started, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (error["code"], error["data"]["kind"]) == (-32005, "rpc.body_too_full")
+    assert taken_s < 0.2
+    assert peak < 1_000_000
+
+
+def test_as_many_values_as_are_allowed_are_read_within_bounds() -> None:
+    body = "[" + ",".join(["[]"] * RPC_BODY_COMMAS_MAX) + "]"
+    tracemalloc.start()
+    error = error_of(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert error["data"]["kind"] == "rpc.batch_too_long"
+    assert peak < 16_000_000
 
 
 def test_an_unknown_parameter_of_megabytes_is_answered_soon_and_not_repeated() -> None:
