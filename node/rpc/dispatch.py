@@ -11,6 +11,7 @@ import difflib
 import inspect
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -159,7 +160,7 @@ def bind(method: Method, given: Any) -> Params:
         given = dict(zip(names, given, strict=False))
     for name in given:
         if name not in names:
-            raise BadParams(_unknown(method, name), _short(name))
+            raise BadParams(_unknown(method, str(name)), _short(str(name)))
     for parameter in msgspec.structs.fields(method.params):
         name = parameter.encode_name
         if parameter.required and name not in given:
@@ -210,7 +211,9 @@ def _is_request(request: Any) -> bool:
 
 
 def _is_id(identity: Any) -> bool:
-    return isinstance(identity, _ID_TYPES) and not isinstance(identity, bool)
+    # MessagePack has numbers that are none in JSON, in which every answer is written.
+    is_written = not isinstance(identity, float) or math.isfinite(identity)
+    return is_written and isinstance(identity, _ID_TYPES) and not isinstance(identity, bool)
 
 
 def _identity(request: Any) -> Any:

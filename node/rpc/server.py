@@ -228,26 +228,39 @@ async def _rpc(request: web.Request) -> web.Response:
     dispatcher = request.app[DISPATCHER]
     if request.content_type in _MESSAGE_PACK:
         try:
-            document = _unpacked(body)
+            document = unpacked(body)
         except (ValueError, RecursionError, msgpack.exceptions.UnpackException):
             return _json_answer(await dispatcher.answer(b"", _call(request)))
         return _json_answer(await dispatcher.answer_document(document, _call(request)))
     return _json_answer(await dispatcher.answer(body, _call(request)))
 
 
-def _unpacked(body: bytes) -> Any:
-    """A request in MessagePack: the same objects as in JSON, binary where JSON has base64."""
+def unpacked(body: bytes) -> Any:
+    """A request in MessagePack: the same objects as in JSON, binary where JSON has base64.
+
+    Raises ValueError, RecursionError or UnpackException. A list of a byte each can stand in five million lists.
+    """
+    values = 0
+
+    def count(items: list[Any]) -> list[Any]:
+        nonlocal values
+        values += 1 + len(items)
+        if values > ARRAY_LENGTH_MAX:
+            raise ValueError("too many values")
+        return items
+
     return msgpack.unpackb(
         body,
         raw=False,
-        object_pairs_hook=_unique,
+        object_pairs_hook=lambda pairs: _unique(count(pairs)),
+        list_hook=count,
         max_array_len=ARRAY_LENGTH_MAX,
         max_map_len=64,
         max_ext_len=0,
     )
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[Any]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key appears twice")

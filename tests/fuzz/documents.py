@@ -11,6 +11,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import msgpack
 import msgspec
 
 from concento.client import keyfile
@@ -24,6 +25,7 @@ from node.rpc.calls import Call, Desk
 from node.rpc.dispatch import Dispatcher
 from node.rpc.methods import DEV_METHODS, METHODS
 from node.rpc.openrpc import with_discovery
+from node.rpc.server import unpacked
 from node.signer import read_key, write_key
 from state.queries import Chain
 from state.queries_proofs import claim_of, proof_get
@@ -120,7 +122,7 @@ def _is_receipt(document: Any) -> bool:
 
 
 class Bodies:
-    """The body of a request, with every method of the table: one answer that is JSON, and never an internal error."""
+    """The body of a request, in JSON and MessagePack: one answer that is JSON, and never an internal error."""
 
     def __init__(self) -> None:
         self._node, names = played()
@@ -135,12 +137,13 @@ class Bodies:
         ]
         self.seeds = [_json(request) for request in requests] + [_json(requests[:5])]
         self.seeds += [_json({**request, "params": list(request["params"].values())}) for request in requests]
+        self.seeds += [msgspec.msgpack.encode(request) for request in requests]
 
     def open(self, data: bytes) -> Any:
-        return json.loads(data)
+        return msgspec.msgpack.decode(data) if _is_message_pack(data) else json.loads(data)
 
     def shut(self, random: Random, value: Any) -> bytes:
-        return _json(value)
+        return msgspec.msgpack.encode(value) if random.random() < 0.5 else _json(value)
 
     def run(self, data: bytes) -> str:
         answer = self._runner.run(self._answer(data))
@@ -156,10 +159,22 @@ class Bodies:
     async def _answer(self, data: bytes) -> bytes | None:
         # No time to wait: what waits for a block is answered at once that none came.
         desk = Desk(self._node, lambda: self._node.time_ms)
-        return await self._dispatcher.answer(data, Call(desk, local=True, wait_until_s=0.0))
+        call = Call(desk, local=True, wait_until_s=0.0)
+        if not _is_message_pack(data):
+            return await self._dispatcher.answer(data, call)
+        try:
+            document = unpacked(data)
+        except (ValueError, RecursionError, msgpack.exceptions.UnpackException):
+            return None
+        return await self._dispatcher.answer_document(document, call)
 
     def close(self) -> None:
         self._runner.close()
+
+
+def _is_message_pack(data: bytes) -> bool:
+    """No JSON begins with such a byte; every request in MessagePack does."""
+    return data[:1] >= b"\x80"
 
 
 def _filled(value: Any, names: dict[str, str]) -> Any:

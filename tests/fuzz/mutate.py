@@ -23,6 +23,7 @@ _MARKS: Final = (0x00, 0x7F, 0x80, 0x90, 0x9F, 0xA0, 0xC0, 0xC1, 0xC4, 0xC7, 0xC
 
 _NUMBERS: Final = (0, 1, -1, 127, 128, 255, 256, 2**31, 2**32, 2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64 - 1, -(2**63))
 _TEXTS: Final = ("", "\0", "a" * 70_000, "\u202e", "e\u0301", "../../etc/passwd", "0x", "1e400", "\U0001f3b5", "null")
+_FLOATS: Final = (1.5, -0.0, 5e-324, float("inf"), float("nan"))
 _NESTING: Final = (1, 2, 30, 150, 600)
 
 
@@ -154,7 +155,9 @@ def _spoilt_text(random: Random, text: str, donor: Any) -> str:
 
 def _odd(random: Random, value: Any) -> Any:
     """A value that is not of the kind that stood there, or of its kind and extreme."""
-    return random.choice((None, True, False, [], {}, "", 1.5, [value], random.choice(_NUMBERS), random.choice(_TEXTS)))
+    return random.choice(
+        (None, True, False, [], {}, "", random.choice(_FLOATS), [value], random.choice(_NUMBERS), random.choice(_TEXTS))
+    )
 
 
 def _part(random: Random, value: Any) -> Any:

@@ -113,6 +113,13 @@ def test_transactions_may_come_as_messagepack() -> None:
         assert status == 200
         assert [item["status"] for item in items] == ["pending"] * 3
         assert len(opened.node.pool) == 3
+        many = b"\xdd" + (70).to_bytes(4, "big") + (b"\xdd" + (69_999).to_bytes(4, "big") + b"\x90" * 69_999) * 70
+        assert len(many) < RPC_BODY_BYTES_MAX
+        no_number = msgpack.packb({"jsonrpc": "2.0", "id": float("nan"), "method": "nothing"})
+        bytes_name = msgpack.packb({"jsonrpc": "2.0", "id": 1, "method": "tx_submit", "params": {b"tx": b""}})
+        for odd, code in ((many, -32700), (no_number, -32600), (bytes_name, -32602)):
+            status, answer = await opened.post(io.BytesIO(odd), **{"Content-Type": "application/msgpack"})
+            assert (status, json.loads(answer)["error"]["code"]) == (200, code)
         status, answer = await opened.post(b"\xc1", **{"Content-Type": "application/msgpack"})
         assert json.loads(answer)["error"]["code"] == -32700
         twice = b"\x82\xa1a\x01\xa1a\x02"
