@@ -1,6 +1,7 @@
 """What a table of many holders costs: its registration, a payment to it, its sweep beside a load of transactions.
 
-Run with `python -m bench.wide --rows 1000000`; it takes minutes. A vault is filled in chunks by transactions and holds
+Run with `python -m bench.wide --rows 1000000 --compared-every 8`; it takes half an hour.
+A vault is filled in chunks by transactions and holds
 all shares of a work; the work is sold once, and the vault's holders are paid by the sweep while every block has
 a steady load of transfers. A second chain has the same transfers and no vault: what its blocks cost is what the
 others are compared with. Both are whole ledgers in one process, on disk; times are CPU times.
@@ -41,8 +42,6 @@ from state.view import View
 
 TERMS = make_terms(allow=("analysis",))
 CHUNKS_PER_BLOCK = 10
-COMPARED_EVERY = 4
-"""Of the blocks with a sweep, one without is measured for each fourth."""
 WARM_BLOCKS = 20
 """Blocks of both chains before anything is compared."""
 
@@ -72,18 +71,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.wide", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--transactions", type=int, default=1_000, help="transfers in every block")
+    parser.add_argument("--compared-every", type=int, default=1, help="blocks with a sweep for one without")
     options = parser.parse_args()
     gc.set_threshold(*GC_THRESHOLDS)
     with tempfile.TemporaryDirectory(prefix="concento-bench-") as folder:
         wide = open_bench(Path(folder) / "wide", 10_000)
         plain = open_bench(Path(folder) / "plain", 10_000)
-        print(json.dumps(measure(wide, plain, options.rows, options.transactions)))
+        print(json.dumps(measure(wide, plain, options.rows, options.transactions, options.compared_every)))
         wide.store.kv.close()
         plain.store.kv.close()
     return 0
 
 
-def measure(wide: Bench, plain: Bench, rows: int, transactions: int) -> dict[str, object]:
+def measure(wide: Bench, plain: Bench, rows: int, transactions: int, compared_every: int) -> dict[str, object]:
     """Fills, sells and sweeps; every figure of the blocks with the sweep beside that of those without."""
     began = process_time()
     work, vault = register(wide, rows)
@@ -99,7 +99,7 @@ def measure(wide: Bench, plain: Bench, rows: int, transactions: int) -> dict[str
     began_wall = perf_counter()
     while is_queued(wide) or not swept.apply_s:
         raws = wide.transfers(transactions)
-        if len(swept.apply_s) % COMPARED_EVERY == 0:
+        if len(swept.apply_s) % compared_every == 0:
             plain.time_ms = wide.time_ms
             alone.add(block(plain, [decode_transaction(raw) for raw in raws]))
         done = block(wide, [decode_transaction(raw) for raw in raws])

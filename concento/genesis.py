@@ -280,7 +280,7 @@ DEFAULT_PARAMS: Final = Params(
         validators_min=4,
     ),
     fees=FeeParams(per_byte_ubeat=1, per_weight_ubeat=10, burn_bps=5_000, market_bps=100),
-    revenue=RevenueParams(dust=1, work=50_000, v_min=1_000, row_threshold=1_000),
+    revenue=RevenueParams(dust=1, work=50_000, v_min=300, row_threshold=1_000),
     access=AccessParams(anchor_window_ms=3_600_000, unsigned_units_max=64),
     limits=LimitParams(block_weight=100_000),
     rewards=RewardParams(epoch_ms=3_600_000, data_ubeat=1_000_000_000, alpha_bps=4_000),
