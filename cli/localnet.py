@@ -587,9 +587,8 @@ def _last_line(log: Path) -> str:
         except FileNotFoundError:
             continue
         if lines:
-            # A refusal comes before its hint, and is what happened.
-            is_hint = lines[-1].startswith("hint:") and len(lines) > 1
-            return (lines[-2] if is_hint else lines[-1])[:300]
+            # A refusal stands before its hint; both are wanted.
+            return "; ".join(lines[-2:] if lines[-1].startswith("hint:") else lines[-1:])[:600]
     return "nothing was logged"
 
 
