@@ -32,6 +32,8 @@ Purpose = Literal[
 PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 """Everything that a licence can be for; the order is the order of `Terms.purposes`."""
 
+_PLACES: Final[dict[str, int]] = {purpose: place for place, purpose in enumerate(PURPOSES)}
+
 ATTRIBUTION_BYTES_MAX: Final = 200
 """A line of credits."""
 
@@ -120,12 +122,12 @@ def terms_hash(terms: Terms) -> bytes:
 
 
 def permission(terms: Terms, purpose: str) -> Permission:
-    return Permission(terms.purposes[PURPOSES.index(purpose)])
+    return Permission(terms.purposes[_PLACES[purpose]])
 
 
 def permits(terms: Terms, purpose: str) -> bool:
     """Whether a licence under these terms may be used for this, with or without constraints."""
-    return permission(terms, purpose) is not Permission.DENY
+    return terms.purposes[_PLACES[purpose]] != Permission.DENY
 
 
 def check_terms(terms: Terms) -> None:
