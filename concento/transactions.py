@@ -7,8 +7,9 @@ are no sequence numbers, a transaction is valid while block time lies in the win
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -25,6 +26,9 @@ from concento.limits import (
 )
 from concento.messages import Action, signatures
 from concento.units import Amount
+
+IDS_CACHED: Final = 1 << 10
+"""Ids of recent actions: the check of an action names what its execution makes, and names it again."""
 
 
 class Body(Record):
@@ -116,6 +120,7 @@ def signature_checks(network: Network, transaction: Transaction) -> list[Check]:
     return checks
 
 
+@lru_cache(maxsize=IDS_CACHED)
 def object_id(kind: str, sender: bytes, nonce: bytes, action_index: int) -> bytes:
     """The id of what an action creates, known before signing. `kind` is its name, such as "asset"."""
     return tagged_hash("id/" + kind, sender, nonce, action_index.to_bytes(2, "big"))
