@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from concento.client import Client
 from concento.errors import ConcentoError, Rejected
 from node.comet.home import find_binary
 from node.config import NodeConfig
+from support.localnetwork import free_base_port
 
 pytestmark = pytest.mark.e2e
 
@@ -85,18 +85,6 @@ def wait_for_height(url: str, height: int) -> None:
             pass
         time.sleep(0.1)
     pytest.fail(f"{url} did not reach height {height}")
-
-
-def free_base_port() -> int:
-    """A port from which on the ports of a network are free; below those that outgoing connections take."""
-    for base in range(12_000 + os.getpid() % 8_000, 32_000, 50):
-        try:
-            for port in (*range(base, base + 4), *range(base + 20, base + 24), base + 40):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return base
-    raise AssertionError("no free ports")
 
 
 @pytest.fixture(scope="module")

@@ -80,9 +80,14 @@ class Network:
         return found
 
 
+FIRST_PORT = 10_000
+BLOCKS = 440
+
+
 def free_base_port() -> int:
-    """A port from which on 41 ports are free."""
-    for base in range(20_000 + os.getpid() % 10_000, 60_000, 50):
+    """A port from which on 41 ports are free: another fifty for every process, below those of outgoing connections."""
+    for block in range(BLOCKS):
+        base = FIRST_PORT + (os.getpid() + block) % BLOCKS * 50
         try:
             for port in (*range(base, base + 4), *range(base + 20, base + 24), base + 40):
                 socket.create_server(("127.0.0.1", port)).close()
