@@ -21,11 +21,11 @@ BATCH: Final = 250
 BATCH_BYTES: Final = 200_000
 """What one request carries at most, by number and by size."""
 TICK_S: Final = 0.02
-"""At a rate, every node is handed what is due this often."""
+"""At a rate, what is due is handed to one node after the other this often: requests cost more than what is in them."""
 BUSY_S: Final = 0.02
 """After an answer that says busy."""
 POLL_S: Final = 0.02
-POLL_CLOSE_S: Final = 0.004
+POLL_CLOSE_S: Final = 0.008
 """How often the height is asked for: at full load seldom, where finality is measured often."""
 PATIENCE_S: Final = 120
 
@@ -101,8 +101,10 @@ def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float) -> 
     with ThreadPoolExecutor(len(urls)) as pool:
         shares = [items[index :: len(urls)] for index in range(len(urls))]
         jobs = [
-            pool.submit(_offer_share, target(arm, url), share, rate / len(urls), due)
-            for url, share in zip(urls, shares, strict=True)
+            pool.submit(
+                _offer_share, target(arm, url), share, rate / len(urls), began + n * TICK_S, len(urls) * TICK_S, due
+            )
+            for n, (url, share) in enumerate(zip(urls, shares, strict=True))
         ]
         busy = sum(job.result() for job in jobs)
     _wait(watch, len(items))
@@ -152,21 +154,23 @@ def _hand_in(node: Target, items: Sequence[Item]) -> int:
     return busy
 
 
-def _offer_share(node: Target, items: Sequence[Item], rate: float, due: dict[str, float]) -> int:
-    began, handed, busy = time.perf_counter(), 0, 0
+def _offer_share(
+    node: Target, items: Sequence[Item], rate: float, began: float, every_s: float, due: dict[str, float]
+) -> int:
+    """What one node is offered: all that is due since its last turn, every `every_s`."""
+    handed, turn, busy = 0, 0, 0
     again: list[Item] = []
     while handed < len(items) or again:
-        ready = min(len(items), int((time.perf_counter() - began) * rate))
-        for at in range(handed, ready):
-            due[items[at].key] = began + at / rate
-        fresh, handed = items[handed:ready], ready
-        waiting = [*again, *fresh]
-        again = []
+        turn += 1
+        at = began + turn * every_s
+        time.sleep(max(0.0, at - time.perf_counter()))
+        ready = min(len(items), int(turn * every_s * rate))
+        due.update((item.key, at) for item in items[handed:ready])
+        waiting, again, handed = [*again, *items[handed:ready]], [], ready
         for batch in batches(waiting):
             refused = node.submit(batch)
             busy += bool(refused)
             again += refused
-        time.sleep(TICK_S)
     return busy
 
 

@@ -88,7 +88,9 @@ class LedgerNode:
         return int(self._call("node_getStatus")["height"])
 
     def counts(self, after: int) -> list[tuple[int, int]]:
-        blocks = self._call("chain_getBlocks", limit=BLOCKS)["items"]
+        blocks = self._call("chain_getBlocks", limit=1)["items"]
+        if blocks and blocks[0]["height"] > after + 1:
+            blocks = self._call("chain_getBlocks", limit=BLOCKS)["items"]
         return [(block["height"], block["transactions"]) for block in reversed(blocks) if block["height"] > after]
 
     def committed(self, height: int) -> list[str]:
