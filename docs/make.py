@@ -16,6 +16,7 @@ import msgspec
 from concento import limits
 from concento.genesis import DEFAULT_PARAMS, params_json
 from concento.kinds import KINDS, UNAVAILABLE
+from node.replica.budget import PEER_BYTES_AT_ONCE, PEER_BYTES_PER_S
 from node.replica.wire import RULES
 from node.rpc.methods import METHODS
 
@@ -84,6 +85,10 @@ def peers() -> str:
         "",
         "A payload that is too large, too frequent, of an unknown tag or not canonical closes the connection. Votes and what",
         "they need go ahead of bulk; neither queue ever drops a frame: one that is full closes the connection.",
+        "",
+        "What answers a request is charged to its sender: batches, proposed blocks, decided blocks and snapshots to one account",
+        f"({PEER_BYTES_PER_S // limits.MIB} MiB/s, {PEER_BYTES_AT_ONCE // limits.MIB} MiB at once; [sync](sync.md)). "
+        "Beyond it a request waits or is refused; nobody is disconnected for it.",
         "",
         "| tag | message | at most | per second | queue | what it is |",
         "|---|---|---|---|---|---|",

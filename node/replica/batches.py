@@ -18,7 +18,8 @@ from concento.limits import BLOCK_BATCHES_MAX, BLOCK_BYTES_MAX, MIB
 from concento.transactions import Transaction, check_network, decode_transaction
 from concento.validators import ValidatorSet
 from consensus.signer import Crypto
-from node.replica.events import ArmTimer, Now
+from node.replica.budget import Budget
+from node.replica.events import ArmTimer, Now, Priority
 from node.replica.outbox import Outbox
 from node.replica.segments import Entry, EntryKind, Segments
 from node.replica.verified import Verifier
@@ -81,6 +82,7 @@ class Batches:
         peers: Collection[bytes],
         is_included: Callable[[bytes], bool],
         settled: Callable[[bytes], None],
+        budget: Budget,
     ) -> None:
         """`peers`: those connected now, kept by the owner. `is_included`: whether the chain has a transaction id.
         `settled` is called with each batch id that is held or spoiled."""
@@ -93,6 +95,7 @@ class Batches:
         self._peers = peers
         self._is_included = is_included
         self._settled = settled
+        self._budget = budget
         self._held: dict[bytes, HeldBatch] = {}
         self._checking: dict[bytes, BatchHeader] = {}
         self._spoiled: dict[bytes, None] = {}
@@ -168,11 +171,11 @@ class Batches:
         self._out.send_bulk(self._peers, batch_payload(raw))
         return batch
 
-    def push_to(self, peer: bytes) -> None:
-        """Everything of this node that the peer has not acknowledged: after a new connection."""
-        for batch in self._held.values():
-            if batch.author == self._key and peer not in batch.acks:
-                self._out.send_bulk((peer,), batch_payload(batch.raw))
+    def push_to(self, peer: bytes, now: Now) -> None:
+        """What the peer has not acknowledged of this node, after a new connection; beyond its budget it has to ask."""
+        self._give(
+            peer, [held for held in self._held.values() if held.author == self._key and peer not in held.acks], now
+        )
 
     def flush(self) -> None:
         """The end of an event: what was appended is made durable at once for all, and acknowledged.
@@ -319,12 +322,16 @@ class Batches:
         if self._is_fetching:
             self._out.emit(ArmTimer(FETCH_TIMER, FETCH_GRACE_MS))
 
-    def answer(self, peer: bytes, identities: Sequence[bytes]) -> None:
-        """A peer's request, as far as it can be met."""
-        for identity in dict.fromkeys(identities):
-            batch = self._held.get(identity)
-            if batch is not None:
-                self._out.send_bulk((peer,), batch_payload(batch.raw))
+    def answer(self, peer: bytes, identities: Sequence[bytes], now: Now) -> None:
+        """A peer's request, as far as these are held and its budget goes."""
+        found = [self._held.get(identity) for identity in dict.fromkeys(identities)]
+        self._give(peer, [held for held in found if held is not None], now)
+
+    def _give(self, peer: bytes, batches: Iterable[HeldBatch], now: Now) -> None:
+        """Sends these until one is beyond the budget of the peer: it asks again, or somebody else."""
+        for batch in batches:
+            if not self._budget.give(peer, batch_payload(batch.raw), Priority.BULK, now):
+                return
 
     # Going
 

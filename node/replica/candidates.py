@@ -17,11 +17,12 @@ from concento.limits import BLOCK_BYTES_MAX
 from concento.votes import Proposal
 from consensus.effects import BlockFetched, Fetch, Input, ProposalJudged
 from node.replica.batches import FETCH_MS, Batches
+from node.replica.budget import Budget
 from node.replica.chain import Chain
 from node.replica.events import ArmTimer, Now
 from node.replica.outbox import Outbox
 from node.replica.segments import Entry, EntryKind, Segments
-from node.replica.wire import ProposedRequest
+from node.replica.wire import ProposedBlock, ProposedRequest, encode_message, priority_of
 
 UNJUDGED_PER_PEER_MAX: Final = 16
 """Blocks kept of one peer before anything vouches for them: two rounds of two heights, several times over."""
@@ -65,6 +66,7 @@ class Candidates:
         out: Outbox,
         peers: Collection[bytes],
         answer: Callable[[Input], None],
+        budget: Budget,
     ) -> None:
         """`answer` takes what consensus is to be told."""
         self._chain = chain
@@ -73,6 +75,7 @@ class Candidates:
         self._out = out
         self._peers = peers
         self._answer = answer
+        self._budget = budget
         self._found: dict[bytes, Candidate] = {}
         self._missing: dict[bytes, _Missing] = {}
         self._is_asking = False
@@ -149,6 +152,13 @@ class Candidates:
         candidate.is_fetched = True
         candidate.holders.update((holder, None) for holder in wanted.holders)
         self._examine(candidate, now)
+
+    def give(self, peer: bytes, identity: bytes, now: Now) -> None:
+        """A peer's request for a proposed block, where it is held and the peer's budget goes so far."""
+        block = self.find(identity)
+        if block is not None:
+            message = ProposedBlock(block)
+            self._budget.give(peer, encode_message(message), priority_of(message), now)
 
     def batch_settled(self, identity: bytes, now: Now) -> None:
         """A batch is held now, or known to be bad."""

@@ -1,8 +1,7 @@
 """The whole replica of one node: what happens goes in, what is to be done comes out, in order.
 
-`handle` only dispatches; the parts decide. Consensus (`consensus/`) orders block ids, `chain` makes, checks and applies
-blocks, `candidates` and `batches` bring together what a block consists of, `pool` holds what clients gave, `sync`
-catches up.
+`handle` only dispatches. Consensus (`consensus/`) orders block ids, `chain` makes, checks and applies blocks,
+`candidates` and `batches` bring together what they consist of, `pool` holds what clients gave, `sync` catches up.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from consensus.messages import Polka, Status, Step
 from consensus.signer import Crypto
 from node.replica.admission import Admission
 from node.replica.batches import FETCH_TIMER, FLUSH_TIMER, Batches, HeldBatch
+from node.replica.budget import Budget
 from node.replica.candidates import BLOCK_TIMER, Candidates
 from node.replica.chain import Chain, open_chain
 from node.replica.events import (
@@ -120,6 +120,7 @@ class Replica:
         self._pool = Pool()
         self._evidence = EvidencePool()
         self._verifier = Verifier(self._network, out)
+        budget = Budget(out)
         self._batches = Batches(
             self._network,
             key,
@@ -130,11 +131,12 @@ class Replica:
             self._peers,
             chain.is_included,
             self._batch_settled,
+            budget,
         )
         self._batches.validators = chain.validators
-        self._serving = Serving(out)
+        self._serving = Serving(out, budget)
         self._sync = Sync(chain, crypto, self._batches, segments, out, self._peers)
-        self._candidates = Candidates(chain, self._batches, segments, out, self._peers, self._inputs.append)
+        self._candidates = Candidates(chain, self._batches, segments, out, self._peers, self._inputs.append, budget)
         self._admission = Admission(chain, key, self._pool, self._batches, self._verifier, out, self._work_waits)
         record = guard.record if guard else FRESH
         self._engine = Engine(self._network, key, crypto, chain.genesis.params.consensus, record)
@@ -234,12 +236,12 @@ class Replica:
     def _peer_up(self, peer: bytes) -> None:
         self._peers[peer] = None
         self._inputs.append(asked.PeerConnected(peer))
-        self._batches.push_to(peer)
+        self._batches.push_to(peer, self._now)
 
     def _peer_down(self, peer: bytes) -> None:
         self._peers.pop(peer, None)
         self._sync.peer_gone(peer)
-        self._serving.gone(peer)
+        self._serving.gone(peer, self._now)
         self._inputs.append(asked.PeerGone(peer))
         if self._is_due():
             self._inputs.append(asked.Due(self._chain.height))
@@ -268,11 +270,9 @@ class Replica:
             case BatchAck(ids):
                 self._batches.acknowledged(peer, ids)
             case BatchRequest(ids):
-                self._batches.answer(peer, ids)
+                self._batches.answer(peer, ids, self._now)
             case ProposedRequest(_, identity):
-                block_or_none = self._candidates.find(identity)
-                if block_or_none is not None:
-                    self._out.send((peer,), ProposedBlock(block_or_none))
+                self._candidates.give(peer, identity, self._now)
             case BlockRequest(first, count):
                 self._serving.ask(peer, self._sync.answers(first, count), self._now)
             case BlockResponse():

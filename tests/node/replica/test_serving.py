@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from node.replica.budget import PEER_BYTES_PER_S, TOTAL_BYTES_PER_S, Budget
 from node.replica.events import ArmTimer, Now, Send
 from node.replica.outbox import Outbox
-from node.replica.serving import LINE_MAX, PEER_BYTES_PER_S, SLICE_BYTES, TOTAL_BYTES_PER_S, Serving
+from node.replica.serving import LINE_MAX, SLICE_BYTES, Serving
 from node.replica.wire import BatchAck
 
 ANNE, BERT = b"a" * 32, b"b" * 32
@@ -42,7 +43,7 @@ def played(serving: Serving, out: Outbox, until_ms: int) -> dict[bytes, int]:
 
 def test_one_peer_gets_no_more_than_its_rate() -> None:
     out = Outbox()
-    serving = Serving(out)
+    serving = Serving(out, Budget(out))
     serving.ask(ANNE, endless([], ANNE), Now(0, 0))
     sent = played(serving, out, 2_000)
     assert PEER_BYTES_PER_S < sent[ANNE] < 2.2 * PEER_BYTES_PER_S
@@ -50,7 +51,7 @@ def test_one_peer_gets_no_more_than_its_rate() -> None:
 
 def test_peers_are_served_in_turn_and_together_below_the_total() -> None:
     out = Outbox()
-    serving = Serving(out)
+    serving = Serving(out, Budget(out))
     peers = [bytes((number,)) * 32 for number in range(6)]
     for peer in peers:
         serving.ask(peer, endless([], peer), Now(0, 0))
@@ -61,7 +62,7 @@ def test_peers_are_served_in_turn_and_together_below_the_total() -> None:
 
 def test_whoever_asks_without_end_waits_in_a_short_line_and_nothing_is_read_before_its_turn() -> None:
     out, read = Outbox(), list[bytes]()
-    serving = Serving(out)
+    serving = Serving(out, Budget(out))
     serving.ask(BERT, endless([], BERT), Now(0, 0))
     for _ in range(100):
         serving.ask(ANNE, endless(read, ANNE), Now(0, 0))
@@ -71,9 +72,9 @@ def test_whoever_asks_without_end_waits_in_a_short_line_and_nothing_is_read_befo
 
 def test_a_peer_that_left_is_served_no_more_and_returns_to_the_same_rate() -> None:
     out = Outbox()
-    serving = Serving(out)
+    serving = Serving(out, Budget(out))
     serving.ask(ANNE, endless([], ANNE), Now(0, 0))
     assert any(isinstance(effect, Send) for effect in out.take())
-    serving.gone(ANNE)
+    serving.gone(ANNE, Now(0, 0))
     serving.ask(ANNE, endless([], ANNE), Now(0, 0))
     assert not any(isinstance(effect, Send) for effect in out.take())
