@@ -27,12 +27,11 @@ from typing import Any, Final
 
 from bench.faultload import Trickle
 from bench.faultnet import FaultNetwork, double_signatures, forks, signatures
+from bench.resumed import add_options, done_before, remember
 
+BASE_PORT: Final = 28_100
 STATE: Final = Path(".crashes-state.json")
 HOWS: Final = ("before", "torn", "after", "power")
-PLACES: Final = 40
-"""More than a life in which the node catches up, proposes once and commits three blocks."""
-OF_KIND: Final = 3
 KINDS: Final = (
     "append.batch",
     "append.block",
@@ -42,6 +41,10 @@ KINDS: Final = (
     "guard.precommit",
     "store.write",
 )
+"""The ways and places of `sim/faultydisk.py`, which the process that dies knows; a test compares them."""
+PLACES: Final = 40
+"""More than a life in which the node catches up, proposes once and commits three blocks."""
+OF_KIND: Final = 3
 LIFE_S: Final = 20.0
 TRANSFERS_PER_S: Final = 20.0
 VICTIM: Final = "node2"
@@ -62,15 +65,9 @@ def main() -> int:
         prog="python -m bench.crashes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--times", type=int, default=1, help="how often the round of all places is made, in all")
-    parser.add_argument("--base-port", type=int, default=36_200)
-    parser.add_argument("--state", type=Path, default=STATE)
-    parser.add_argument("--fresh", action="store_true", help="forget what was done before")
+    add_options(parser, BASE_PORT, STATE)
     options = parser.parse_args()
-    if options.fresh:
-        options.state.unlink(missing_ok=True)
-    done: dict[str, Any] = {"next": 0, "killed": {}, "wrong": []}
-    if options.state.exists():
-        done = json.loads(options.state.read_text())
+    done = done_before(options, {"next": 0, "killed": {}, "wrong": []})
     every = lives_of_a_round()
     while (first := done["next"]) < len(every) * options.times:
         count = min(LIVES_PER_NETWORK, len(every) * options.times - first)
@@ -78,7 +75,7 @@ def main() -> int:
         done["next"] += count
         done["killed"] = dict(Counter(done["killed"]) + Counter(found["killed"]))
         done["wrong"] += found["wrong"]
-        options.state.write_text(json.dumps(done))
+        remember(options, done)
         print(json.dumps(found), flush=True)
     print(f"{'place':<16}" + "".join(f"{how:>9}" for how in HOWS))
     for kind in sorted({name.rsplit("/", 1)[0] for name in done["killed"]} | set(KINDS)):

@@ -7,25 +7,19 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-from concento.accounts import account_of_key
-from concento.client import Client, Session, Signer
-from concento.development import development_seed
+from concento.client import Client, Session
+from concento.client.wallet import development_signer
+from concento.development import development_account
 from concento.errors import ConcentoError
-from concento.keys import public_key
 from concento.messages.tokens import Transfer
 
 PAYERS: Final = ("alice", "bea", "bob", "carol", "dana", "treasury")
 MAX_FEE_UBEAT: Final = 100_000
 
 
-def account(name: str) -> bytes:
-    return account_of_key(public_key(development_seed(name)))
-
-
 def session(name: str, *urls: str, timeout_s: float = 5.0) -> Session:
     """A client that acts for a development account."""
-    seed = development_seed(name)
-    return Session(Client(*urls, timeout_s=timeout_s), Signer(name, account(name), (seed,)))
+    return Session(Client(*urls, timeout_s=timeout_s), development_signer(name))
 
 
 class Trickle:
@@ -50,7 +44,7 @@ class Trickle:
             payer, payee = self._random.sample(PAYERS, 2)
             here = self._random.choice(sessions[payer])
             try:
-                transaction = here.build([Transfer(account(payee), 1)], max_fee_ubeat=MAX_FEE_UBEAT)
+                transaction = here.build([Transfer(development_account(payee), 1)], max_fee_ubeat=MAX_FEE_UBEAT)
                 here.client.submit(transaction.raw)
                 self.handed_in += 1
             except ConcentoError:

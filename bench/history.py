@@ -28,17 +28,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from bench.faultload import MAX_FEE_UBEAT, PAYERS, account, session
+from bench.faultload import MAX_FEE_UBEAT, PAYERS, session
 from bench.faultnet import FaultNetwork, double_signatures, forks, signatures
+from bench.resumed import add_options, done_before, remember
 from concento.client import Client
+from concento.development import development_account
 from concento.errors import ConcentoError, Unavailable
 from concento.messages.tokens import Transfer
 
+BASE_PORT: Final = 28_200
 STATE: Final = Path(".history-state.json")
 RUNS_PER_NETWORK: Final = 10
 REST_S: Final = 0.05
 TIMEOUT_S: Final = 3.0
-EMPTY: Final[dict[str, Any]] = {"runs": 0, "final": 0, "reads": 0, "events": 0, "faults": 0, "wrong": []}
 
 Place = tuple[int, int]
 """Height and index."""
@@ -131,7 +133,8 @@ class Clients:
             node = chance.choice(self._network.names)
             here = session(name, self._network.url(node), timeout_s=TIMEOUT_S)
             try:
-                paid = here.build([Transfer(account(chance.choice(PAYERS)), 1)], max_fee_ubeat=MAX_FEE_UBEAT)
+                payee = development_account(chance.choice(PAYERS))
+                paid = here.build([Transfer(payee, 1)], max_fee_ubeat=MAX_FEE_UBEAT)
                 here.client.submit(paid.raw)
                 for _ in range(4):
                     told = here.client.transaction(paid.id.hex(), wait_ms=2_000)
@@ -284,16 +287,10 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, default=100, help="how many in all, earlier ones counted")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each run has faults")
-    parser.add_argument("--base-port", type=int, default=36_300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--state", type=Path, default=STATE)
-    parser.add_argument("--fresh", action="store_true", help="forget what was done before")
+    add_options(parser, BASE_PORT, STATE)
     options = parser.parse_args()
-    if options.fresh:
-        options.state.unlink(missing_ok=True)
-    done: dict[str, Any] = dict(EMPTY)
-    if options.state.exists():
-        done = json.loads(options.state.read_text())
+    done = done_before(options, {"runs": 0, "final": 0, "reads": 0, "events": 0, "faults": 0, "wrong": []})
     while done["runs"] < options.runs:
         with ExitStack() as stack:
             network = stack.enter_context(_network(options.base_port))
@@ -310,7 +307,7 @@ def main() -> int:
                 }
                 print(json.dumps(found), flush=True)
                 done = {"runs": done["runs"] + 1} | {name: done[name] + found[name] for name in found}
-                options.state.write_text(json.dumps(done))
+                remember(options, done)
     print(
         f"{done['runs']} runs with {done['faults']} faults: {done['final']} transactions told final, {done['reads']} "
         f"answers and {done['events']} events compared, {len(done['wrong'])} of them wrong"

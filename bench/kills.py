@@ -21,27 +21,24 @@ from typing import Any, Final
 
 from bench.faultload import Trickle
 from bench.faultnet import FaultNetwork, double_signatures, forks, signatures
+from bench.resumed import add_options, done_before, remember
 
+BASE_PORT: Final = 28_000
 STATE: Final = Path(".kills-state.json")
 KILLS_PER_NETWORK: Final = 25
 TRANSFERS_PER_S: Final = 25.0
 ALIVE_S_MAX: Final = 1.5
 DEAD_S_MAX: Final = 1.0
-EMPTY: Final[dict[str, Any]] = {"kills": 0, "networks": 0, "signatures": 0, "blocks": 0, "double": [], "forks": []}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="how many in all, earlier runs counted")
     parser.add_argument("--per-network", type=int, default=KILLS_PER_NETWORK)
-    parser.add_argument("--base-port", type=int, default=36_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--state", type=Path, default=STATE)
-    parser.add_argument("--fresh", action="store_true", help="forget what was done before")
+    add_options(parser, BASE_PORT, STATE)
     options = parser.parse_args()
-    if options.fresh:
-        options.state.unlink(missing_ok=True)
-    done = json.loads(options.state.read_text()) if options.state.exists() else dict(EMPTY)
+    done = done_before(options, {"kills": 0, "networks": 0, "signatures": 0, "blocks": 0, "double": [], "forks": []})
     while done["kills"] < options.kills:
         kills = min(options.per_network, options.kills - done["kills"])
         found = run_network(kills, options.base_port, options.seed + done["networks"])
@@ -49,7 +46,7 @@ def main() -> int:
         for field in ("kills", "signatures", "blocks", "double", "forks"):
             done[field] += found[field]
         done["networks"] += 1
-        options.state.write_text(json.dumps(done))
+        remember(options, done)
     print(
         f"{done['kills']} kills in {done['networks']} networks: {len(done['double'])} double signs among "
         f"{done['signatures']} signatures, {len(done['forks'])} forks in {done['blocks']} blocks"

@@ -19,7 +19,7 @@ from bench.targets import Item
 from concento.accounts import account_of_key
 from concento.cids import chunk_root
 from concento.client import Client, Session, Signer
-from concento.development import development_seed
+from concento.client.wallet import development_signer
 from concento.devnet import development_genesis
 from concento.encoding import encode
 from concento.genesis import Genesis, GenesisBalance, GenesisParty
@@ -83,7 +83,7 @@ def bench_genesis(nodes: int) -> Genesis:
     )
     balances = tuple(GenesisBalance(account_of_key(key), 100_000 * UBEAT_PER_BEAT) for key in keys)
     record = genesis.record
-    busy = {_development(name).account for name in ("alice", "gateway1")}
+    busy = {development_signer(name).account for name in ("alice", "gateway1")}
     old = tuple(
         replace(entry, amount_ubeat=RICH_UBEAT) if entry.account in busy else entry for entry in record.balances
     )
@@ -150,7 +150,7 @@ def _transfers(client: Client, accounts: int) -> Callable[[int], list[Item]]:
 
 
 def _datasets(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
-    alice = _development("alice")
+    alice = development_signer("alice")
     network, nonces = network_of(client), _nonces()
     members = _recordings(client, alice, "datasets", MEMBERS)
 
@@ -172,7 +172,7 @@ def _datasets(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
 
 def _access(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
     """A hundred licensees hold a licence each; lanes are opened as they are needed, outside the measured time."""
-    alice, gateway = _development("alice"), _development("gateway1")
+    alice, gateway = development_signer("alice"), development_signer("gateway1")
     network, signers, nonces = network_of(client), senders()[:100], _nonces()
     members = _recordings(client, alice, "access", BODIES)
     session = Session(client, alice)
@@ -248,11 +248,6 @@ MIXES: Final = {
 def network_of(client: Client) -> Network:
     status = client.status()
     return Network(status["chain_id"], bytes.fromhex(status["genesis_hash"]))
-
-
-def _development(name: str) -> Signer:
-    seed = development_seed(name)
-    return Signer(name, account_of_key(public_key(seed)), (seed,))
 
 
 def _nonces() -> Iterator[bytes]:

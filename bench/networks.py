@@ -109,7 +109,7 @@ def _unchecked(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: 
     ]
     with _processes(commands, folder) as pids:
         for url in urls:
-            _wait(lambda url=url: _answers(f"{url}/readyz"), url)  # type: ignore[misc]
+            _wait(_answers, f"{url}/readyz")
         yield Running(arm, urls, pids, folder)
 
 
@@ -126,7 +126,7 @@ def _kvstore(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: in
     with _processes(commands, folder) as pids:
         urls = tuple(f"http://127.0.0.1:{base_port + number}" for number in range(nodes))
         for url in urls:
-            _wait(lambda url=url: _height(url) >= 1, url)  # type: ignore[misc]
+            _wait(_has_blocks, url)
         yield Running(arm, urls, pids, folder)
 
 
@@ -200,9 +200,9 @@ def _processes(commands: list[list[str]], folder: Path) -> Iterator[tuple[int, .
                     process.wait()
 
 
-def _wait(is_ready: Callable[[], bool], url: str) -> None:
+def _wait(is_ready: Callable[[str], bool], url: str) -> None:
     deadline = time.monotonic() + READY_S
-    while not is_ready():
+    while not is_ready(url):
         if time.monotonic() > deadline:
             raise RuntimeError(f"{url} was not ready within {READY_S:.0f} s")
         time.sleep(POLL_S)
@@ -216,12 +216,13 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _height(url: str) -> int:
+def _has_blocks(url: str) -> bool:
+    """Whether the node of CometBFT at this URL has a block."""
     try:
         with urllib.request.urlopen(f"{url}/status", timeout=2) as response:
-            return int(json.loads(response.read())["result"]["sync_info"]["latest_block_height"])
+            return int(json.loads(response.read())["result"]["sync_info"]["latest_block_height"]) >= 1
     except (OSError, ValueError, KeyError):
-        return 0
+        return False
 
 
 def _children(pid: int) -> list[int]:

@@ -295,7 +295,7 @@ def main() -> int:
     parser.add_argument("--expected", type=float, default=2_000.0, help="tx/s; decides how many a run at full load has")
     parser.add_argument("--load-s", type=float, default=LOAD_S, help="about how long a run at full load takes")
     parser.add_argument("--fault-s", type=float, default=FAULT_S, help="how long a pause and a split last")
-    parser.add_argument("--base-port", type=int, default=36_400)
+    parser.add_argument("--base-port", type=int, default=28_300)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="concento-recovery-"))
     network = FaultNetwork(folder, options.base_port)

@@ -26,7 +26,6 @@ from time import process_time
 from bench.ledger import Bench
 from concento.accounts import account_of_key
 from concento.devnet import development_genesis
-from concento.encoding import decode
 from concento.keys import public_key
 from concento.messages.assets import Description
 from concento.messages.licences import BuyLicence, Price, Rate
@@ -38,7 +37,7 @@ from state.modules import identity
 from state.modules.assets import ASSETS, Asset
 from state.modules.lineage import Basis, lineage_of, plan_links, register_child
 from state.modules.offers import OFFERS, Offer
-from state.modules.revenue import FinalisationRow, NodeRow, PayoutRow
+from state.modules.revenue import NodeRow, PayoutRow, decode_row
 from state.modules.royalties import (
     ALL,
     SPLIT_SHARES,
@@ -127,7 +126,7 @@ def measure(market: Market, payments: int, blocks: int) -> dict[str, object]:
     first, *rest = _blocks(market, payments, 1, blocks)
     together = _blocks(market, payments, ACTIONS, blocks)
     outcome = first.outcome
-    rows: list[FinalisationRow] = [decode(FinalisationRow, row) for row in outcome.rows]  # type: ignore[arg-type]
+    rows = [decode_row(row) for row in outcome.rows]
     paid = {payout.account for row in rows if isinstance(row, PayoutRow) for payout in row.payouts}
     return {
         "payments": payments,

@@ -10,17 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from hashlib import sha256
 from pathlib import Path
 
-from concento.accounts import account_of_key
-from concento.client import Client, Session, Signer
-from concento.development import development_seed
-from concento.keys import public_key
+from bench.networks import concento
+from concento.client import Client, Session
+from concento.client.wallet import development_signer
 from concento.messages import Action
 from concento.messages.assets import (
     OWN,
@@ -53,19 +51,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="concento-bench-") as home:
         environment = os.environ | {"CONCENTO_HOME": home}
         up = ["testnet", "up", "--detach", "--json", "--base-port", str(options.base_port)]
-        network = json.loads(_concento(environment, *up))
+        network = json.loads(concento(environment, *up))
         environment["CONCENTO_URL"] = network["nodes"][0]["rpc"]
         try:
             measure(environment, Path(home), options.recordings, options.sales)
         finally:
-            _concento(environment, "testnet", "down")
+            concento(environment, "testnet", "down")
     return 0
 
 
 def measure(environment: dict[str, str], home: Path, recordings: int, sales: int) -> None:
     """Prints one line per measurement."""
     client = Client(environment["CONCENTO_URL"])
-    alice, bob = (_session(client, name) for name in ("alice", "bob"))
+    alice, bob = (Session(client, development_signer(name)) for name in ("alice", "bob"))
     offer = register(alice, recordings)
     for _ in range(sales):
         bob.send([BuyLicence(offer, terms_hash(TERMS), PRICE_UBEAT, "analysis", 0)])
@@ -74,11 +72,11 @@ def measure(environment: dict[str, str], home: Path, recordings: int, sales: int
     print(f"statement of {lines:,} lines, read from a node page by page: {time.perf_counter() - began:6.2f} s")
     file = home / "statement.json"
     began = time.perf_counter()
-    _concento(environment, "earnings", "alice", "--out", str(file))
+    concento(environment, "earnings", "alice", "--out", str(file))
     print(f"the same with its proofs, written to a file:            {time.perf_counter() - began:6.2f} s")
     print(f"size of the file:                                       {file.stat().st_size / 1e6:6.1f} MB")
     began = time.perf_counter()
-    _concento(environment, "earnings", "verify", str(file))
+    concento(environment, "earnings", "verify", str(file))
     print(f"recomputed from the genesis file alone:                 {time.perf_counter() - began:6.2f} s")
 
 
@@ -131,16 +129,6 @@ def _song(alice: Session, number: int, work: bytes) -> list[Action]:
 
 def _described(title: str) -> Description:
     return Description(title, (), "audio", "", 0)
-
-
-def _session(client: Client, name: str) -> Session:
-    seed = development_seed(name)
-    return Session(client, Signer(name, account_of_key(public_key(seed)), (seed,)))
-
-
-def _concento(environment: dict[str, str], *words: str) -> str:
-    command = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -22,10 +22,7 @@ from statistics import quantiles
 from time import perf_counter, process_time
 
 from bench.ledger import Bench, open_bench
-from concento.accounts import account_of_key
-from concento.development import development_seed
-from concento.encoding import decode
-from concento.keys import public_key
+from concento.development import development_account, development_seed
 from concento.limits import VAULT_ROWS_PER_ACTION_MAX
 from concento.messages import Action
 from concento.messages.assets import Description, RegisterWork, Split
@@ -36,7 +33,7 @@ from concento.transactions import Body, Transaction, decode_transaction, object_
 from node.app import GC_THRESHOLDS
 from state.modules import inbox, royalties, shares
 from state.modules.identity import ACCOUNTS
-from state.modules.revenue import FinalisationRow, PayoutRow
+from state.modules.revenue import PayoutRow, decode_row
 from state.transition import apply_block
 from state.view import View
 
@@ -121,7 +118,7 @@ def measure(wide: Bench, plain: Bench, rows: int, transactions: int, compared_ev
 
 def register(bench: Bench, rows: int) -> tuple[bytes, bytes]:
     """A work of alice's, all of whose shares belong to a vault of so many accounts; returns both ids."""
-    alice = _account("alice")
+    alice = development_account("alice")
     work, vault = (object_id(kind, alice, bytes(16), index) for kind, index in (("asset", 0), ("vault", 2)))
     price = Price("one-off", rows * bench.genesis.params.revenue.row_threshold * 2)
     split = (Split(alice, royalties.SPLIT_SHARES),)
@@ -148,7 +145,7 @@ def register(bench: Bench, rows: int) -> tuple[bytes, bytes]:
 
 def buy(bench: Bench, work: bytes, price_ubeat: int) -> None:
     """Bob buys a licence: enough for every holder to be worth a visit."""
-    offer = object_id("offer", _account("alice"), bytes(16), 1)
+    offer = object_id("offer", development_account("alice"), bytes(16), 1)
     block(bench, [_signed(bench, "bob", [BuyLicence(offer, terms_hash(TERMS), price_ubeat, "analysis", 0)])])
 
 
@@ -161,7 +158,7 @@ def block(bench: Bench, transactions: Sequence[Transaction]) -> Done:
     bench.store.kv.write(bench.batch(transactions, outcome))
     written = process_time()
     bench.moved_on(outcome, view)
-    rows: list[FinalisationRow] = [decode(FinalisationRow, row) for row in outcome.rows]  # type: ignore[arg-type]
+    rows = [decode_row(row) for row in outcome.rows]
     paid = sum(len(row.payouts) for row in rows if isinstance(row, PayoutRow))
     return Done(applied - began, written - began, paid)
 
@@ -205,7 +202,7 @@ def _signed(bench: Bench, name: str, actions: Sequence[Action], nonce: bytes | N
     body = Body(
         chain_id=bench.genesis.chain_id,
         genesis_prefix=bench.genesis.hash[:8],
-        sender=_account(name),
+        sender=development_account(name),
         nonce=nonce,
         valid_until_ms=bench.time_ms + 60_000,
         max_fee_ubeat=10**9,
@@ -221,10 +218,6 @@ def _fans(start: int, stop: int) -> tuple[Split, ...]:
 
 def _fan(number: int) -> bytes:
     return sha256(b"fan %d" % number).digest()
-
-
-def _account(name: str) -> bytes:
-    return account_of_key(public_key(development_seed(name)))
 
 
 def _tell(text: str) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Final
 from cli import netview
 from concento.accounts import account_of_key, address
 from concento.client import Client
-from concento.development import ACCOUNTS, VALIDATORS_DEV_MAX, development_seed
+from concento.development import ACCOUNTS, VALIDATORS_DEV_MAX, development_account, development_seed
 from concento.devnet import development_genesis
 from concento.errors import ConcentoError, Rejected, Unavailable
 from concento.genesis import Genesis, genesis_json, parse_genesis
@@ -415,7 +415,7 @@ def _accounts(genesis: Genesis, url: str | None) -> dict[str, dict[str, Any]]:
     start = {entry.account: entry.amount_ubeat for entry in genesis.balances}
     found = {}
     for name in ACCOUNTS:
-        account = account_of_key(public_key(development_seed(name)))
+        account = development_account(name)
         written = address(account, genesis.dev)
         role = ", ".join(roles.get(account, ())) or None
         found[name] = {"address": written, "role": role, "balance_ubeat": str(start.get(account, 0))}

@@ -15,8 +15,8 @@ from cli import localnet
 from cli.localnet import Layout
 from concento.accounts import account_of_key, address
 from concento.client import Client, RpcError, Session
-from concento.client.signer import Signer
-from concento.development import VALIDATORS_DEV_MAX, development_seed
+from concento.client.wallet import development_signer
+from concento.development import VALIDATORS_DEV_MAX, development_account, development_seed
 from concento.errors import ConcentoError, Rejected, Unavailable
 from concento.genesis import Genesis, parse_genesis
 from concento.keys import public_key
@@ -196,7 +196,7 @@ def _fund(client: Client, genesis: Genesis, names: tuple[str, ...]) -> None:
 
 
 def _pay(client: Client, genesis: Genesis, amounts: dict[str, int]) -> None:
-    actions = [Transfer(account_of_key(public_key(development_seed(name))), amount) for name, amount in amounts.items()]
+    actions = [Transfer(development_account(name), amount) for name, amount in amounts.items()]
     _session(client, "treasury").send(actions)
 
 
@@ -221,9 +221,8 @@ def _has(client: Client, name: str, method: str) -> bool:
 
 
 def _session(client: Client, name: str) -> Session:
-    seed = development_seed(name)
-    return Session(client, Signer(name, account_of_key(public_key(seed)), (seed,)))
+    return Session(client, development_signer(name))
 
 
 def _address(genesis: Genesis, name: str) -> str:
-    return address(account_of_key(public_key(development_seed(name))), genesis.dev)
+    return address(development_account(name), genesis.dev)

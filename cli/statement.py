@@ -35,6 +35,7 @@ from state.modules.revenue import (
     Line,
     NodeRow,
     Paid,
+    decode_row,
     lines_key,
     next_lines_head,
     node_key,
@@ -327,8 +328,7 @@ def _lines(raw: bytes) -> tuple[Line, ...]:
 
 
 def _row(entry: Mapping[str, Any]) -> FinalisationRow:
-    row: FinalisationRow = decode(FinalisationRow, _bytes(entry["row"]), "row")  # type: ignore[arg-type]
-    return row
+    return decode_row(_bytes(entry["row"]))
 
 
 def _handover(entry: Mapping[str, Any]) -> Handover:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from concento.accounts import AccountId, account_of_key
 from concento.derivation import account_path, derive, seed_of_phrase
 from concento.keys import public_key
 
@@ -41,6 +42,12 @@ def development_seed(name: str) -> bytes:
     if index is None:
         index = _VALIDATOR_FIRST + int(name.removeprefix("node"))
     return derive(_root(), account_path(index))
+
+
+@cache
+def development_account(name: str) -> AccountId:
+    """The account that this seed alone acts for."""
+    return account_of_key(public_key(development_seed(name)))
 
 
 def is_development_name(name: str) -> bool:

@@ -22,15 +22,14 @@ from typing import Any
 import lineage
 from album import make_album
 
-from concento.accounts import account_of_key
 from concento.cids import cid
-from concento.client import Client, RpcError, Session, Signer
+from concento.client import Client, RpcError, Session
 from concento.client.datasets import Album, parse_splits, publish, register, scan
 from concento.client.fetch import fetch
-from concento.development import development_seed
+from concento.client.wallet import development_signer
+from concento.development import development_account
 from concento.errors import ConcentoError, Rejected
 from concento.genesis import parse_genesis
-from concento.keys import public_key
 from concento.light import verify_proof
 from concento.messages.licences import BuyLicence, Price
 from concento.messages.tokens import Transfer
@@ -53,8 +52,7 @@ class Story:
         self.failures = 0
 
     def person(self, name: str) -> Session:
-        seed = development_seed(name)
-        return Session(self.client, Signer(name, account_of_key(public_key(seed)), (seed,)))
+        return Session(self.client, development_signer(name))
 
     def check(self, holds: bool, sentence: str) -> None:
         """Say a sentence and whether what it claims is true."""
@@ -283,7 +281,7 @@ def proof(story: Story, genesis_file: Path) -> None:
 
 def transfer(story: Story) -> None:
     bob = story.person("bob")
-    carol = account_of_key(public_key(development_seed("carol")))
+    carol = development_account("carol")
     prepared = bob.build([Transfer(carol, parse_beat("5"))])
     began = time.monotonic()
     story.client.submit(prepared.raw)
@@ -304,7 +302,7 @@ def death_of_a_node(story: Story) -> None:
     client = Client(*others)
     first = client.status()["height"]
     bob = Session(client, story.person("bob").signer)
-    dana = account_of_key(public_key(development_seed("dana")))
+    dana = development_account("dana")
     for _ in range(3):
         bob.send([Transfer(dana, 1)])
     last = client.status()["height"]

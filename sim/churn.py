@@ -11,7 +11,7 @@ from functools import cache
 from random import Random
 from typing import Final
 
-from concento.development import VALIDATORS_DEV_MAX, validator_names
+from concento.development import VALIDATORS_DEV_MAX, development_account, validator_names
 from concento.devnet import development_genesis
 from concento.genesis import Genesis, make_genesis
 from concento.messages import Action
@@ -29,7 +29,7 @@ from concento.messages.governance import (
 from concento.messages.tokens import Transfer
 from concento.transactions import Transaction
 from node.replica.guardfile import create_guard
-from sim.network import Network, account_named
+from sim.network import Network
 from state.modules import tokens
 from state.modules.governance import OPEN_OF, PROPOSALS, is_open
 from state.modules.governance_changes import observers_of
@@ -60,25 +60,27 @@ class Churn:
         if not up:
             return []
         view = max(up, key=lambda node: node.height).core._chain.view()
-        poor = [name for name in self.names if tokens.balance(view, account_named(name)) < FUNDED_UBEAT // 4]
+        poor = [name for name in self.names if tokens.balance(view, development_account(name)) < FUNDED_UBEAT // 4]
         if poor:
-            return [self.network.act("treasury", *(Transfer(account_named(name), FUNDED_UBEAT) for name in poor))]
+            return [self.network.act("treasury", *(Transfer(development_account(name), FUNDED_UBEAT) for name in poor))]
         found = self._approvals(view) or self._proposals(view)
         return [self.network.act(name, action) for name, action in found]
 
     def _speakers(self, view: View) -> list[str]:
         accounts = dict.fromkeys(member.rewards_to for member in newest_set(view).members)
-        return [name for name in self.names if account_named(name) in accounts]
+        return [name for name in self.names if development_account(name) in accounts]
 
     def _approvals(self, view: View) -> list[tuple[str, Action]]:
         """Some of the voices that an open proposal lacks; at times one that has been heard."""
         found: list[tuple[str, Action]] = []
         for speaker in self._speakers(view):
-            listed = view.find(OPEN_OF, account_named(speaker))
+            listed = view.find(OPEN_OF, development_account(speaker))
             for identity in () if listed is None else listed.proposals:
                 proposal = view.get(PROPOSALS, identity)
                 if is_open(proposal, view.time_ms) and self.dice.random() < 0.9:
-                    missing = [name for name in self._speakers(view) if account_named(name) not in proposal.approvals]
+                    missing = [
+                        name for name in self._speakers(view) if development_account(name) not in proposal.approvals
+                    ]
                     voices = self.names if self.dice.random() < WRONG_SHARE else missing
                     count = self.dice.randrange(1, len(voices) + 1) if voices else 0
                     found += [(name, Approve(identity)) for name in self.dice.sample(list(voices), count)]
@@ -108,7 +110,7 @@ class Churn:
         ]
         if strangers and (not observers or self.dice.random() < 0.3):
             name = self.dice.choice(strangers)
-            return AdmitObserver(keys[name], name, account_named(name))
+            return AdmitObserver(keys[name], name, development_account(name))
         weights = (6, 1, 1, 12, 8) if observers else (12, 1, 1, 1, 1)
         return self.dice.choices(choices, weights)[0]
 
@@ -119,7 +121,7 @@ def churn_genesis(size: int) -> Genesis:
     genesis = development_genesis(size)
     balances = {entry.account: entry.amount_ubeat for entry in genesis.balances}
     for name in validator_names(VALIDATORS_DEV_MAX):
-        balances[account_named(name)] = FUNDED_UBEAT
+        balances[development_account(name)] = FUNDED_UBEAT
     record = genesis.record
     return make_genesis(
         record.chain_id, True, record.time_ms, record.validators, record.parties, balances, record.params

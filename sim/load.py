@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 
-from concento.development import development_seed
+from concento.development import development_account, development_seed
 from concento.encoding import decode, encode
 from concento.messages.tokens import Transfer
 from concento.transactions import Signed, Transaction
 from sim.churn import Churn
 from sim.market import Market
-from sim.network import Network, account_named
+from sim.network import Network
 
 PAYERS: Final = ("alice", "bea", "bob", "carol", "dana", "treasury")
 BAD: Final = (
@@ -94,5 +94,5 @@ def _payment(load: Load) -> Transaction | bytes:
 def _half(load: Load) -> Transaction:
     """Two payments, of which the second fails where another such transaction came first: then the first must not have
     happened."""
-    whole = Transfer(account_named("carol"), 600_000_000)
-    return load.network.act("dana", Transfer(account_named("bea"), 3), whole)
+    whole = Transfer(development_account("carol"), 600_000_000)
+    return load.network.act("dana", Transfer(development_account("bea"), 3), whole)

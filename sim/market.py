@@ -13,6 +13,7 @@ from hashlib import sha256
 from random import Random
 from typing import Final
 
+from concento.development import development_account
 from concento.encoding import encode
 from concento.merkle import consistency_proof, merkle_root
 from concento.messages import Action
@@ -59,14 +60,14 @@ from concento.messages.royalties import Claim, OpenVault, SealVault, Sweep, Tran
 from concento.messages.tokens import Transfer
 from concento.terms import LAYERS, Purpose, make_terms, terms_hash
 from concento.transactions import Transaction, object_id
-from sim.network import Network, account_named
+from sim.network import Network
 
 BEAT: Final = 1_000_000
 NONCE_BYTES: Final = 16
 TERMS: Final = make_terms(allow=("analysis", "train-generative", "fine-tune", "inference-service", "derive-remix"))
 ALICE_AND_BEA: Final = tuple(
     Split(account, shares)
-    for account, shares in sorted([(account_named("alice"), 700_000), (account_named("bea"), 300_000)])
+    for account, shares in sorted([(development_account("alice"), 700_000), (development_account("bea"), 300_000)])
 )
 ARBITERS: Final = ("arbiter1", "arbiter2", "arbiter3")
 PURPOSES_BOUGHT: Final[tuple[Purpose, ...]] = ("train-generative", "train-generative", "derive-remix", "redistribute")
@@ -125,7 +126,7 @@ class Market:
 
     def id(self, kind: str, sender: str, index: int = 0) -> bytes:
         """What the action at this position of the transaction being made will create."""
-        return object_id(kind, account_named(sender), self.nonce, index)
+        return object_id(kind, development_account(sender), self.nonce, index)
 
     def some(self, *found: list[bytes]) -> bytes | None:
         known = [entry for entries in found for entry in entries]
@@ -195,7 +196,7 @@ def _buy(market: Market) -> Transaction | None:
     if deposit and market.dice.random() < 0.7:
         key = market.network.signing.key(_LANE_SEED).public
         market.lanes.append(Lane(licence, asset))
-        bought.append(OpenAccess(licence, account_named("gateway1"), 0, key, 1_000))
+        bought.append(OpenAccess(licence, development_account("gateway1"), 0, key, 1_000))
     return market.send("bob", *bought)
 
 
@@ -208,7 +209,7 @@ def _read(market: Market) -> Transaction | None:
     for _ in range(market.dice.randint(1, 4)):
         member = market.dice.choice(market.members.get(lane.asset, (lane.asset,)))
         body = ReceiptBody(
-            lane.licence, 0, account_named("gateway1"), 0, len(lane.log), lane.asset, member, 0, 0, 1_000, 1,
+            lane.licence, 0, development_account("gateway1"), 0, len(lane.log), lane.asset, member, 0, 0, 1_000, 1,
             "train-generative", bytes(32), market.contents.get(member, bytes(32)), 1,
         )  # fmt: skip
         lane.log.append(encode(body))
@@ -225,7 +226,7 @@ def _voucher(market: Market, lane: Lane) -> SignedVoucher:
     size = len(lane.log)
     key = market.network.signing.key(_LANE_SEED)
     root = merkle_root(lane.log)
-    voucher = Voucher(lane.licence, 0, account_named("gateway1"), 0, size, size, root, 1, bytes(32), b"")
+    voucher = Voucher(lane.licence, 0, development_account("gateway1"), 0, size, size, root, 1, bytes(32), b"")
     return SignedVoucher(voucher, key.public, key.sign(voucher_bytes(market.network.genesis.network, voucher)))
 
 
@@ -235,7 +236,7 @@ def _close_lane(market: Market) -> Transaction | None:
     lane = market.dice.choice(market.lanes)
     voucher = _voucher(market, lane) if market.dice.random() < 0.5 else None
     sender = market.dice.choice(("bob", "gateway1"))
-    return market.send(sender, CloseAccess(lane.licence, account_named("gateway1"), 0, voucher))
+    return market.send(sender, CloseAccess(lane.licence, development_account("gateway1"), 0, voucher))
 
 
 def _remix(market: Market) -> Transaction | None:
@@ -267,10 +268,10 @@ def _model(market: Market) -> Transaction | None:
     licence, asset = market.dice.choice(market.licences)
     model = market.id("asset", "bob")
     market.models.append(model)
-    rows = (Split(account_named("bob"), 1_000_000),)
+    rows = (Split(development_account("bob"), 1_000_000),)
     weights = sha256(market.nonce).digest()
     manifest = (Training(asset, licence, "train-generative"),)
-    outputs, dana = Rate(2_000, 0, None), account_named("dana")
+    outputs, dana = Rate(2_000, 0, None), development_account("dana")
     return market.send(
         "bob", RegisterModel(market.describe("model"), rows, TERMS, weights, dana, manifest, outputs, 1_024)
     )
@@ -280,7 +281,7 @@ def _output(market: Market) -> Transaction | None:
     model = market.some(market.models)
     if model is None:
         return None
-    rows = (Split(account_named("bob"), 1_000_000),)
+    rows = (Split(development_account("bob"), 1_000_000),)
     seed, parts = sha256(market.nonce + b"seed").digest(), market.parts(market.id("asset", "dana"))
     return market.send(
         "dana",
@@ -290,7 +291,9 @@ def _output(market: Market) -> Transaction | None:
 
 def _vault(market: Market) -> Transaction:
     vault = market.id("vault", "bea")
-    rows = tuple(Split(account, 3) for account in sorted(account_named(name) for name in ("bea", "carol", "dana")))
+    rows = tuple(
+        Split(account, 3) for account in sorted(development_account(name) for name in ("bea", "carol", "dana"))
+    )
     market.vaults.append(vault)
     return market.send("bea", OpenVault("fans", rows), SealVault(vault))
 
@@ -300,7 +303,7 @@ def _move_shares(market: Market) -> Transaction | None:
     source = market.some(market.songs, market.albums, market.vaults)
     if source is None:
         return None
-    kind, to = "account", account_named(market.dice.choice(("carol", "dana", "bob")))
+    kind, to = "account", development_account(market.dice.choice(("carol", "dana", "bob")))
     if market.vaults and market.dice.random() < 0.4:
         kind, to = "vault", market.dice.choice(market.vaults)
     elif market.dice.random() < 0.2:
@@ -331,7 +334,7 @@ def _dispute(market: Market) -> Transaction | None:
         return None
     market.disputes.append(market.id("dispute", "dana"))
     reason, by_leg = market.dice.choice(DISPUTED), market.dice.random() < 0.6
-    holder, shares = (b"", 0) if by_leg else (account_named("alice"), 100)
+    holder, shares = (b"", 0) if by_leg else (development_account("alice"), 100)
     bond = market.dice.choice((10 * BEAT, 50 * BEAT, 1))
     evidence = sha256(market.nonce).digest()
     bps = 5_000 if by_leg else 0
@@ -369,15 +372,15 @@ def _mind(market: Market) -> Transaction | None:
         ("alice", UpdateMetadata(asset, 1, market.describe("renamed"))),
         ("alice", RetireAsset(asset)),
         ("bob", ReportRevenue(licensed, licence, 0, market.network.now.wall_ms, BEAT, b"")),
-        ("issuer", Admit(account_named("treasury"), "treasury", "organisation", ("developer",))),
+        ("issuer", Admit(development_account("treasury"), "treasury", "organisation", ("developer",))),
     )
     return market.send(*market.dice.choice(choices))
 
 
 def _two_purchases(market: Market) -> Transaction:
     """Two payments of which the second cannot be made when another of its kind came first: what it did is undone."""
-    whole = Transfer(account_named("carol"), 600 * BEAT)
-    return market.send("dana", Transfer(account_named("bea"), 3), whole)
+    whole = Transfer(development_account("carol"), 600 * BEAT)
+    return market.send("dana", Transfer(development_account("bea"), 3), whole)
 
 
 FIRST: Final[tuple[Step, ...]] = (_song, _album, _buy, _read, _model, _output, _remix, _dispute)

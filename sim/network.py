@@ -15,8 +15,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Final, Protocol, assert_never
 
-from concento.accounts import account_of_key
-from concento.development import development_seed
+from concento.development import development_account, development_seed
 from concento.devnet import development_genesis
 from concento.genesis import Genesis
 from concento.keys import public_key as public_key_of
@@ -74,12 +73,6 @@ ROUND_TIMERS: Final = (Timer.PROPOSE, Timer.PREVOTE, Timer.PRECOMMIT)
 
 genesis_of = cache(development_genesis)
 public_key = cache(public_key_of)
-
-
-@cache
-def account_named(name: str) -> bytes:
-    """The account of a development account or node."""
-    return account_of_key(public_key(development_seed(name)))
 
 
 @cache
@@ -334,14 +327,14 @@ class Network:
     # Clients
 
     def transfer(self, sender: str, to: str, amount_ubeat: int, valid_ms: int = 60_000, **changes: Any) -> Transaction:
-        return self.act(sender, Transfer(account_named(to), amount_ubeat), valid_ms=valid_ms, **changes)
+        return self.act(sender, Transfer(development_account(to), amount_ubeat), valid_ms=valid_ms, **changes)
 
     def act(self, sender: str, *actions: Action, valid_ms: int = 60_000, **changes: Any) -> Transaction:
         """A transaction of this development account."""
         fields: dict[str, Any] = {
             "chain_id": self.genesis.chain_id,
             "genesis_prefix": self.genesis.hash[:8],
-            "sender": account_named(sender),
+            "sender": development_account(sender),
             "nonce": next(self._nonces).to_bytes(16, "big"),
             "valid_until_ms": self.now.wall_ms + valid_ms,
             "max_fee_ubeat": MAX_FEE_UBEAT,
@@ -376,7 +369,7 @@ class Network:
 
     def balance(self, name: str, account: str) -> int:
         view = self.nodes[name].core._chain.view()
-        return tokens.balance(view, account_named(account))
+        return tokens.balance(view, development_account(account))
 
     # Checks
 

@@ -20,9 +20,8 @@ from concento.client import keyfile
 from concento.client.keyfile import SCRYPT_N, KeyFile
 from concento.client.signer import Signer
 from concento.derivation import account_path, derive, seed_of_phrase
-from concento.development import ACCOUNTS, development_seed, is_development_name
+from concento.development import ACCOUNTS, development_account, development_seed, is_development_name
 from concento.errors import Rejected
-from concento.keys import public_key
 from concento.strictjson import loads
 
 WORDS: Final = 24
@@ -106,8 +105,7 @@ class Wallet:
         if is_development_name(name):
             if not dev:
                 raise Rejected("wallet.dev_refused", name=name)
-            seed = development_seed(name)
-            return Signer(name, account_of_key(public_key(seed)), (seed,))
+            return development_signer(name)
         raise Rejected("wallet.key_not_found", name=name)
 
     def key_names(self) -> list[str]:
@@ -184,6 +182,11 @@ def check_phrase(phrase: str) -> str:
     return " ".join(words)
 
 
+def development_signer(name: str) -> Signer:
+    """Who signs for a development account: no file and no password."""
+    return Signer(name, development_account(name), (development_seed(name),))
+
+
 def entry_document(entry: Entry, dev: bool) -> dict[str, str | None]:
     """An entry as the command line prints it."""
     file = None if entry.file is None else str(entry.file)
@@ -191,7 +194,7 @@ def entry_document(entry: Entry, dev: bool) -> dict[str, str | None]:
 
 
 def _development_entry(name: str) -> Entry:
-    return Entry(name, account_of_key(public_key(development_seed(name))), "dev", None)
+    return Entry(name, development_account(name), "dev", None)
 
 
 def _check_name(name: str) -> None:

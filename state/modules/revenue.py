@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from concento.accounts import AccountId
-from concento.encoding import Bytes32, Integer63, Natural, Record, encode
+from concento.encoding import Bytes32, Integer63, Natural, Record, decode, encode
 from concento.hashing import tagged_hash
 from concento.units import Amount
 from state.modules.shares import number_key
@@ -120,6 +120,12 @@ class LedgerPaymentRow(Record, tag="payment"):
 
 
 FinalisationRow: TypeAlias = NodeRow | SettlementRow | StuckRow | PayoutRow | LedgerPaymentRow
+
+
+def decode_row(data: bytes) -> FinalisationRow:
+    """One row of a block's finalisation. Raises Rejected where the bytes are none."""
+    row: FinalisationRow = decode(FinalisationRow, data, "row")  # type: ignore[arg-type]  # a union is no `type`
+    return row
 
 
 class Source(Record):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concento.accounts import account_of_key
-from concento.development import development_seed
+from concento.development import development_account, development_seed
 from concento.genesis import Genesis
 from concento.keys import public_key
 from concento.messages.governance import (
@@ -19,7 +19,7 @@ from concento.messages.tokens import Transfer
 from concento.transactions import Transaction, object_id
 from concento.validators import ValidatorSet
 from node.replica.guardfile import create_guard
-from sim.network import Network, Node, account_named
+from sim.network import Network, Node
 
 BEAT = 1_000_000
 HOUR_MS = 3_600_000
@@ -45,7 +45,7 @@ class Consortium(Network):
         """Starts these nodes, and gives everybody who may ever speak some money."""
         self.start(*names)
         self.run_until(self.reached(1))
-        self.do("treasury", *(Transfer(account_named(name), 100 * BEAT) for name in self.nodes))
+        self.do("treasury", *(Transfer(development_account(name), 100 * BEAT) for name in self.nodes))
 
     def validators(self) -> ValidatorSet:
         """The set of the height that the furthest node decides."""
@@ -83,7 +83,7 @@ class Consortium(Network):
         """The id of a proposal by the first who speaks."""
         sender = self.speakers()[0]
         transaction = self.do(sender, Propose(change, self.now.wall_ms + HOUR_MS))
-        return object_id("proposal", account_named(sender), transaction.body.nonce, 0)
+        return object_id("proposal", development_account(sender), transaction.body.nonce, 0)
 
     def decide(self, change: Change) -> None:
         """Proposed, approved by as many as it takes, and in force."""
@@ -93,10 +93,10 @@ class Consortium(Network):
         self.hand_in(*approvals)
         height = max(node.height for node in self.up)
         while min(self.nodes[name].height for name in self.names()) < height + 2:
-            self.do("bob", Transfer(account_named("carol"), 1))
+            self.do("bob", Transfer(development_account("carol"), 1))
 
     def admit(self, name: str) -> None:
-        self.decide(AdmitObserver(key_named(name), name, account_named(name)))
+        self.decide(AdmitObserver(key_named(name), name, development_account(name)))
 
     def join(self, name: str) -> None:
         """A node that runs becomes a validator."""
@@ -113,12 +113,12 @@ class Consortium(Network):
     def drive(self, count: int = 1) -> None:
         """Payments that nobody waits for: a part of the network may not be there to see them."""
         for _ in range(count):
-            self.submit(self.names()[0], self.act("bob", Transfer(account_named("carol"), 1)))
+            self.submit(self.names()[0], self.act("bob", Transfer(development_account("carol"), 1)))
             self.run(300)
 
     def pay(self, count: int = 1) -> None:
         for _ in range(count):
-            self.do("bob", Transfer(account_named("carol"), 1))
+            self.do("bob", Transfer(development_account("carol"), 1))
 
     def proposers(self, node: Node | None = None) -> list[str]:
         """Who proposed each block that this node has committed."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from concento.encoding import decode
 from concento.genesis import Params
 from concento.messages import Action
 from concento.messages.assets import AudioFacts
@@ -26,7 +25,7 @@ from concento.messages.tokens import Transfer
 from concento.terms import LAYERS, PURPOSES, make_terms, permits, terms_hash
 from state.modules.assets import RIGHTS
 from state.modules.cascade import find_payee
-from state.modules.revenue import FinalisationRow, NodeRow
+from state.modules.revenue import NodeRow, decode_row
 from state.transition import BlockOutcome
 from support.ledger import BEAT, Ledger, account_of
 from support.rights import album, buy, description, offer, part, recording, register, splits, tracks
@@ -124,7 +123,7 @@ def sell(ledger: Ledger, asset: bytes, owner: str, buyer: str, price_ubeat: int)
 def nodes(ledger: Ledger, outcome: BlockOutcome) -> dict[bytes, NodeRow]:
     """What the pass of a block did at each asset; one row per asset in these tests."""
     view = ledger.view()
-    rows = [decode(FinalisationRow, row) for row in outcome.rows]  # type: ignore[arg-type]
+    rows = [decode_row(row) for row in outcome.rows]
     return {find_payee(view, row.rank).asset: row for row in rows if isinstance(row, NodeRow)}
 
 

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from concento.accounts import placeholder_id
 from concento.devnet import development_genesis
-from concento.encoding import decode, encode
+from concento.encoding import encode
 from concento.genesis import Params, RevenueParams
 from concento.hashing import Network
 from state.calls import Call, Event, Finalised
 from state.modules import identity, inbox, payout, pots, royalties, shares, tokens
-from state.modules.revenue import FinalisationRow
+from state.modules.revenue import FinalisationRow, decode_row
 from state.view import Kind, View
 
 PAYER = sha256(b"payer").digest()
@@ -92,7 +92,7 @@ class RevenueChain:
         self.view.tx = b""
         finalised = royalties.finalise(self.view, self.params, weight)
         tokens.write_movements(self.view)
-        self.rows = [decode(FinalisationRow, row) for row in finalised.rows]  # type: ignore[arg-type]
+        self.rows = [decode_row(row) for row in finalised.rows]
         for key, value in self.view.changes().items():
             if value is None:
                 del self.state[key]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from concento.blocks import block_id
+from concento.development import development_account
 from concento.errors import Rejected
 from concento.evidence import Evidence, double_vote
 from concento.messages.governance import AddValidator, Approve, Propose, RemoveValidator, Upgrade
@@ -16,7 +17,6 @@ from concento.votes import Proposal, Vote, VoteType, proposal_bytes, vote_bytes
 from node.replica.core import Replica, open_replica
 from node.replica.wire import EvidenceMessage, ProposalMessage
 from sim import network as simulated
-from sim.network import account_named
 from state.validators import height_key
 from support.consortium import Consortium, key_named
 
@@ -94,7 +94,7 @@ def test_what_waits_at_a_removed_validator_is_forgotten_there_and_goes_through_e
     # It is cut off with a payment that nobody else has, and learns later that it has left.
     network.partition(["node5"], ["node1", "node2", "node3", "node4"])
     network.away = ("node5",)
-    waiting = network.act("bob", Transfer(account_named("carol"), 7), valid_ms=110_000)
+    waiting = network.act("bob", Transfer(development_account("carol"), 7), valid_ms=110_000)
     network.submit("node5", waiting)
     network.pay(4)
     assert network.nodes["node5"].core.lookup(waiting.id) is not None
@@ -104,7 +104,7 @@ def test_what_waits_at_a_removed_validator_is_forgotten_there_and_goes_through_e
         assert network.nodes["node5"].core.lookup(waiting.id) is None
         network.submit("node1", waiting)
     network.run_until(network.is_final(waiting))
-    again = network.submit("node5", network.act("bob", Transfer(account_named("carol"), 1)))
+    again = network.submit("node5", network.act("bob", Transfer(development_account("carol"), 1)))
     network.run_until(lambda: again in network.nodes["node5"].answers)
     (outcome,) = network.nodes["node5"].answers[again]
     assert outcome.error is not None
@@ -156,7 +156,7 @@ def test_two_of_seven_may_fall_silent_and_three_may_not() -> None:
     network.kill("node2")
     network.pay(2)
     network.kill("node3")
-    stuck = network.act("bob", Transfer(account_named("carol"), 1))
+    stuck = network.act("bob", Transfer(development_account("carol"), 1))
     network.submit("node4", stuck)
     network.run(20_000)
     assert not network.is_final(stuck)()
@@ -168,7 +168,7 @@ def test_exactly_two_thirds_of_six_do_not_decide() -> None:
     network = begun(6, 0)
     network.kill("node1")
     network.kill("node2")
-    stuck = network.act("bob", Transfer(account_named("carol"), 1))
+    stuck = network.act("bob", Transfer(development_account("carol"), 1))
     network.submit("node4", stuck)
     network.run(20_000)
     assert not network.is_final(stuck)()
@@ -390,7 +390,7 @@ def test_a_network_of_old_releases_stops_as_one_and_goes_on_when_most_have_the_n
     network = begun(4, 0)
     at = network.nodes["node1"].height + 12
     network.decide(Upgrade(2, at))
-    waiting = network.act("bob", Transfer(account_named("carol"), 1), valid_ms=100_000)
+    waiting = network.act("bob", Transfer(development_account("carol"), 1), valid_ms=100_000)
     while network.up:
         network.drive()
     assert {node.committed[-1].stored.height for node in network.nodes.values()} == {at - 1}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from concento.encoding import decode
 from concento.messages.assets import Split
 from concento.messages.royalties import AddVaultRows, Claim, OpenVault, SealVault, TransferShares
 from state.modules import royalties, shares
-from state.modules.revenue import FinalisationRow, PayoutRow
+from state.modules.revenue import PayoutRow, decode_row
 from state.modules.vaults import VAULTS
 from state.supply import audit
 from support.ledger import BEAT, Ledger, account_of
@@ -181,7 +180,7 @@ def test_income_of_a_full_vault_row_reaches_a_thousand_people_and_nothing_stays(
 def payments(ledger: Ledger) -> dict[bytes, int]:
     """What every account was paid, from the rows that blocks publish."""
     found: dict[bytes, int] = {}
-    for row in (decode(FinalisationRow, raw) for outcome in ledger.outcomes for raw in outcome.rows):  # type: ignore[arg-type]
+    for row in (decode_row(raw) for outcome in ledger.outcomes for raw in outcome.rows):
         for paid in row.payouts if isinstance(row, PayoutRow) else ():
             found[paid.account] = found.get(paid.account, 0) + paid.amount_ubeat
     return found
