@@ -93,8 +93,11 @@ def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
     return Sustained(len(items) - len(missing), seconds, blocks, busy)
 
 
-def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float) -> Sustained:
-    """Offers items at a rate, whatever the network does: an open loop. What it is too busy for comes again."""
+def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tick_s: float = TICK_S) -> Sustained:
+    """Offers items at a rate, whatever the network does: an open loop. What it is too busy for comes again.
+
+    Every `tick_s` one node, in turn, is handed what is due.
+    """
     watch = _Watch(target(arm, urls[0]), POLL_CLOSE_S)
     due: dict[str, float] = {}
     began = time.perf_counter()
@@ -102,7 +105,7 @@ def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float) -> 
         shares = [items[index :: len(urls)] for index in range(len(urls))]
         jobs = [
             pool.submit(
-                _offer_share, target(arm, url), share, rate / len(urls), began + n * TICK_S, len(urls) * TICK_S, due
+                _offer_share, target(arm, url), share, rate / len(urls), began + n * tick_s, len(urls) * tick_s, due
             )
             for n, (url, share) in enumerate(zip(urls, shares, strict=True))
         ]
