@@ -567,6 +567,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "try again; if it is lost, only the words help: concento wallet import NAME",
     ),
     "wallet.phrase_invalid": ("these are not the words of a key: {reason}", "type them again, in their order"),
+    "wallet.rotate_development": (
+        "{name} is an account of development networks, and its key is the one that everybody knows",
+        "make an account of your own with: concento wallet new NAME",
+    ),
 }
 
 UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
@@ -586,6 +590,10 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
     "node.syncing": (
         "the node is behind and catching up (at height {height})",
         "ask again in a moment, or ask another node",
+    ),
+    "store.damaged": (
+        "the disk of this node is damaged: {what}",
+        "ask another node; who runs this one stops it and runs: {mend}",
     ),
     "proof.no_block": ("no block has committed to the newest state within {seconds} s", "ask again in a moment"),
     "node.busy": ("the node's pool is full ({count} transactions)", "try again in a moment"),

@@ -42,17 +42,24 @@ def new(context: Context, name: str) -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--account", type=click.IntRange(0, 2**31 - 1), default=0, help="Account index of the words' path.")
 @click.option("--index", type=click.IntRange(0, 2**31 - 1), default=0, help="Key index of the words' path.")
+@click.option(
+    "--address", "acts_for", metavar="ADDRESS", help="The account that has taken this key with: wallet rotate."
+)
 @with_context
-def import_key(context: Context, name: str, file: Path | None, account: int, index: int) -> None:
+def import_key(context: Context, name: str, file: Path | None, account: int, index: int, acts_for: str | None) -> None:
     """Bring a key in as NAME: from the exported FILE, or without one from its words, read from stdin or asked for."""
+    from concento.accounts import parse_address
     from concento.client.wallet import check_phrase, entry_document
 
     _check_free(context, name)
+    if file is not None and acts_for is not None:
+        raise click.UsageError("A key file says itself for which account it signs: --address goes with words.")
+    whose = None if acts_for is None else parse_address(acts_for, context.dev_guess)
     if file is not None:
         entry = context.wallet.adopt(name, file, context.password)
     else:
         phrase = check_phrase(_read_words())
-        entry = context.wallet.restore(name, phrase, context.new_password(name), account, index)
+        entry = context.wallet.restore(name, phrase, context.new_password(name), account, index, whose)
     context.printer.result(entry_document(entry, context.dev_guess), text.created)
 
 
@@ -72,6 +79,43 @@ def export(context: Context, name: str, out: Path | None) -> None:
 
     keyfile.write(out, content)
     context.printer.result({"name": name, "file": str(out)}, lambda document: [f"{name}'s key file is in {out}."])
+
+
+@wallet.command()
+@click.argument("successor", metavar="NEW")
+@with_context
+def rotate(context: Context, successor: str) -> int:
+    """Let the key NEW act for the account of --from in place of its own. The address and the money stay.
+
+    The old key signs for nothing any more; its file is kept. Run again, it goes on where it ended.
+
+    \b
+    concento wallet new alice-2026
+    concento wallet rotate alice-2026 --from my-alice
+    """
+    from concento.accounts import Policy
+    from concento.errors import Rejected
+    from concento.messages.identity import RotateKeys
+
+    name, successor = context.sender.removeprefix("@"), successor.removeprefix("@")
+    entry = context.wallet.find(name, context.dev)
+    if entry is not None and entry.kind == "dev":
+        raise Rejected("wallet.rotate_development", name=name)
+    if name == successor:
+        raise click.UsageError(f"{name} has this key already. Make another one with: concento wallet new NAME")
+    key = context.wallet.key_of(successor, context.password)
+    policy = Policy(1, (key,))
+    session = context.session
+    before = context.client.account(session.address)["policy"]
+    document: dict[str, Any] = {"tx": None, "status": "final"}
+    if before != {"threshold": policy.threshold, "keys": [key.hex()]}:
+        document = session.send([RotateKeys(policy)])
+    if document["status"] != "final":
+        context.printer.note("Once it is final, run the same command again: until then the wallet keeps the old key.")
+        return context.finish(document, functools.partial(written, sentence=""))
+    kept = context.wallet.replace(name, successor)
+    document = {**document, "name": name, "address": session.address, "key": key.hex(), "kept": str(kept)}
+    return context.finish(document, text.rotated)
 
 
 @wallet.command("list")

@@ -31,6 +31,14 @@ def created(document: dict[str, Any]) -> Iterator[Piece]:
     yield f"Next: concento wallet send {document['name']} 100 --from WHO_PAYS"
 
 
+def rotated(document: dict[str, Any]) -> Iterator[Piece]:
+    """An account that obeys another key."""
+    name, key = document["name"], short(document["key"])
+    yield f"{name} signs with the key {key} now; the address stays {document['address']}."
+    yield f"The old key signs for nothing any more; its file is {document['kept']}."
+    yield f"Next: concento wallet balance {name}"
+
+
 def listed(document: dict[str, Any]) -> Iterator[Piece]:
     """All names of the wallet."""
     if not document["items"]:

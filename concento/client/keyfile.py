@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from msgspec import Meta
 
+from concento.accounts import account_of_key
 from concento.errors import Rejected
 from concento.keys import public_key
 from concento.strictjson import loads
@@ -81,8 +82,11 @@ class _Crypto(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cipher: _Cipher
 
 
-class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file's content; everything but the seed is readable without the password."""
+class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The file's content; everything but the seed is readable without the password.
+
+    `account` stands only in the file of a key that has followed another: it acts for the account of the first one.
+    """
 
     crypto: _Crypto
     description: str
@@ -90,6 +94,12 @@ class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pubkey: Hex
     uuid: str
     version: Literal[4]
+    account: Hex = ""
+
+    @property
+    def acts_for(self) -> bytes:
+        """The account that signatures of this key are made for."""
+        return bytes.fromhex(self.account) if self.account else account_of_key(self.key)
 
     @property
     def key(self) -> bytes:
@@ -107,8 +117,12 @@ def seal(seed: bytes, password: str, path: str, description: str, scrypt_n: int 
     file = KeyFile(
         _Crypto(kdf, _Checksum("sha256", _Nothing(), ""), cipher), description, path, key.hex(), str(uuid.uuid4()), 4
     )
-    checksum = _Checksum("sha256", _Nothing(), _checksum(msgspec.to_builtins(file)))
-    return msgspec.structs.replace(file, crypto=_Crypto(kdf, checksum, cipher))
+    return _summed(file)
+
+
+def acting_for(file: KeyFile, account: bytes) -> KeyFile:
+    """The same key under the same password, for an account that has taken it for its own."""
+    return _summed(msgspec.structs.replace(file, account="" if account == account_of_key(file.key) else account.hex()))
 
 
 def unseal(file: KeyFile, password: str, name: str) -> bytes:
@@ -192,6 +206,11 @@ def password_bytes(password: str) -> bytes:
     return text.encode("utf-8")
 
 
+def _summed(file: KeyFile) -> KeyFile:
+    checksum = _Checksum("sha256", _Nothing(), _checksum(msgspec.to_builtins(file)))
+    return msgspec.structs.replace(file, crypto=msgspec.structs.replace(file.crypto, checksum=checksum))
+
+
 def _stretch(params: _ScryptParams, password: str) -> bytes:
     secret = password_bytes(password)
     return Scrypt(bytes.fromhex(params.salt), params.dklen, params.n, params.r, params.p).derive(secret)
@@ -214,5 +233,10 @@ def _check_lengths(file: KeyFile, path: str) -> None:
     if params.n & (params.n - 1) or 128 * params.n * params.r > _MEMORY_BYTES_MAX:
         raise Rejected("wallet.file_damaged", path=path, reason="its scrypt parameters are out of range")
     nonce = len(file.crypto.cipher.params.nonce) // 2
-    if nonce != _NONCE_BYTES or len(file.key) != 32 or len(file.crypto.cipher.message) // 2 != _KEY_BYTES + 16:
+    if (
+        len(file.account) not in (0, 64)
+        or nonce != _NONCE_BYTES
+        or len(file.key) != 32
+        or len(file.crypto.cipher.message) // 2 != _KEY_BYTES + 16
+    ):
         raise Rejected("wallet.file_damaged", path=path, reason="a field has the wrong length")

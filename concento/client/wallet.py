@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from mnemonic import Mnemonic
 
-from concento.accounts import account_of_key, address, parse_address
+from concento.accounts import address, parse_address
 from concento.client import keyfile
 from concento.client.keyfile import SCRYPT_N, KeyFile
 from concento.client.signer import Signer
@@ -58,13 +58,16 @@ class Wallet:
         phrase = Mnemonic("english").generate(strength=_STRENGTH_BITS)
         return self.restore(name, phrase, password), phrase
 
-    def restore(self, name: str, phrase: str, password: str, account: int = 0, index: int = 0) -> Entry:
+    def restore(
+        self, name: str, phrase: str, password: str, account: int = 0, index: int = 0, acts_for: bytes | None = None
+    ) -> Entry:
         """The key of a phrase under this name. Raises Rejected wallet.phrase_invalid, wallet.name_taken."""
         words = check_phrase(phrase)
         path = account_path(account, index)
         seed = derive(seed_of_phrase(words), path)
         written = "m/" + "/".join(f"{step}'" for step in path)
-        return self._keep(name, keyfile.seal(seed, password, written, name, self._scrypt_n))
+        file = keyfile.seal(seed, password, written, name, self._scrypt_n)
+        return self._keep(name, file if acts_for is None else keyfile.acting_for(file, acts_for))
 
     def adopt(self, name: str, source: Path, password: Password) -> Entry:
         """A copy of a key file under this name, once its password is known to be right."""
@@ -76,9 +79,27 @@ class Wallet:
         """The text of the encrypted key file of this name."""
         return keyfile.text_of(self._file(name))
 
+    def key_of(self, name: str, password: Password) -> bytes:
+        """The public key of this name, once its password is known to be right. Raises Rejected wallet.*."""
+        _check_name(name)
+        file = self._file(name)
+        keyfile.unseal(file, password(name), name)
+        return file.key
+
+    def replace(self, name: str, successor: str) -> Path:
+        """From now on this name signs with the key of another, for its own account; the old key's file is kept: where.
+
+        The chain must have taken the new key before, or the name cannot sign.
+        """
+        old, new = self._file(name), self._file(successor)
+        kept = self.folder / f"{name}{_SUFFIX}.before-{new.pubkey[:8]}"
+        keyfile.write(kept, keyfile.text_of(old))
+        keyfile.write(self._path(name), keyfile.text_of(keyfile.acting_for(new, old.acts_for)))
+        return kept
+
     def entries(self, dev: bool) -> list[Entry]:
         """Every name, those that a signature can be made for first; on a development network its accounts too."""
-        keys = [Entry(name, account_of_key(self._file(name).key), "key", self._path(name)) for name in self.key_names()]
+        keys = [Entry(name, self._file(name).acts_for, "key", self._path(name)) for name in self.key_names()]
         taken = {entry.name for entry in keys}
         accounts = [_development_entry(name) for name in ACCOUNTS if name not in taken] if dev else []
         taken.update(entry.name for entry in accounts)
@@ -90,7 +111,7 @@ class Wallet:
         if _NAME.fullmatch(name) is None:
             return None
         if self._path(name).exists():
-            return Entry(name, account_of_key(self._file(name).key), "key", self._path(name))
+            return Entry(name, self._file(name).acts_for, "key", self._path(name))
         if dev and is_development_name(name):
             return _development_entry(name)
         return next((entry for entry in self._contact_entries(dev) if entry.name == name), None)
@@ -101,7 +122,7 @@ class Wallet:
         if self._path(name).exists():
             file = self._file(name)
             seed = keyfile.unseal(file, password(name), name)
-            return Signer(name, account_of_key(file.key), (seed,))
+            return Signer(name, file.acts_for, (seed,))
         if is_development_name(name):
             if not dev:
                 raise Rejected("wallet.dev_refused", name=name)
@@ -146,7 +167,7 @@ class Wallet:
         self.check_new(name)
         path = self._path(name)
         keyfile.write(path, keyfile.text_of(file))
-        return Entry(name, account_of_key(file.key), "key", path)
+        return Entry(name, file.acts_for, "key", path)
 
     def _contact_entries(self, dev: bool) -> list[Entry]:
         """Contacts of this kind of network; those of another are of no use here."""
