@@ -2,7 +2,7 @@
 
 `Rejected`: the input is bad; a stable kind, the numbers involved, nothing lost.
 `Unavailable`: the world failed; the same request may succeed later.
-`Broken`: an invariant of our own failed; the node stops.
+`Broken`: an invariant of our own failed; the node stops. One kind of it, `Damaged`, says what is wrong on the disk.
 """
 
 from __future__ import annotations
@@ -60,6 +60,17 @@ class Broken(ConcentoError):
         super().__init__("broken", sentence, None, numbers)
 
 
+class Damaged(Broken):
+    """The disk does not give back what was put there: what that is, and the command that mends it.
+
+    Where the node rests on it, it stops. A client that reads it is told so (`store.damaged`), and the node goes on:
+    nobody may stop a node by asking for what he knows to be damaged.
+    """
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__("{what}; stop the node and run: {mend}", what=what, mend=mend)
+
+
 class _Shown(dict[str, Number]):
     """Numbers as a sentence shows them; one that was not given shows its name instead of failing."""
 
@@ -67,4 +78,14 @@ class _Shown(dict[str, Number]):
         return f"<{name}>"
 
 
-__all__: Final = ["KINDS", "UNAVAILABLE", "Broken", "ConcentoError", "Number", "Numbers", "Rejected", "Unavailable"]
+__all__: Final = [
+    "KINDS",
+    "UNAVAILABLE",
+    "Broken",
+    "ConcentoError",
+    "Damaged",
+    "Number",
+    "Numbers",
+    "Rejected",
+    "Unavailable",
+]

@@ -116,5 +116,8 @@ class Backend(Protocol):
     def observe_request(self, method: str, kind: str, seconds: float) -> None:
         """Counts one RPC request; `kind` is "ok" or the kind of the error."""
 
+    def note_damage(self, reason: str) -> None:
+        """A client has read what is damaged on the disk: for the log, and not ready from now on."""
+
     def set_links(self, links: dict[str, dict[str, int]]) -> None:
         """`dev_setLinks`: {peer name: {"cut": 0|1, "delay_ms": n}}; peers not named are healed."""

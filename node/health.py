@@ -7,6 +7,7 @@ lost quorum into a lost network. Ready means that what it answers is recent, and
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,13 @@ from typing import Final
 
 from node.backend import Check
 
+_log = logging.getLogger(__name__)
+
 LAG_S_MAX: Final = 1.0
 """Above it, the event loop counts as not answering."""
 LAG_PERIOD_S: Final = 0.25
+DAMAGES_TOLD: Final = 20
+"""Places in the log: where there are more the disk is gone, and a stranger who asks for them must not fill the rest."""
 BEHIND_BLOCKS_MAX: Final = 2
 """Blocks that a ready node may be behind its furthest peer: it may just be hearing of them."""
 
@@ -73,6 +78,22 @@ def disk_free_bps(path: Path) -> int:
     """Free space of the disk under a path, in hundredths of a percent."""
     found = os.statvfs(path)
     return found.f_bavail * 10_000 // max(found.f_blocks, 1)
+
+
+class Damage:
+    """What readers found damaged on this node's disk: each place is told once, the first few of them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, None] = {}
+
+    def note(self, reason: str) -> None:
+        if reason not in self._found and len(self._found) < DAMAGES_TOLD:
+            self._found[reason] = None
+            _log.error("the disk is damaged: %s", reason)
+
+    @property
+    def first(self) -> str | None:
+        return next(iter(self._found), None)
 
 
 class LoopLag:

@@ -60,6 +60,7 @@ class OwnBackend:
         self._loop = asyncio.get_running_loop()
         self._submitted: OrderedDict[bytes, float] = OrderedDict()
         self._up_since: dict[bytes, int] = {}
+        self._damage = health.Damage()
         self.counts = Metrics(__version__, config.name, genesis.chain_id, self._gauges)
         runner.watch(self._count)
 
@@ -205,13 +206,16 @@ class OwnBackend:
             "queued_bytes": 0 if link is None else link.queued_bytes,
         }
 
+    def note_damage(self, reason: str) -> None:
+        self._damage.note(reason)
+
     def _store_fault(self) -> str | None:
-        """Why the store cannot be read, found by reading its commit record."""
+        """Why the store cannot be read: found by reading its commit record, or by a client who read something else."""
         try:
             found = committed(self.store)
         except Broken as error:
             return str(error)
-        return None if found is not None else "the commit record is gone"
+        return "the commit record is gone" if found is None else self._damage.first
 
     def _tip_age_ms(self) -> int:
         """By this machine's clock; a tip from the future is no age old."""

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from concento.encoding import Record, decode
-from concento.errors import Broken, Rejected
+from concento.errors import Broken, Damaged, Rejected
 from concento.hashing import NO_HASH
 from state.modules.assets import ASSETS
 from state.modules.cascade import PAYEES, Payee
@@ -360,5 +360,5 @@ def _read(kind: type[T], raw: bytes) -> T:
         raise _unreadable(error) from error
 
 
-def _unreadable(error: Rejected) -> Broken:
-    return Broken("{reason}; stop the node and run: concento node repair", reason=str(error))
+def _unreadable(error: Rejected) -> Damaged:
+    return Damaged(str(error), "concento node repair")

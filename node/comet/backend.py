@@ -51,6 +51,7 @@ class CometBackend:
         self._application = application
         self._engine = engine
         self._lag = lag
+        self._damage = health.Damage()
         self._loop = asyncio.get_running_loop()
         self._watchers: dict[int, Watcher] = {}
         self._watcher_count = 0
@@ -261,12 +262,15 @@ class CometBackend:
             "queued_bytes": 0,
         }
 
+    def note_damage(self, reason: str) -> None:
+        self._damage.note(reason)
+
     def _store_fault(self) -> str | None:
         try:
             found = committed(self.store)
         except Broken as error:
             return str(error)
-        return None if found is not None else "the commit record is gone"
+        return "the commit record is gone" if found is None else self._damage.first
 
     def _tip_age_ms(self) -> int:
         return max(0, time.time_ns() // 1_000_000 - self._time_ms)

@@ -15,7 +15,7 @@ from concento.blocks import Block, Header, commit_root, content_root, evidence_r
 from concento.blocks import block_id as id_of
 from concento.cometlight import address_of
 from concento.encoding import decode, encode
-from concento.errors import Broken, Rejected
+from concento.errors import Broken, Damaged, Rejected
 from concento.genesis import PROTOCOL, Genesis
 from concento.hashing import NO_HASH
 from concento.transactions import Transaction
@@ -66,7 +66,7 @@ def find_bodies(view: KeyValueView, height: int) -> tuple[bytes, ...] | None:
     try:
         return None if found is None else decode(tuple[bytes, ...], found, "bodies")
     except Rejected as error:
-        raise Broken("{reason}; stop the node and run: concento node resync", reason=str(error)) from None
+        raise Damaged(str(error), "concento node resync") from None
 
 
 def decide(

@@ -14,7 +14,7 @@ from typing import Final
 from zlib import crc32
 
 from concento.encoding import Natural, Record
-from concento.errors import Broken, Rejected
+from concento.errors import Damaged, Rejected
 from concento.limits import FRAME_BYTES_MAX, MIB
 from node.replica.events import Append, Remove, Sync
 from node.replica.files import Files
@@ -117,18 +117,14 @@ class Segments:
             self.first = segment + 1
 
     def read(self, place: BodyPlace) -> bytes:
-        """The payload at this place. Broken where it is damaged or missing."""
+        """The payload at this place. Damaged where it is damaged or missing."""
         name = _name(place.segment)
         if self._files.size(name) is not None:
             data = self._files.read(name, place.offset - _HEAD_BYTES, _HEAD_BYTES + place.length)
             payload = data[_HEAD_BYTES:]
             if len(payload) == place.length and data[:_HEAD_BYTES] in (_head(kind, payload) for kind in EntryKind):
                 return payload
-        raise Broken(
-            "{name} is damaged at byte {offset}; stop the node and run: concento node resync",
-            name=name,
-            offset=place.offset,
-        )
+        raise Damaged(f"{name} is damaged at byte {place.offset}", "concento node resync")
 
 
 def open_segments(files: Files, out: Outbox, marks: Marks) -> tuple[Segments, list[Entry]]:
@@ -153,7 +149,7 @@ def open_segments(files: Files, out: Outbox, marks: Marks) -> tuple[Segments, li
     segments = Segments(files, out, end)
     try:
         undecided = [Entry(EntryKind.BATCH, segments.read(place), place) for place in marks.undecided]
-    except Broken as error:
+    except Damaged as error:
         raise Rejected("store.corrupt", path=_PREFIX, reason=str(error)) from None
     return segments, undecided + entries
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from concento.batches import batch_check, batch_id, decode_batch
 from concento.blocks import Block, block_id, commit_root, content_root, evidence_root
-from concento.errors import Broken, Rejected
+from concento.errors import Damaged, Rejected
 from consensus.signer import Crypto
 from node.replica.batches import Batches, HeldBatch, decode_all
 from node.replica.chain import Chain
@@ -159,14 +159,16 @@ class Sync:
         """Decided blocks from `first` on, as many as are kept and fit one answer, each read when it is its turn."""
         size = 0
         for height in range(first, first + count):
-            record = find_block(self._chain.records, height) if height < self._chain.height else None
-            if record is None or size > ANSWER_BYTES_MAX:
+            if height >= self._chain.height or size > ANSWER_BYTES_MAX:
                 return
             try:
-                bodies = tuple(self._segments.read(place) for place in record.bodies)
-            except Broken as error:
-                # Nothing of this node's own rests on an old body: others have it, and whoever asks goes to them.
-                self._out.log("segment.damaged", "error", height=height, reason=str(error))
+                record = find_block(self._chain.records, height)
+                bodies = tuple(self._segments.read(place) for place in record.bodies) if record else ()
+            except Damaged as error:
+                # Nothing of this node's own rests on an old block: others have it, and whoever asks goes to them.
+                self._out.log("store.damaged", "error", height=height, reason=str(error))
+                return
+            if record is None:
                 return
             size += sum(map(len, bodies))
             yield BlockResponse(record.block, record.commit, bodies)

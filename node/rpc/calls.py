@@ -84,6 +84,9 @@ class _Source:
     def events(self, height: int) -> Sequence[dict[str, Any]]:
         return stream_events(_chain(self._backend), height)
 
+    def damaged(self, reason: str) -> None:
+        self._backend.note_damage(reason)
+
 
 def _chain(backend: Backend) -> Chain:
     return Chain(backend.store, backend.tree, backend.genesis)

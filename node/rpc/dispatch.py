@@ -20,11 +20,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from concento.errors import ConcentoError, Rejected
+from concento.errors import ConcentoError, Damaged, Rejected
 from concento.limits import RPC_ANSWER_BYTES_MAX, RPC_BATCH_ITEMS_MAX, RPC_BODY_BYTES_MAX, RPC_BODY_COMMAS_MAX
 from concento.strictjson import loads
 from node.rpc import errors
-from node.rpc.errors import Refused, error_object, internal_error, protocol_error, refusal_object
+from node.rpc.errors import Refused, damage_object, error_object, internal_error, protocol_error, refusal_object
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +67,12 @@ class Dispatcher(Generic[C]):
         self,
         methods: Mapping[str, Method],
         observe: Callable[[str, str, float], None] = observe_nothing,
+        found_damage: Callable[[str], None] = _log.error,
         answer_bytes_max: int = RPC_ANSWER_BYTES_MAX,
     ) -> None:
         self.methods = methods
         self._observe = observe
+        self._found_damage = found_damage
         self._answer_bytes_max = answer_bytes_max
 
     async def answer(self, body: bytes | str, call: C) -> bytes | None:
@@ -129,6 +131,9 @@ class Dispatcher(Generic[C]):
             kind, answer = refused.error.kind, _answer(identity, error=refusal_object(refused))
         except BadParams as bad:
             kind, answer = bad.error.kind, _answer(identity, error=error_object(bad.error, field=bad.field))
+        except Damaged as error:
+            self._found_damage(str(error))
+            kind, answer = "store.damaged", _answer(identity, error=damage_object(error))
         except (Rejected, ConcentoError) as error:
             kind, answer = error.kind, _answer(identity, error=error_object(error))
             if error.kind == "broken":

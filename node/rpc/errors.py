@@ -1,14 +1,16 @@
 """JSON-RPC error objects: the codes, the `data` that clients branch on, and what our own errors become.
 
 Nothing of the inside leaves: an error that nobody meant to raise becomes "Internal error", and the log has the rest.
+Only damage of the disk is told (`store.damaged`): another node has the answer, and somebody must mend this one.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from concento.errors import UNAVAILABLE as UNAVAILABLE_KINDS
-from concento.errors import ConcentoError, Rejected, Unavailable
+from concento.errors import ConcentoError, Damaged, Rejected, Unavailable
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -41,6 +43,7 @@ LIMIT_KINDS: Final = frozenset(
         "node.busy",
     }
 )
+_FOLDER: Final = re.compile(r"[^\s:]*/")
 _ABSENT: Final = (".not_found", ".pruned")
 
 
@@ -93,6 +96,12 @@ def error_object(error: ConcentoError, tx: bytes | None = None, field: str | Non
             return _described(error, code, tx, field)
         case _:
             return internal_error()
+
+
+def damage_object(error: Damaged) -> dict[str, Any]:
+    """The error object of what this node's disk does not give back: which file, not in which folder."""
+    numbers = {name: _FOLDER.sub("", str(value)) for name, value in error.numbers.items()}
+    return error_object(Unavailable("store.damaged", **numbers))
 
 
 def refusal_object(refused: Refused) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Protocol
 
-from concento.errors import Rejected
+from concento.errors import Damaged, Rejected
 
 LAG_HEIGHTS_MAX: Final = 1_000
 """How far a reader that was at the tip may fall behind it: ten seconds at the shortest block time."""
@@ -29,6 +29,9 @@ class Source(Protocol):
     @property
     def oldest_height(self) -> int:
         """The oldest height whose events are kept."""
+
+    def damaged(self, reason: str) -> None:
+        """The events of a height could not be read."""
 
     def events(self, height: int) -> Sequence[dict[str, Any]]:
         """The events of a height in order; the `cursor` of each is its place in the chain."""
@@ -96,7 +99,15 @@ class Feed:
             if height < oldest:
                 yield {"lagged": True, "resume_from": f"{oldest - 1}.0"}
                 height, index = oldest, 0
-            for event in self._events(height):
+            try:
+                found = self._events(height)
+            except Damaged as error:
+                # This height is left out here, and another node has it.
+                self._source.damaged(str(error))
+                yield {"lagged": True, "resume_from": f"{height}"}
+                height, index = height + 1, 0
+                continue
+            for event in found:
                 if event["index"] >= index and wanted(event):
                     yield event
                 seen = event["cursor"]

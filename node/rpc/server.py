@@ -65,7 +65,7 @@ def make_app(
     rows = (*METHODS, *(DEV_METHODS if backend.genesis.dev else ()), *methods)
     table = with_discovery({method.name: method for method in rows})
     app[DESK] = Desk(backend)
-    app[DISPATCHER] = Dispatcher(table, backend.observe_request)
+    app[DISPATCHER] = Dispatcher(table, backend.observe_request, backend.note_damage)
     app[HOSTS] = frozenset(hosts)
     app[STREAMS] = streams.Streams(app[DESK].feed)
     app.router.add_post("/rpc", _rpc)

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from concento.blocks import Block, TransactionResult, block_id
 from concento.encoding import Bytes32, Natural, Record, decode, encode
-from concento.errors import Broken, Rejected
+from concento.errors import Broken, Damaged, Rejected
 from concento.votes import Commit
 from state.store.kv import BLOCK, BLOCK_HEIGHT, INDEX, TRANSACTION, KeyValueView, key_number, number_key
 
@@ -147,4 +147,4 @@ def _decoded(kind: type[T], raw: bytes) -> T:
         return decode(kind, raw, "stored record")
     except Rejected as error:
         # Our own bytes: what a stranger may get wrong is damage here.
-        raise Broken("{reason}; stop the node and run: concento node repair", reason=str(error)) from None
+        raise Damaged(str(error), "concento node repair") from None

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from concento.blocks import Block, Header, block_id
 from concento.encoding import Bytes32, Natural, Record, decode, encode
-from concento.errors import Broken, Rejected
+from concento.errors import Broken, Damaged, Rejected
 from concento.votes import Commit
 from state.store.blockstore import (
     PARTS,
@@ -140,4 +140,4 @@ def _read(kind: type[R], raw: bytes) -> R:
     try:
         return decode(kind, raw, "kept record")
     except Rejected as error:
-        raise Broken("{reason}; stop the node and run: concento node repair", reason=str(error)) from None
+        raise Damaged(str(error), "concento node repair") from None

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import plyvel
 
-from concento.errors import Broken, Rejected
+from concento.errors import Broken, Damaged, Rejected
 from state.store.kv import KeyValueView, prefix_end
 
 _OPTIONS: Final[dict[str, Any]] = {
@@ -193,12 +193,8 @@ def _pairs(path: Path, found: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes
         raise _unreadable(path, error) from None
 
 
-def _unreadable(path: Path, error: Exception) -> Broken:
-    return Broken(
-        "the store {path} cannot be read: {reason}; stop the node and run: concento node repair",
-        path=str(path),
-        reason=_reason(error),
-    )
+def _unreadable(path: Path, error: Exception) -> Damaged:
+    return Damaged(f"the store {path} cannot be read: {_reason(error)}", "concento node repair")
 
 
 def _unwritable(path: Path, reason: str) -> Broken:

@@ -21,7 +21,7 @@ from hashlib import sha256
 from itertools import groupby, islice, pairwise
 from typing import Final, TypeAlias
 
-from concento.errors import Broken
+from concento.errors import Broken, Damaged
 from concento.proofs import EMPTY_HASH, INNER_TAG, PAGE_KEYS_MAX, PAGE_TAG
 from state.store.kv import TREE
 
@@ -396,7 +396,5 @@ def _twice(entry: bytes) -> Broken:
     return Broken("the tree was given key hash {key_hash} twice", key_hash=entry[:_HASH_BYTES])
 
 
-def _damaged(key: bytes, what: str) -> Broken:
-    return Broken(
-        "node {key} of the state tree {what}; stop the node and run: concento node repair", key=key[1:], what=what
-    )
+def _damaged(key: bytes, what: str) -> Damaged:
+    return Damaged(f"node {key[1:].hex()} of the state tree {what}", "concento node repair")

@@ -231,7 +231,9 @@ def _heights_signed(network: FaultNetwork) -> list[int]:
     return [int(line[1:].split(",")[0]) for line in signatures(network.audit(VICTIM))]
 
 
-def test_a_damaged_body_is_not_shown_and_the_log_names_what_mends_it(network: FaultNetwork) -> None:
+def test_a_damaged_body_is_not_shown_and_client_log_and_readiness_name_it_and_what_mends_it(
+    network: FaultNetwork,
+) -> None:
     with Client(network.url("node1")) as client:
         paid = next(event for event in client.events(start="0.0") if event["topic"] == "tokens")
         transaction = client.block(height=paid["height"])["txs"][0]["tx"]
@@ -241,8 +243,14 @@ def test_a_damaged_body_is_not_shown_and_the_log_names_what_mends_it(network: Fa
         flip(segment, at)
     network.start(VICTIM)
     network.wait_ready(VICTIM)
-    with Client(network.url(VICTIM)) as client, pytest.raises(RpcError, match="Internal error"):
-        client.transaction(transaction)
+    with Client(network.url(VICTIM)) as client:
+        with pytest.raises(RpcError, match=r"segment-.* is damaged at byte") as refused:
+            client.transaction(transaction)
+        assert refused.value.kind == "store.damaged"
+        assert "concento node resync" in (refused.value.hint or "")
+        # It goes on: nothing that it signs rests on an old body. But it is no longer fit to be asked.
+        network.wait_level(client.status()["height"] + 3, names=(VICTIM,))
+        assert not client.status()["ready"]
     assert "concento node resync" in (home / "logs" / "node.log").read_text() + network.errors(VICTIM)
     network.kill(VICTIM)
     resync(read_config(home))

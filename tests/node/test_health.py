@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from node.health import LAG_S_MAX, Facts, LoopLag, readiness
+from node.health import DAMAGES_TOLD, LAG_S_MAX, Damage, Facts, LoopLag, readiness
 from support.virtual_loop import run_virtual
 
 GOOD = Facts(
@@ -62,6 +62,15 @@ def test_bounds_are_inclusive() -> None:
 
 def test_an_observer_is_ready_without_a_guard() -> None:
     assert failing(replace(GOOD, is_validator=False, may_sign=False)) == []
+
+
+def test_damage_is_logged_once_a_place_and_not_without_end(caplog: pytest.LogCaptureFixture) -> None:
+    damage = Damage()
+    assert damage.first is None
+    for number in range(10_000):
+        damage.note(f"segment-{number % 1_000} is damaged")
+    assert damage.first == "segment-0 is damaged"
+    assert len(caplog.records) == DAMAGES_TOLD
 
 
 def test_an_event_loop_that_answers_is_alive_and_one_that_was_held_up_is_not() -> None:

@@ -128,6 +128,7 @@ class DecidedNode(DecidedLedger):
         self.skips: dict[bytes, str] = {}
         self.links: dict[str, dict[str, int]] = {}
         self.observed: list[tuple[str, str]] = []
+        self.damaged: list[str] = []
         self.checks = [Check("tip", True, "fresh")]
         self.watchers: list[Watcher] = []
 
@@ -219,6 +220,9 @@ class DecidedNode(DecidedLedger):
 
     def observe_request(self, method: str, kind: str, seconds: float) -> None:
         self.observed.append((method, kind))
+
+    def note_damage(self, reason: str) -> None:
+        self.damaged.append(reason)
 
     def set_links(self, links: dict[str, dict[str, int]]) -> None:
         self.links = links

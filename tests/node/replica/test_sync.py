@@ -14,6 +14,7 @@ from node.replica import wire
 from node.replica.sync import FIRST_BLOCK_MS
 from sim.network import Network, Node
 from state.store.blockstore import find_block
+from state.store.kv import BLOCK, number_key
 
 
 def one_behind(blocks: int = 6) -> Network:
@@ -158,7 +159,19 @@ def test_bodies_that_a_disk_has_damaged_are_not_given_away_and_cost_their_node_n
     network.start("node4")
     caught_up(network)
     damaged = [log.name for name in ("node1", "node2") for log in network.nodes[name].logs]
-    assert "segment.damaged" in damaged
+    assert "store.damaged" in damaged
+    assert all(network.nodes[name].halted is None for name in network.nodes)
+
+
+def test_blocks_that_a_disk_has_damaged_stop_no_node_that_is_asked_for_them() -> None:
+    network = one_behind()
+    for name in ("node1", "node2"):
+        node = network.nodes[name]
+        node.kv.write({key: b"what is no block" for key, _ in node.kv.scan(BLOCK + number_key(4))})
+    network.start("node4")
+    caught_up(network)
+    damaged = [log.name for name in ("node1", "node2") for log in network.nodes[name].logs]
+    assert "store.damaged" in damaged
     assert all(network.nodes[name].halted is None for name in network.nodes)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from concento.errors import Broken, Rejected, Unavailable
+from concento.errors import Broken, Damaged, Rejected, Unavailable
 from concento.limits import RPC_BODY_BYTES_MAX, RPC_BODY_COMMAS_MAX
 from node.rpc.dispatch import Dispatcher, Params
 from node.rpc.errors import Refused
@@ -169,6 +169,28 @@ def test_nothing_of_the_inside_leaves_with_an_internal_error(name: str) -> None:
     error = error_of(call(name))
     assert (error["code"], error["message"], error["data"]["kind"]) == (-32603, "Internal error", "internal")
     assert "/" not in json.dumps(error)
+
+
+@pytest.mark.parametrize(
+    ("what", "shown"),
+    [
+        ("segment-00000001 is damaged at byte 70", "segment-00000001 is damaged at byte 70"),
+        (
+            "the store /srv/node1/store cannot be read: Corruption: block checksum: /srv/node1/store/000005.ldb",
+            "the store store cannot be read: Corruption: block checksum: 000005.ldb",
+        ),
+    ],
+)
+def test_what_the_disk_does_not_give_back_is_named_with_what_mends_it_and_no_folder(what: str, shown: str) -> None:
+    found: list[str] = []
+    methods = table(method("old", Nothing, raising(Damaged(what, "concento node repair"))))
+    dispatcher = Dispatcher[None](methods, found_damage=found.append)
+    answer = asyncio.run(dispatcher.answer(call("old"), None))
+    error = json.loads(answer or b"")["error"]
+    assert (error["code"], error["data"]["kind"]) == (-32002, "store.damaged")
+    assert error["message"] == f"the disk of this node is damaged: {shown}"
+    assert error["data"]["hint"] == "ask another node; who runs this one stops it and runs: concento node repair"
+    assert found == [f"{what}; stop the node and run: concento node repair"]
 
 
 @pytest.mark.parametrize("item", ["[]", "{}", "1", '{"a":1}', '{"a":[]}'])

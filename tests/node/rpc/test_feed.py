@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from concento.errors import Rejected
+from concento.errors import Damaged, Rejected
 from node.rpc.feed import Feed, parse_cursor, wanted_by
 
 
@@ -19,9 +19,16 @@ class Heights:
         self.height = height
         self.oldest_height = 1
         self.reads = 0
+        self.lost: tuple[int, ...] = ()
+        self.told: list[str] = []
+
+    def damaged(self, reason: str) -> None:
+        self.told.append(reason)
 
     def events(self, height: int) -> Sequence[dict[str, Any]]:
         self.reads += 1
+        if height in self.lost:
+            raise Damaged(f"height {height}", "concento node repair")
         return [
             {
                 "cursor": f"{height}.{index}",
@@ -48,6 +55,15 @@ def test_a_cursor_is_followed_by_the_very_next_event() -> None:
     assert cursors(asyncio.run(take(feed, 4, "1.0"))) == ["1.1", "2.0", "2.1", "3.0"]
     assert cursors(asyncio.run(take(feed, 2, "1.1"))) == ["2.0", "2.1"]
     assert cursors(asyncio.run(take(feed, 2, "0.0"))) == ["1.0", "1.1"]
+    assert cursors(asyncio.run(take(feed, 1, "2"))) == ["3.0"]
+
+
+def test_a_height_that_the_disk_has_lost_is_told_and_the_next_one_follows() -> None:
+    heights = Heights(3)
+    heights.lost = (2,)
+    feed = Feed(heights)
+    assert cursors(asyncio.run(take(feed, 5, "0.0"))) == ["1.0", "1.1", "lagged 2", "3.0", "3.1"]
+    assert heights.told == ["height 2; stop the node and run: concento node repair"]
     assert cursors(asyncio.run(take(feed, 1, "2"))) == ["3.0"]
 
 
