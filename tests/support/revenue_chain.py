@@ -12,6 +12,7 @@ from concento.devnet import development_genesis
 from concento.encoding import encode
 from concento.genesis import Params, RevenueParams
 from concento.hashing import Network
+from concento.messages.royalties import Claim
 from state.calls import Call, Event, Finalised
 from state.modules import identity, inbox, payout, pots, royalties, shares, tokens
 from state.modules.revenue import FinalisationRow, decode_row
@@ -50,6 +51,9 @@ def make_params(
         fees=replace(params.fees, market_bps=market_bps),
         limits=replace(params.limits, block_weight=block_weight),
     )
+
+
+SPLIT = [(holder("alice"), 700_000), (holder("bea"), 300_000)]
 
 
 class RevenueChain:
@@ -167,3 +171,19 @@ def run_until_idle(chain: RevenueChain, blocks_max: int, each: Callable[[], None
         if chain.state == before:
             return count
     raise AssertionError(f"still busy after {blocks_max} blocks")
+
+
+def on_board(chain: RevenueChain, *names: str) -> None:
+    for name in names:
+        tokens.credit(chain.view, account(name), 0, "genesis")
+        chain.view.put(identity.ACCOUNTS, account(name), identity.Account(0, None))
+
+
+def claim(chain: RevenueChain, number: int, page: int = 0, sender: bytes = PAYER) -> None:
+    message = Claim(asset_id(number), 0, page)
+    royalties.check_claim(chain.view, chain.call(), message)
+    royalties.apply_claim(chain.view, chain.call(sender), message)
+
+
+def people(count: int) -> list[tuple[bytes, int]]:
+    return [(holder(f"p{number}"), 1 + number % 3) for number in range(count)]

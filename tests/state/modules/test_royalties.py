@@ -7,24 +7,28 @@ import pytest
 from concento.encoding import decode
 from concento.errors import Broken, Rejected
 from concento.messages.royalties import Claim, Sweep
-from state.modules import identity, inbox, payout, revenue, royalties, settlement, shares, tokens
+from state.modules import inbox, revenue, royalties, shares, tokens
 from state.modules.cascade import CEILINGS, Ceiling, Edge, ceiling_key
 from state.modules.revenue import NodeRow, PayoutRow, SettlementRow, StuckRow
 from state.modules.royalties import ALL, OWN, asset_holder, asset_leg, table_leg
 from state.transition import check_conservation
-from support.revenue_chain import PAYER, RevenueChain, account, asset_id, holder, make_params, run_until_idle
-
-SPLIT = [(holder("alice"), 700_000), (holder("bea"), 300_000)]
+from support.revenue_chain import (
+    PAYER,
+    SPLIT,
+    RevenueChain,
+    account,
+    asset_id,
+    claim,
+    holder,
+    make_params,
+    on_board,
+    people,
+    run_until_idle,
+)
 
 
 def rel(parent: int, bps: int, limited: bool = False) -> Edge:
     return Edge(parent, bps, ALL, limited)
-
-
-def on_board(chain: RevenueChain, *names: str) -> None:
-    for name in names:
-        tokens.credit(chain.view, account(name), 0, "genesis")
-        chain.view.put(identity.ACCOUNTS, account(name), identity.Account(0, None))
 
 
 def make_album(chain: RevenueChain, tracks: int = 6, splits: list[tuple[bytes, int]] = SPLIT) -> int:
@@ -197,16 +201,6 @@ def test_a_claim_pays_out_parked_income() -> None:
     assert not chain.all(inbox.PARKED)
 
 
-def claim(chain: RevenueChain, number: int, page: int = 0, sender: bytes = PAYER) -> None:
-    message = Claim(asset_id(number), 0, page)
-    royalties.check_claim(chain.view, chain.call(), message)
-    royalties.apply_claim(chain.view, chain.call(sender), message)
-
-
-def people(count: int) -> list[tuple[bytes, int]]:
-    return [(holder(f"p{number}"), 1 + number % 3) for number in range(count)]
-
-
 def test_a_table_of_many_pages_is_paid_over_several_blocks_and_every_row_gets_its_part() -> None:
     chain = RevenueChain(make_params(market_bps=0, v_min=1_000, block_weight=0, row_threshold=1))
     rows = people(1_000)
@@ -284,185 +278,6 @@ def test_an_asset_that_is_not_sealed_cannot_be_paid() -> None:
     with pytest.raises(Rejected) as refusal:
         royalties.pay_asset(chain.view, chain.call(), asset_id(1), 1, "sale", bytes(32), PAYER)
     assert refusal.value.kind == "royalties.not_sealed"
-
-
-def test_income_before_a_transfer_of_shares_is_the_sellers() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea", "carol")
-    chain.simple(1, SPLIT)
-    chain.sell(1, 1_001)
-    chain.finalise()
-    royalties.transfer_shares(chain.view, 1_000, 1, (0, holder("alice")), (0, holder("carol")), 700_000)
-    chain.sell(1, 1_000)
-    chain.finalise()
-    # The sale is in the block of the transfer: its income belongs to the holders after the block's transactions.
-    assert [chain.balance(name) for name in ("alice", "bea", "carol")] == [700, 600, 700]
-
-
-def test_a_transfer_settles_a_page_of_a_large_table_first() -> None:
-    chain = RevenueChain(make_params(market_bps=0, row_threshold=10**6))
-    on_board(chain, "p1", "p99", "carol")
-    chain.simple(1, people(100))
-    chain.sell(1, 199_000)
-    chain.finalise()
-    royalties.transfer_shares(chain.view, 10**6, 1, (0, holder("p1")), (1, holder("carol")), 2)
-    chain.finalise()
-    total = chain.table(1).total
-    assert chain.balance("p1") == 199_000 * 2 // total
-    assert chain.balance("p99") == 199_000 // total
-    assert chain.table(1).rows == 101
-    chain.sell(1, 199_000)
-    chain.finalise()
-    claim(chain, 1, page=1)
-    chain.finalise()
-    assert chain.balance("carol") == 199_000 * 2 // total
-
-
-def test_more_shares_than_are_held_cannot_be_moved() -> None:
-    chain = RevenueChain()
-    chain.simple(1, SPLIT)
-    with pytest.raises(Rejected) as refusal:
-        royalties.transfer_shares(chain.view, 1, 1, (0, holder("bea")), (0, holder("carol")), 300_001)
-    assert refusal.value.kind == "royalties.shares_short"
-
-
-def test_a_split_never_gets_a_65th_row() -> None:
-    chain = RevenueChain()
-    chain.simple(1, people(64))
-    with pytest.raises(Rejected) as refusal:
-        royalties.transfer_shares(chain.view, 1, 1, (0, holder("p1")), (0, holder("carol")), 1)
-    assert refusal.value.kind == "royalties.split_full"
-
-
-def test_a_table_never_gets_a_holder_that_is_younger_than_its_asset() -> None:
-    chain = RevenueChain()
-    chain.simple(1, SPLIT)
-    younger = chain.simple(2, SPLIT)
-    with pytest.raises(Rejected) as refusal:
-        royalties.transfer_shares(chain.view, 1, 1, (0, holder("bea")), (0, asset_holder(younger)), 1)
-    assert refusal.value.kind == "royalties.holder_too_young"
-
-
-def test_a_row_that_was_sold_out_is_used_again() -> None:
-    chain = RevenueChain()
-    chain.simple(1, people(64))
-    royalties.transfer_shares(chain.view, 1, 1, (0, holder("p1")), (0, holder("p2")), 2)
-    royalties.transfer_shares(chain.view, 1, 1, (0, holder("p2")), (0, holder("carol")), 5)
-    chain.finalise()
-    assert chain.table(1).rows == 64
-
-
-def test_a_vault_shares_what_it_holds_among_its_accounts() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea", "carol")
-    chain.simple(1, SPLIT)
-    vault = royalties.new_table(chain.view, [(holder("bea"), 1), (holder("carol"), 2)], vault=True)
-    royalties.transfer_shares(chain.view, 1, 1, (0, holder("bea")), (0, shares.table_holder(vault)), 300_000)
-    chain.sell(1, 1_000)
-    chain.finalise()
-    assert [chain.balance(name) for name in ("alice", "bea", "carol")] == [700, 100, 200]
-
-
-def policy(chain: RevenueChain, name: str, mode: str, amount: int = 0, period_ms: int = 0) -> None:
-    chain.view.put(identity.PAYOUTS, account(name), identity.Payout(mode, amount, period_ms))
-    royalties.touch(chain.view, account(name))
-
-
-def due(chain: RevenueChain, name: str) -> int:
-    found = chain.view.find(payout.DUES, account(name))
-    return 0 if found is None else found.amount_ubeat
-
-
-def test_an_account_that_asked_for_larger_sums_is_paid_once_they_are_reached() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("alice"), 1)])
-    policy(chain, "alice", "min", amount=1_000)
-    chain.sell(1, 999)
-    chain.finalise()
-    assert (chain.balance("alice"), due(chain, "alice")) == (0, 999)
-    chain.sell(1, 1)
-    chain.finalise()
-    assert (chain.balance("alice"), due(chain, "alice")) == (1_000, 0)
-
-
-def test_a_claim_by_the_holder_overrides_the_policy_and_by_another_does_not() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("alice"), 1)])
-    policy(chain, "alice", "min", amount=1_000)
-    chain.sell(1, 10)
-    chain.finalise()
-    claim(chain, 1)
-    chain.finalise()
-    assert chain.balance("alice") == 0
-    claim(chain, 1, sender=account("alice"))
-    chain.finalise()
-    assert chain.balance("alice") == 10
-
-
-def test_an_account_that_asked_for_a_period_is_paid_at_its_end() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("alice"), 1)])
-    policy(chain, "alice", "every", period_ms=60_000)
-    start = chain.time_ms
-    for _ in range(2):
-        chain.sell(1, 10)
-        chain.finalise()
-    assert chain.balance("alice") == 0
-    chain.view.time_ms = start // 60_000 * 60_000 + 59_999
-    chain.finalise()
-    assert chain.balance("alice") == 0
-    chain.view.time_ms = start // 60_000 * 60_000 + 60_000
-    chain.finalise()
-    assert chain.balance("alice") == 20
-    assert not chain.all(payout.DUES)
-
-
-def test_timers_that_do_not_fit_a_block_fire_in_the_next() -> None:
-    chain = RevenueChain(make_params(market_bps=0, v_min=3 * settlement.PART_WORK, block_weight=0))
-    names = [f"p{number}" for number in range(8)]
-    on_board(chain, *names)
-    chain.simple(1, [(holder(name), 1) for name in names])
-    for name in names:
-        policy(chain, name, "every", period_ms=60_000)
-    chain.sell(1, 80)
-    chain.finalise()
-    paid = []
-    for _ in range(3):
-        chain.view.time_ms += 60_000
-        chain.finalise()
-        paid.append(sum(chain.balance(name) for name in names))
-    assert paid == [30, 60, 80]
-
-
-def test_a_policy_set_back_to_now_pays_what_waited() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("alice"), 1)])
-    policy(chain, "alice", "min", amount=1_000)
-    chain.sell(1, 10)
-    chain.finalise()
-    policy(chain, "alice", "now")
-    chain.finalise()
-    assert chain.balance("alice") == 10
-
-
-def test_a_holder_who_is_not_on_board_is_paid_when_an_issuer_binds_an_account() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("somebody"), 1)])
-    chain.sell(1, 10)
-    chain.finalise()
-    assert (chain.balance("somebody"), due(chain, "somebody")) == (0, 10)
-    chain.view.put(identity.BINDINGS, account("somebody"), identity.Binding(account("alice")))
-    royalties.touch(chain.view, account("somebody"))
-    chain.finalise()
-    assert (chain.balance("somebody"), chain.balance("alice")) == (0, 10)
-    chain.sell(1, 5)
-    chain.finalise()
-    assert chain.balance("alice") == 15
 
 
 def test_work_beyond_the_budget_goes_on_in_the_next_block_and_new_sales_wait_their_turn() -> None:
