@@ -220,6 +220,9 @@ class _Events:
     height = 0
     oldest_height = 1
 
+    def damaged(self, reason: str) -> None:
+        raise RuntimeError(reason)
+
     def events(self, height: int) -> list[dict[str, Any]]:
         event = {"from": "11" * 32, "to": "22" * 32, "amount_ubeat": str(height)}
         return [{"cursor": f"{height}.0", "index": 0, "topic": "tokens.transferred", "event": event}]
