@@ -34,12 +34,17 @@ def telling(context: Context, label: str, total: int, unit: str) -> Iterator[OnC
             raise
 
 
-def finish(context: Context, upload: Upload, document: dict[str, Any], text: Text) -> int:
-    """Prints what became of it; the exit code."""
-    if upload.last is None or upload.final:
-        context.printer.result(document, text)
-        return exits.OK
-    return context.finish(upload.last, lambda _: ())
+def finish(context: Context, upload: Upload, describe: Callable[[], dict[str, Any]], text: Text) -> int:
+    """Prints what `describe` says of the list now, with what it took; the exit code."""
+    if upload.last is not None and not upload.final:
+        return context.finish(upload.last, lambda _: ())
+    taken = {
+        "transactions": upload.transactions,
+        "fee_ubeat": str(upload.fee_ubeat),
+        "tx": None if upload.last is None else upload.last["tx"],
+    }
+    context.printer.result({**describe(), **taken}, text)
+    return exits.OK
 
 
 def reading(context: Context, total: int, read: Callable[[Callable[[int], None]], Any]) -> Any:

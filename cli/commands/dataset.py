@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import exits, labels
+from cli import labels
 from cli.commands.asset import splits_of
 from cli.context import Context, with_context
 from cli.grammar import Noun
@@ -124,33 +124,27 @@ def _members(context: Context, file: Path) -> list[bytes]:
 
 def _asset(context: Context, text: str) -> bytes:
     """A whole id is taken as it is; CIDs, names and beginnings of ids are asked of the node."""
-    from concento.client import RpcError
+    from concento.client.rpc import find
     from concento.errors import Rejected
 
     if len(text) == 64 and all(digit in "0123456789abcdef" for digit in text):
         return bytes.fromhex(text)
-    try:
-        return bytes.fromhex(context.client.asset(context.id(text))["id"])
-    except RpcError as error:
-        if error.not_found:
-            raise Rejected("asset.not_found", text=text) from None
-        raise
+    found = find(context.client.asset, context.id(text))
+    if found is None:
+        raise Rejected("asset.not_found", text=text)
+    return bytes.fromhex(found["id"])
 
 
 def _finish(context: Context, upload: Upload) -> int:
-    if not upload.final:
-        return finish(context, upload, {}, text.gathered)
-    found: dict[str, Any] = context.client.asset(upload.id)
-    document = {
-        "dataset": found["id"],
-        "title": found["title"],
-        "state": found["state"],
-        "members": found["members"]["count"],
-        "members_before": upload.before,
-        "weight_rule": found["members"]["weight_rule"],
-        "transactions": upload.transactions,
-        "fee_ubeat": str(upload.fee_ubeat),
-        "tx": None if upload.last is None else upload.last["tx"],
-    }
-    context.printer.result(document, text.gathered)
-    return exits.OK
+    def describe() -> dict[str, Any]:
+        found = context.client.asset(upload.id)
+        return {
+            "dataset": found["id"],
+            "title": found["title"],
+            "state": found["state"],
+            "members": found["members"]["count"],
+            "members_before": upload.before,
+            "weight_rule": found["members"]["weight_rule"],
+        }
+
+    return finish(context, upload, describe, text.gathered)

@@ -132,12 +132,6 @@ def bind(context: Context, label: str, who: str) -> int:
 
 def _party(context: Context, who: str) -> dict[str, Any] | None:
     """The party behind an address or name, or None."""
-    from concento.client import RpcError
+    from concento.client.rpc import find
 
-    try:
-        document: dict[str, Any] = context.client.call("identity_get", who=who)
-    except RpcError as error:
-        if error.not_found:
-            return None
-        raise
-    return document
+    return find(lambda text: context.client.call("identity_get", who=text), who)

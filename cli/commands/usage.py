@@ -71,13 +71,5 @@ def post(context: Context, pot: int, file: Path | None) -> int:
     rows = None if file is None else [UsageRow(*row) for row in read_numbers(file, ("member", "units"))]
     with telling(context, "Posting", len(rows or ()), "rows") as tell:
         upload = post_usage(context.waiting_session, pot, rows, tell)
-    document = {
-        "pot": pot,
-        "asset": asset,
-        "rows": upload.count,
-        "rows_before": upload.before,
-        "transactions": upload.transactions,
-        "fee_ubeat": str(upload.fee_ubeat),
-        "tx": None if upload.last is None else upload.last["tx"],
-    }
-    return finish(context, upload, document, text.posted)
+    document = {"pot": pot, "asset": asset, "rows": upload.count, "rows_before": upload.before}
+    return finish(context, upload, lambda: document, text.posted)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import exits, labels
+from cli import labels
 from cli.context import Context, with_context
 from cli.grammar import Noun
 from cli.lists import page_of
@@ -149,19 +149,15 @@ def _holders(context: Context, file: Path) -> Holders:
 
 
 def _finish(context: Context, upload: Upload) -> int:
-    if not upload.final:
-        return finish(context, upload, {}, text.filled)
-    state: dict[str, Any] = context.client.vault(upload.id)
-    document = {
-        "vault": state["id"],
-        "title": state["title"],
-        "state": state["state"],
-        "rows": state["rows"],
-        "rows_before": upload.before,
-        "shares_total": state["shares_total"],
-        "transactions": upload.transactions,
-        "fee_ubeat": str(upload.fee_ubeat),
-        "tx": None if upload.last is None else upload.last["tx"],
-    }
-    context.printer.result(document, text.filled)
-    return exits.OK
+    def describe() -> dict[str, Any]:
+        found = context.client.vault(upload.id)
+        return {
+            "vault": found["id"],
+            "title": found["title"],
+            "state": found["state"],
+            "rows": found["rows"],
+            "rows_before": upload.before,
+            "shares_total": found["shares_total"],
+        }
+
+    return finish(context, upload, describe, text.filled)

@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cli.printer import Facts, Piece, Table
-from cli.text.forms import beat, length, more, plural, short, size
+from cli.printer import Piece, Table
+from cli.text.forms import length, more, short, size
+from cli.text.uploads import grown
 
 
 def gathered(document: dict[str, Any]) -> Iterator[Piece]:
     """A dataset after members were added."""
-    before = document["members_before"]
-    again = f", {before:,} of them before" if before else ""
-    yield f'"{document["title"]}" has {document["members"]:,} members{again}; it is {document["state"]}.'
-    yield Facts(
-        [
-            ("dataset", document["dataset"]),
-            ("weight", document["weight_rule"]),
-            ("fees", f"{beat(document['fee_ubeat'])} in {plural(document['transactions'], 'transaction')}"),
-        ]
+    return grown(
+        document, "dataset", "members", "weight_rule", "concento licence offer {name} --allow PURPOSE --price BEAT"
     )
-    name = short(document["dataset"])
-    if document["state"] == "open":
-        yield f"Next: concento dataset add {name} FILE, or concento dataset seal {name}"
-    else:
-        yield f"Next: concento licence offer {name} --allow PURPOSE --price BEAT"
 
 
 def members(document: dict[str, Any]) -> Iterator[Piece]:

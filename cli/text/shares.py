@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.printer import Facts, Piece, Table
 from cli.text.forms import beat, instant, moment, more, number, plural, short, who
+from cli.text.uploads import grown
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
@@ -26,21 +27,9 @@ def part(shares: str, total: str) -> str:
 
 def filled(document: dict[str, Any]) -> Iterator[Piece]:
     """A vault after rows were added."""
-    before = document["rows_before"]
-    again = f", {before:,} of them before" if before else ""
-    yield f'Vault "{document["title"]}" has {document["rows"]:,} rows{again}; it is {document["state"]}.'
-    yield Facts(
-        [
-            ("vault", document["vault"]),
-            ("shares", document["shares_total"]),
-            ("fees", f"{beat(document['fee_ubeat'])} in {plural(document['transactions'], 'transaction')}"),
-        ]
+    return grown(
+        document, "vault", "rows", "shares_total", "concento shares transfer ASSET --to vault:{name} --percent PERCENT"
     )
-    name = short(document["vault"])
-    if document["state"] == "open":
-        yield f"Next: concento vault add {name} FILE, or concento vault seal {name}"
-    else:
-        yield f"Next: concento shares transfer ASSET --to vault:{name} --percent PERCENT"
 
 
 def show_vault(vault: dict[str, Any], book: Mapping[str, str] = NO_NAMES) -> Iterator[Piece]:

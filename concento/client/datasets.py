@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from concento.cids import cid
 from concento.client.audio import SUFFIXES, AudioFile, Progress, read_audio
-from concento.client.rpc import RpcError
+from concento.client.rpc import find
 from concento.client.session import Session
 from concento.encoding import Record, encode
 from concento.errors import Rejected
@@ -190,7 +190,7 @@ def _plan(session: Session, album: Album, tracks: Sequence[AudioFile]) -> _Plan:
     sender = session.signer.account
     seed = _nonce(sender, encode(_album_key(album)), *(track.content for track in tracks))
     dataset = object_id("asset", sender, seed, 0)
-    state = _found(session, dataset.hex())
+    state = find(session.client.asset, dataset.hex())
     known = {track.content: _known_asset(session, track) for track in tracks}
     members = {
         content: (bytes.fromhex(asset["id"]), bytes.fromhex(asset["work"] or ""))
@@ -306,7 +306,7 @@ def _recording_document(track: AudioFile, asset: bytes, work: bytes, known: bool
 
 def _known_asset(session: Session, track: AudioFile) -> dict[str, Any] | None:
     """The asset that has this content already, if it is ours. Raises Rejected where it is somebody else's."""
-    asset = _found(session, cid(track.content))
+    asset = find(session.client.asset, cid(track.content))
     if asset is not None and asset["owner"] != session.address:
         raise Rejected("asset.duplicate_content", path=track.name, asset=asset["id"], owner=_owner(asset))
     return asset
@@ -314,16 +314,6 @@ def _known_asset(session: Session, track: AudioFile) -> dict[str, Any] | None:
 
 def _owner(asset: dict[str, Any]) -> str:
     return str(asset.get("owner_name") or asset["owner"])
-
-
-def _found(session: Session, asset: str) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = session.client.asset(asset)
-    except RpcError as error:
-        if error.not_found:
-            return None
-        raise
-    return document
 
 
 class _AlbumKey(Record):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
-from concento.client.rpc import RpcError
+from concento.client.rpc import RpcError, find
 from concento.client.session import Session
 from concento.client.uploads import OnChunk, Upload
 from concento.encoding import encode
@@ -34,7 +34,7 @@ def make_dataset(
     nonce = sha256(b"dataset " + encode(message) + b"".join(members)).digest()[:16]
     name = object_id("asset", session.signer.account, nonce, 0).hex()
     outcome = Upload(name, len(members))
-    if _find(session, name) is None:
+    if find(session.client.asset, name) is None:
         outcome.sent(session.send([message], nonce=nonce))
         if not outcome.final:
             return outcome
@@ -95,13 +95,3 @@ def _members_there(session: Session, state: dict[str, Any], members: Sequence[by
 def _cursor(place: int) -> str | None:
     """The cursor of the page behind a place in a dataset's list."""
     return None if place < 0 else place.to_bytes(8, "big").hex()
-
-
-def _find(session: Session, asset: str) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = session.client.asset(asset)
-    except RpcError as error:
-        if error.not_found:
-            return None
-        raise
-    return document

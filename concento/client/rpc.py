@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from concento.errors import ConcentoError, Unavailable
@@ -33,6 +34,16 @@ class RpcError(ConcentoError):
     @property
     def not_found(self) -> bool:
         return self.code == CODE_NOT_FOUND
+
+
+def find(ask: Callable[[str], dict[str, Any]], text: str) -> dict[str, Any] | None:
+    """What a node answers to this question about something; None where there is no such thing."""
+    try:
+        return ask(text)
+    except RpcError as error:
+        if error.not_found:
+            return None
+        raise
 
 
 def request_bytes(number: int, method: str, params: dict[str, Any]) -> bytes:

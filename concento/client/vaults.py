@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from concento.accounts import address
 from concento.client.rows import Holders
-from concento.client.rpc import RpcError
+from concento.client.rpc import RpcError, find
 from concento.client.session import Session
 from concento.client.uploads import OnChunk, Upload
 from concento.errors import Rejected
@@ -86,13 +86,7 @@ def seal_vault(session: Session, vault: str) -> dict[str, Any]:
 
 def find_vault(session: Session, vault: str) -> dict[str, Any] | None:
     """The vault, or None."""
-    try:
-        document: dict[str, Any] = session.client.vault(vault)
-    except RpcError as error:
-        if error.not_found:
-            return None
-        raise
-    return document
+    return find(session.client.vault, vault)
 
 
 def _add(session: Session, vault: str, first: int, holders: Holders) -> dict[str, Any] | None:

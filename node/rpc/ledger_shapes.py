@@ -391,7 +391,9 @@ class Receipts(Page):
 # Earnings
 
 
-class StatementLine(Shape):
+class PaymentFacts(Shape):
+    """What every line of income says of the payment behind it."""
+
     height: Height
     index: Count
     time_ms: TimeMs
@@ -404,12 +406,15 @@ class StatementLine(Shape):
     payer: Address | None
     asset: Id | None
     title: str | None
-    layer: str
     path: list[Id]
-    shares: Shares
-    shares_total: Shares
     gross_ubeat: Ubeat
     fee_ubeat: Ubeat
+
+
+class StatementLine(PaymentFacts):
+    layer: str
+    shares: Shares
+    shares_total: Shares
     upstream_ubeat: Ubeat
     keep_ubeat: Ubeat
     amount_ubeat: Ubeat

@@ -9,6 +9,7 @@ from msgspec import Meta
 from concento.encoding import NUMBER_MAX
 from node.rpc.calls import Call
 from node.rpc.dispatch import Method, Params
+from node.rpc.ledger_shapes import PaymentFacts
 from node.rpc.params import Cursor, HeightNumber, IdText, Limit, Who
 from node.rpc.shapes import Address, Count, Height, Id, Page, Shape, Shares, TimeMs, Ubeat
 from state import queries_shares, queries_usage
@@ -94,22 +95,7 @@ class VaultRows(Page):
     items: list[VaultRow]
 
 
-class VaultLine(Shape):
-    height: Height
-    index: Count
-    time_ms: TimeMs
-    cause: Literal["sale", "usage", "declared", "royalty", "reward", "dispute"]
-    source: Annotated[
-        Literal["sale", "usage", "declared", "reward", "dispute"],
-        Meta(description="the payment behind it, also where a royalty came of it"),
-    ]
-    cause_tx: Id | None
-    payer: Address | None
-    asset: Id | None
-    title: str | None
-    path: list[Id]
-    gross_ubeat: Ubeat
-    fee_ubeat: Ubeat
+class VaultLine(PaymentFacts):
     amount_ubeat: Annotated[str, Meta(description="of this payment for the vault, which divides it among its rows")]
     credited_height: Height
 
