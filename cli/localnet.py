@@ -443,8 +443,8 @@ def _existing_genesis(layout: Layout) -> Genesis | None:
         return None
 
 
-def prepare_node(layout: Layout, genesis: Genesis, name: str) -> None:
-    """Writes the home of a node that has never run."""
+def prepare_node(layout: Layout, genesis: Genesis, name: str, sync: str = "blocks") -> None:
+    """Writes the home of a node that has never run; `sync` is how it begins."""
     home = layout.node(name)
     home.mkdir(parents=True, exist_ok=True)
     write_key(home / "node.key", development_seed(name))
@@ -458,6 +458,7 @@ def prepare_node(layout: Layout, genesis: Genesis, name: str) -> None:
         peers=peers,
         log_file=True,
         engine=layout.engine,
+        sync=sync,
     )
     write_config(config)
     init(config, genesis)

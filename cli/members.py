@@ -48,7 +48,7 @@ def add_node(layout: Layout, say: Say) -> dict[str, Any]:
         if not _has(client, name, "gov_listObservers") and name not in _members(client):
             height = _decide(client, AdmitObserver(key, name, account_of_key(key)))
             say(f"{name} may observe: decided in block {height}.")
-        _start(grown, genesis, name)
+        _start(grown, genesis, name, client)
         height = _synced(grown, name, client)
         say(f"{name} has followed the chain to block {height}.")
         decided = None
@@ -113,9 +113,11 @@ def _was_added(layout: Layout, name: str) -> bool:
     return all(member.name != name for member in genesis.validators.members)
 
 
-def _start(layout: Layout, genesis: Genesis, name: str) -> None:
+def _start(layout: Layout, genesis: Genesis, name: str, others: Client) -> None:
     if not layout.node(name).joinpath("store").exists():
-        localnet.prepare_node(layout, genesis, name)
+        # Where the others have dropped their first blocks there is nothing else to begin with than a snapshot.
+        sync = "snapshot" if others.status()["oldest_height"] > 1 else "blocks"
+        localnet.prepare_node(layout, genesis, name, sync)
     localnet.write_layout(layout)
     if localnet.pid_of(layout, name) is None:
         localnet.start_one(layout, name)

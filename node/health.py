@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from node.backend import Check
+from node.replica.sync import NOBODY_HAS_HINT
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class Facts:
     tip_age_ms: int
     tip_age_ms_max: int
     behind: int
+    nobody_has: int | None
+    """The block that is needed next, where no peer has it any more."""
     validators_reached: int
     """Validators of the next height that are connected, this node counted where it is one."""
     validators: int
@@ -55,7 +58,7 @@ def readiness(facts: Facts) -> list[Check]:
             if facts.height
             else "no block yet",
         ),
-        Check("blocks", facts.behind <= BEHIND_BLOCKS_MAX, f"{facts.behind} blocks behind the furthest peer"),
+        Check("blocks", facts.behind <= BEHIND_BLOCKS_MAX and facts.nobody_has is None, _blocks(facts)),
         Check(
             "peers",
             facts.validators_reached >= facts.quorum,
@@ -72,6 +75,13 @@ def readiness(facts: Facts) -> list[Check]:
         why = "the signing guard allows this node to vote" if facts.may_sign else "this validator only observes for now"
         checks.append(Check("signer", facts.may_sign, why))
     return checks
+
+
+def _blocks(facts: Facts) -> str:
+    behind = f"{facts.behind} blocks behind the furthest peer"
+    if facts.nobody_has is None:
+        return behind
+    return f"{behind}, and none has block {facts.nobody_has} any more; {NOBODY_HAS_HINT}"
 
 
 def disk_free_bps(path: Path) -> int:

@@ -144,6 +144,7 @@ class OwnBackend:
                 tip_age_ms=self._tip_age_ms(),
                 tip_age_ms_max=self._config.tip_age_ready_ms,
                 behind=max(0, max(found.peer_heights.values(), default=0) - found.height),
+                nobody_has=found.nobody_has,
                 validators_reached=reached,
                 validators=len(keys),
                 quorum=found.validators.quorum,

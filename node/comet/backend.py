@@ -157,6 +157,7 @@ class CometBackend:
                 tip_age_ms=self._tip_age_ms(),
                 tip_age_ms_max=self._config.tip_age_ready_ms,
                 behind=BEHIND if self._is_syncing else 0,
+                nobody_has=None,
                 validators_reached=reached,
                 validators=len(validators),
                 quorum=validators.quorum,

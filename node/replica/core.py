@@ -206,6 +206,7 @@ class Replica:
             pool_count=len(self._pool),
             pool_bytes=self._pool.size,
             syncing=self._sync.is_catching_up,
+            nobody_has=self._sync.nobody_has,
             oldest_height=newest.oldest_height,
             protocol=chain.protocol,
             validators=chain.validators,
@@ -294,7 +295,7 @@ class Replica:
         self._sync.note_tip(peer, tip)
         if self._guard is not None:
             self._guard.note_claim(peer, tip)
-            self._look_at_guard(self._guard)
+            self._look_at_guard()
         if status.height < height:
             # It learns that it is behind, and asks one of us for the blocks: not all of us send them at once.
             self._out.send((peer,), Status(height, 0, Step.NEW_HEIGHT, -1, ()))
@@ -474,14 +475,13 @@ class Replica:
             self._guard.signs_from = height
             self._inputs.append(self._start_height())
 
-    def _look_at_guard(self, guard: Guard) -> None:
-        if guard.reached(self._chain.height - 1, self._chain.validators):
+    def _look_at_guard(self) -> None:
+        if (guard := self._guard) is not None and guard.reached(self._chain.height - 1, self._chain.validators):
             self._out.log("signer.observing", height=self._chain.height, signs_from=guard.signs_from or 0)
 
     def _start_height(self) -> asked.StartHeight:
         chain, guard = self._chain, self._guard
-        if guard is not None:
-            self._look_at_guard(guard)
+        self._look_at_guard()
         signing = guard is not None and guard.may_sign(chain.height) and self._is_awake
         return asked.StartHeight(chain.height, chain.validators, chain.proposers, self._is_due(), signing)
 

@@ -18,6 +18,7 @@ from node.replica.batches import Batches, HeldBatch, decode_all
 from node.replica.chain import Chain
 from node.replica.events import ArmTimer, Now
 from node.replica.outbox import Outbox
+from node.replica.retention import BLOCKS_KEPT_MIN
 from node.replica.segments import EntryKind, Segments
 from node.replica.serving import ANSWER_BYTES_MAX
 from node.replica.wire import BLOCKS_PER_REQUEST_MAX, BlockRequest, BlockResponse
@@ -31,6 +32,7 @@ DOWNLOAD_MS: Final = 4_000
 """How long all blocks of one request may take: a peer that drips them keeps the others from being asked."""
 LEFT_ALONE_MS: Final = 5_000
 """How long a peer that did not deliver is not asked."""
+NOBODY_HAS_HINT: Final = "stop this node and run: concento node resync, then: concento node run --sync snapshot"
 SYNC_TIMER: Final = ("sync",)
 
 
@@ -63,6 +65,7 @@ class Sync:
         self._tips: dict[bytes, int] = {}
         self._left_alone: dict[bytes, int] = {}
         self._stopped_short: dict[bytes, int] = {}
+        self._gave_nothing: dict[bytes, int] = {}
         self._download: _Download | None = None
         self._is_timing = False
 
@@ -76,6 +79,7 @@ class Sync:
 
     def peer_gone(self, peer: bytes) -> None:
         self._tips.pop(peer, None)
+        self._gave_nothing.pop(peer, None)
         # `_stopped_short` stays: a new connection is no fresh start. There are as many keys as members and observers.
         if self._download is not None and self._download.peer == peer:
             self._download = None
@@ -85,6 +89,15 @@ class Sync:
         """Whether more than the block of this height is decided: so many say so that one of them is honest."""
         height, validators = self._chain.height, self._chain.validators
         return sum(key in validators and tip > height for key, tip in self._tips.items()) >= validators.minority
+
+    @property
+    def nobody_has(self) -> int | None:
+        """The block that is needed next, where every peer may have dropped it, was asked for it, and gave none."""
+        height = self._chain.height
+        ahead = [peer for peer, tip in self._tips.items() if tip >= height]
+        if any(self._tips[peer] < height + BLOCKS_KEPT_MIN for peer in ahead):
+            return None
+        return height if ahead and all(self._gave_nothing.get(peer) == height for peer in ahead) else None
 
     @property
     def is_catching_up(self) -> bool:
@@ -148,6 +161,9 @@ class Sync:
                 self._download = None
             else:
                 self._out.log("sync.slow_peer", peer=download.peer, height=self._chain.height)
+                self._gave_nothing[download.peer] = self._chain.height
+                if self.nobody_has is not None:
+                    self._out.log("sync.nobody_has", "warning", height=self._chain.height, hint=NOBODY_HAS_HINT)
                 self._failed(download.peer, now)
         self.run(now)
         if self._download is not None or any(tip >= self._chain.height for tip in self._tips.values()):

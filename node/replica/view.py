@@ -17,7 +17,8 @@ from state.store.blockstore import find_block
 class ReplicaStatus:
     """Where a replica stands. `height` and what belongs to it are of the newest decided block; `round`, `step` and
     `proposer` of the height being decided, as is the version `protocol`. `peer_heights` are the newest heights that
-    connected peers told. `observers` may connect though they do not vote."""
+    connected peers told. `nobody_has` is the block that this node needs next where no peer
+    has it any more. `observers` may connect though they do not vote."""
 
     height: int
     block_id: bytes
@@ -29,6 +30,7 @@ class ReplicaStatus:
     pool_count: int
     pool_bytes: int
     syncing: bool
+    nobody_has: int | None
     oldest_height: int
     protocol: int
     validators: ValidatorSet

@@ -16,6 +16,7 @@ GOOD = Facts(
     tip_age_ms=100,
     tip_age_ms_max=15_000,
     behind=0,
+    nobody_has=None,
     validators_reached=4,
     validators=4,
     quorum=3,
@@ -41,6 +42,12 @@ def test_a_node_in_good_order_is_ready() -> None:
         ({"tip_age_ms": 15_001}, "tip", "block 9 is 15001 ms old, at most 15000 are fine"),
         ({"height": 0}, "tip", "no block yet"),
         ({"behind": 3}, "blocks", "3 blocks behind the furthest peer"),
+        (
+            {"behind": 200, "nobody_has": 7},
+            "blocks",
+            "200 blocks behind the furthest peer, and none has block 7 any more; stop this node and run: "
+            "concento node resync, then: concento node run --sync snapshot",
+        ),
         ({"validators_reached": 2}, "peers", "2 of 4 validators in reach, 3 are needed"),
         ({"store_fault": "a table is damaged"}, "store", "a table is damaged"),
         ({"disk_free_bps": 499}, "disk", "5.0 % of the disk is free"),
