@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from bench.limit import signature_limit
 from bench.load import Sustained, idle_finality_ms, offer, percentile, sustain
-from bench.mixes import MIXES, bench_genesis, fill, kvstore_pairs
-from bench.networks import Running, running
+from bench.mixes import MIXES, bench_genesis, fill, kvstore_pairs, receivers
+from bench.networks import Running, remove, running
+from bench.prepared import write_store
 from bench.targets import Item
 from concento.client import Client
 
 LIMIT_S: Final = 3.0
 LEVELS: Final = (0.2, 0.5, 0.8)
 """Shares of the sustained rate at which finality is measured."""
+PAID_MAX: Final = 100_000
+"""Accounts beyond these are not paid before the run: it would take longer than the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +54,34 @@ def measure_arm(arm: str, plan: Plan, folder: Path, report: Callable[[str], None
     """One record for every mix. The limit is measured before and after each, and its mean put beside it."""
     folder = folder / arm
     folder.mkdir(parents=True)
-    with running(arm, bench_genesis(plan.nodes), folder, plan.nodes, plan.base_port) as network:
+    with network_with_accounts(arm, plan, folder, report) as network:
         if arm == "A":
-            return [_measure_mix(network, "transfers", kvstore_pairs(), plan, report)]
+            return [measure_mix(network, "transfers", kvstore_pairs(), plan, report)]
         client = Client(*network.urls, timeout_s=60)
-        fill(client, plan.accounts, lambda text: report(f"{arm}: {text}"))
         found = []
         for name in plan.mixes:
             sign_more = MIXES[name].prepare(client, plan.accounts)
-            found.append(_measure_mix(network, name, sign_more, plan, report))
+            found.append(measure_mix(network, name, sign_more, plan, report))
         return found
 
 
-def _measure_mix(
+@contextmanager
+def network_with_accounts(arm: str, plan: Plan, folder: Path, report: Callable[[str], None]) -> Iterator[Running]:
+    """A network of this arm in whose state these accounts are: paid, or prepared where there are very many."""
+    genesis, store = bench_genesis(plan.nodes), None
+    if arm != "A" and plan.accounts > PAID_MAX:
+        store = folder / "prepared"
+        write_store(store, genesis, receivers(plan.accounts))
+        report(f"{arm}: accounts {plan.accounts:,} prepared")
+    with running(arm, genesis, folder, plan.nodes, plan.base_port, store) as network:
+        if store is not None:
+            remove(store)
+        elif arm != "A":
+            fill(Client(*network.urls, timeout_s=60), plan.accounts, lambda text: report(f"{arm}: {text}"))
+        yield network
+
+
+def measure_mix(
     network: Running, mix: str, sign_more: Callable[[int], list[Item]], plan: Plan, report: Callable[[str], None]
 ) -> dict[str, Any]:
     arm = network.arm

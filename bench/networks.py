@@ -18,12 +18,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench.prepared import put_in
+from concento.development import validator_names
 from concento.errors import Rejected
 from concento.genesis import Genesis, genesis_json
 from node.comet.home import PROFILES, find_binary
@@ -53,6 +55,14 @@ class Running:
     folder: Path
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return validator_names(len(self.urls))
+
+    def home(self, name: str) -> Path:
+        """The folder of a node with our ledger."""
+        return self.folder / "testnet" / name
+
+    @property
     def processes(self) -> tuple[tuple[int, ...], ...]:
         """Of each node its process and its children: a CometBFT is a child of ours."""
         return tuple((pid, *_children(pid)) for pid in self.pids)
@@ -66,68 +76,83 @@ def comet_binary() -> str | None:
         return None
 
 
-@contextmanager
-def running(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int) -> Iterator[Running]:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a network begins. `store` is what every node has instead of an empty one (`bench.prepared`)."""
+
+    arm: str
+    genesis: Genesis
+    folder: Path
+    nodes: int
+    base_port: int
+    store: Path | None = None
+
+
+def running(
+    arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int, store: Path | None = None
+) -> AbstractContextManager[Running]:
     """A new network of this arm, ready to take transactions; ended, but not deleted, afterwards."""
     start = {"C": _own, "C0": _unchecked, "B": _comet, "B-tuned": _comet, "A": _kvstore}[arm]
-    with start(arm, genesis, folder, nodes, base_port) as network:
-        yield network
+    return start(Start(arm, genesis, folder, nodes, base_port, store))
 
 
 @contextmanager
-def _own(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int, **environment: str) -> Iterator[Running]:
+def _own(start: Start, **environment: str) -> Iterator[Running]:
+    folder = start.folder
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "genesis.json").write_text(genesis_json(genesis))
-    words = ["testnet", "up", "--detach", "--json", "--base-port", str(base_port), "--nodes", str(nodes)]
-    words += ["--genesis", str(folder / "genesis.json"), "--engine", "comet" if arm.startswith("B") else "own"]
+    (folder / "genesis.json").write_text(genesis_json(start.genesis))
+    words = ["testnet", "up", "--detach", "--json", "--base-port", str(start.base_port), "--nodes", str(start.nodes)]
+    words += ["--genesis", str(folder / "genesis.json"), "--engine", "comet" if start.arm.startswith("B") else "own"]
     variables = os.environ | {"CONCENTO_HOME": str(folder)} | environment
     try:
         up = json.loads(concento(variables, *words))
+        if start.store is not None:
+            concento(variables, "testnet", "down")
+            for node in up["nodes"]:
+                put_in(folder / "testnet" / node["name"], start.store, start.genesis)
+            up = json.loads(concento(variables, *words))
         # Nothing is served in these mixes; its process would only take time from the nodes.
         concento(variables, "testnet", "kill", "gateway")
         found = up["nodes"]
-        yield Running(arm, tuple(node["rpc"] for node in found), tuple(node["pid"] for node in found), folder)
+        yield Running(start.arm, tuple(node["rpc"] for node in found), tuple(node["pid"] for node in found), folder)
     finally:
         concento(variables, "testnet", "down")
 
 
 @contextmanager
-def _comet(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int) -> Iterator[Running]:
-    profile = "tuned" if arm == "B-tuned" else "default"
-    with _own(arm, genesis, folder, nodes, base_port, CONCENTO_NODE_COMET_PROFILE=profile) as network:
+def _comet(start: Start) -> Iterator[Running]:
+    profile = "tuned" if start.arm == "B-tuned" else "default"
+    with _own(start, CONCENTO_NODE_COMET_PROFILE=profile) as network:
         yield network
 
 
 @contextmanager
-def _unchecked(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int) -> Iterator[Running]:
+def _unchecked(start: Start) -> Iterator[Running]:
     """The homes of a usual network, then the same nodes started by a program that believes every signature."""
-    with _own(arm, genesis, folder, nodes, base_port) as usual:
-        urls = usual.urls
-    commands = [
-        [sys.executable, "-m", "bench.unchecked", "--home", str(folder / "testnet" / f"node{number}")]
-        for number in range(1, nodes + 1)
-    ]
-    with _processes(commands, folder) as pids:
-        for url in urls:
+    with _own(start) as usual:
+        pass
+    commands = [[sys.executable, "-m", "bench.unchecked", "--home", str(usual.home(name))] for name in usual.names]
+    with _processes(commands, start.folder) as pids:
+        for url in usual.urls:
             _wait(_answers, f"{url}/readyz")
-        yield Running(arm, urls, pids, folder)
+        yield replace(usual, pids=pids)
 
 
 @contextmanager
-def _kvstore(arm: str, genesis: Genesis, folder: Path, nodes: int, base_port: int) -> Iterator[Running]:
+def _kvstore(start: Start) -> Iterator[Running]:
     binary = comet_binary()
     if binary is None:
         raise RuntimeError("no CometBFT of the 0.38 line on this machine")
-    homes = [folder / f"node{number}" for number in range(1, nodes + 1)]
+    homes = [start.folder / f"node{number}" for number in range(1, start.nodes + 1)]
     for home in homes:
         subprocess.run([binary, "init", "validator", "--home", str(home)], check=True, capture_output=True)
-    _write_kvstore_files(binary, homes, base_port)
+    _write_kvstore_files(binary, homes, start.base_port)
     commands = [[binary, "start", "--home", str(home), "--proxy_app", "kvstore"] for home in homes]
-    with _processes(commands, folder) as pids:
-        urls = tuple(f"http://127.0.0.1:{base_port + number}" for number in range(nodes))
+    with _processes(commands, start.folder) as pids:
+        urls = tuple(f"http://127.0.0.1:{start.base_port + number}" for number in range(start.nodes))
         for url in urls:
             _wait(_has_blocks, url)
-        yield Running(arm, urls, pids, folder)
+        yield Running(start.arm, urls, pids, start.folder)
 
 
 def _write_kvstore_files(binary: str, homes: list[Path], base_port: int) -> None:
