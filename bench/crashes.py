@@ -49,6 +49,9 @@ LIFE_S: Final = 20.0
 TRANSFERS_PER_S: Final = 20.0
 VICTIM: Final = "node2"
 LIVES_PER_NETWORK: Final = 122
+LIVES_BETWEEN: Final = 10
+"""After so many it lives until it is at the tip: one that is for ever behind only ever writes what it missed."""
+CATCH_UP_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,13 @@ def run_network(lives: list[Life], base_port: int) -> dict[str, Any]:
                 network.start(name)
         # Also the one that dies is handed transactions: its own batches are places, too.
         trickle = Trickle(network.urls, TRANSFERS_PER_S, seed=1)
-        for life in lives:
+        for number, life in enumerate(lives, start=1):
+            if number % LIVES_BETWEEN == 0:
+                catch_up(network, VICTIM)
+                network.kill(VICTIM)
             kind = live_once(network, VICTIM, life)
             killed[f"{kind or 'not reached'}/{life.how}"] += 1
-        network.start(VICTIM)
-        network.wait_ready(VICTIM)
+        catch_up(network, VICTIM)
         trickle.stop()
         wrong = audit(network)
     finally:
@@ -117,6 +122,12 @@ def run_network(lives: list[Life], base_port: int) -> dict[str, Any]:
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+def catch_up(network: FaultNetwork, name: str) -> None:
+    """It starts by itself and comes back to the tip. Raises RuntimeError where it does not."""
+    network.start(name)
+    network.wait_ready(name, CATCH_UP_S)
 
 
 def live_once(network: FaultNetwork, name: str, life: Life) -> str | None:
