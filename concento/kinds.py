@@ -125,7 +125,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "explain takes an id, address, name, CID, block height, method, error kind or file",
     ),
     "file.exists": ("{path} exists already", "choose another name, or remove it first"),
-    "file.unreadable": ("{path} cannot be read: {reason}", None),
+    "file.unreadable": ("{path} cannot be read: {reason}", "check its name and its owner, or name another file"),
     "file.unwritable": ("{path} cannot be written: {reason}", "check the folder's owner, its disk and its space"),
     "gateway.content_changed": (
         "the gateway's copy of {cid} is not the registered file any more; nothing was sent",
@@ -200,10 +200,11 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "identity.role_required": (
         "account {account} does not have role {role}",
-        "an issuer gives it: concento identity admit {account} --role {role}; who has it: identity list --role {role}",
+        "an issuer gives it: concento identity admit {account} --role {role}; "
+        "who has it: concento identity list --role {role}",
     ),
     "identity.roles_invalid": ("roles must be sorted and distinct", None),
-    "json.invalid": ("this is not valid {what}: {reason}", None),
+    "json.invalid": ("this is not a valid {what}: {reason}", None),
     "key.invalid": ("public key {key} is not a usable Ed25519 key", "make a new key with: concento wallet new NAME"),
     "key.unknown_form": (
         "{text} is not a state key",
@@ -230,15 +231,15 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "lane.units_range": ("lane {lane} would lock more than {units_max} units", None),
     "licence.deposit_locked": (
-        "{free} ubeat of the deposit of licence {licence} are free, not {amount}",
+        "{free_beat} BEAT of the deposit of licence {licence} are free, not {amount_beat}",
         "close its lanes first; what they lock is free after their anchor window",
     ),
     "licence.deposit_low": (
-        "{units} units do not fit the deposit: {free_ubeat} ubeat of it are free, {missing_ubeat} are missing",
+        "{units} units do not fit the deposit: {free_beat} BEAT of it are free, {missing_beat} are missing",
         "concento fetch adds to the deposit of licence {licence} by itself, or open fewer units",
     ),
     "licence.deposit_short": (
-        "{free} ubeat of the deposit of licence {licence} are free, {amount} are needed",
+        "{free_beat} BEAT of the deposit of licence {licence} are free, {amount_beat} are needed",
         "the licensee tops it up first",
     ),
     "licence.deposit_unneeded": (
@@ -262,7 +263,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "licence.no_share": ("licence {licence} asks for no share of revenue", None),
     "licence.no_subscription": (
         "licence {licence} is not bought by the period",
-        "buy a new one: concento licence buy",
+        "see how it is sold: concento licence show {licence}",
     ),
     "licence.not_found": ("there is no licence {text}", "see: concento licence list"),
     "licence.not_yours": (
@@ -495,6 +496,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "tx.duplicate": ("transaction {tx} is in the chain already", "see: concento tx show {tx}"),
     "tx.expired": ("the transaction was valid until {valid_until_ms}, block time is {time_ms}", "sign it again"),
     "tx.fee_too_low": ("the fee is {fee}, more than the {max_fee} ubeat that the sender allows", "raise max_fee"),
+    "tx.field_invalid": ("{field} cannot be like this: {reason}", None),
     "tx.malformed": ("the transaction is malformed: {reason}", None),
     "tx.not_found": (
         "no transaction {text} was ever seen here",
@@ -579,6 +581,7 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
         "what became of transaction {tx} is not known yet",
         "ask again: concento tx wait {tx}",
     ),
+    "gateway.busy": ("the gateway sends {count} files at once and takes no more", "try again in a moment"),
     "gateway.content_missing": (
         "the gateway does not hold {cid}",
         "its operator can copy the file in; the licence stays valid",
@@ -591,10 +594,7 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
         "the node is behind and catching up (at height {height})",
         "ask again in a moment, or ask another node",
     ),
-    "store.damaged": (
-        "the disk of this node is damaged: {what}",
-        "ask another node; who runs this one stops it and runs: {mend}",
-    ),
+    "store.damaged": ("the node's disk is damaged: {what}", "ask another node; its operator stops it and runs: {mend}"),
     "proof.no_block": ("no block has committed to the newest state within {seconds} s", "ask again in a moment"),
     "node.busy": ("the node's pool is full ({count} transactions)", "try again in a moment"),
 }

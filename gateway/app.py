@@ -28,6 +28,11 @@ from gateway.lanes import Lanes
 from gateway.service import Gateway, OpenSession
 
 BODY_BYTES_MAX: Final = 64 * 1024
+DOWNLOADS_MAX: Final = 256
+"""Files that leave at the same time. Each holds a chunk and what its socket has not taken of it, half a megabyte at
+most: 128 MB for all of them, however large the files and slow the readers are."""
+STALL_S: Final = 60.0
+"""How long a reader may take nothing before its place goes to another; it gets the same file again for nothing."""
 RELEASE_S: Final = 60.0
 """How often lanes are looked through for readers who have gone, and pots for usage that is not posted."""
 _STATUS: Final = {
@@ -61,6 +66,7 @@ def make_app(gateway: Gateway) -> web.Application:
 class _Handlers:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._downloads = 0
 
     async def open(self, request: web.Request) -> web.Response:
         signed = decode(SignedSessionRequest, await request.read(), "session request")
@@ -96,6 +102,16 @@ class _Handlers:
     async def asset(self, request: web.Request) -> web.StreamResponse:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         session = self._gateway.session(token if scheme == "Bearer" else "")
+        if self._downloads >= DOWNLOADS_MAX:
+            # Before anything is read or logged: what is refused costs nobody anything.
+            raise Unavailable("gateway.busy", count=self._downloads)
+        self._downloads += 1
+        try:
+            return await self._download(request, session)
+        finally:
+            self._downloads -= 1
+
+    async def _download(self, request: web.Request, session: OpenSession) -> web.StreamResponse:
         voucher = _header(request, VOUCHER_HEADER, SignedVoucher)
         served = await self._gateway.serve(session, request.match_info["member"], request.match_info["path"], voucher)
         try:
@@ -110,8 +126,13 @@ class _Handlers:
             )
             await response.prepare(request)
             for chunk in served.file.chunks():
-                await response.write(chunk)
+                async with asyncio.timeout(STALL_S):
+                    await response.write(chunk)
             await response.write_eof()
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise
         finally:
             served.file.close()
         await self._gateway.anchor_due(session)
@@ -157,6 +178,9 @@ def _errors(gateway: Gateway) -> Any:
             raise
         except Unavailable as error:
             return _refusal(gateway, error, 503)
+        except TimeoutError:
+            log.info("a reader took nothing for %s s and was let go", STALL_S)
+            raise ConnectionResetError from None
         except ConcentoError as error:
             return _refusal(gateway, error, _STATUS.get(error.kind, 409))
         except web.HTTPException as error:

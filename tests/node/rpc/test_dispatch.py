@@ -188,8 +188,8 @@ def test_what_the_disk_does_not_give_back_is_named_with_what_mends_it_and_no_fol
     answer = asyncio.run(dispatcher.answer(call("old"), None))
     error = json.loads(answer or b"")["error"]
     assert (error["code"], error["data"]["kind"]) == (-32002, "store.damaged")
-    assert error["message"] == f"the disk of this node is damaged: {shown}"
-    assert error["data"]["hint"] == "ask another node; who runs this one stops it and runs: concento node repair"
+    assert error["message"] == f"the node's disk is damaged: {shown}"
+    assert error["data"]["hint"] == "ask another node; its operator stops it and runs: concento node repair"
     assert found == [f"{what}; stop the node and run: concento node repair"]
 
 
