@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +78,7 @@ class Log:
 
 def shown_value(name: str, value: Field) -> Any:
     """A field as it may be written: bytes as hex, text short and on one line, secrets not at all."""
-    if _SECRET.search(name):
+    if _is_secret(name):
         return _HIDDEN
     match value:
         case bytes():
@@ -87,6 +88,12 @@ def shown_value(name: str, value: Field) -> Any:
             return clean if len(clean) <= TEXT_MAX else clean[:TEXT_MAX] + "..."
         case _:
             return value
+
+
+@lru_cache(maxsize=1_000)
+def _is_secret(name: str) -> bool:
+    """By the name of a field; there are a few dozen of them."""
+    return _SECRET.search(name) is not None
 
 
 def open_log(node: str, level: str, form: str, path: Path | None) -> Log:

@@ -1,4 +1,4 @@
-"""What the chain does, told in the log: one line a block, one sentence a transaction while blocks are small."""
+"""What the chain does, told in the log: one line a block, one sentence a transaction while there are few of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from state.queries_chain import validator_name
 
 SENTENCES_MAX: Final = 20
 """Transactions of one block that are told one by one; a busier block is a count, or the log would cost more than it."""
+SENTENCES_PER_S: Final = 10
+"""What small blocks that follow each other closely may tell, by block time, for the same reason."""
 RARE: Final = ("governance.", "validators.", "observers.", "protocol.")
 """Events at the end of a block that every operator wants to find in the log."""
 
@@ -24,6 +26,9 @@ class Narrator:
     def __init__(self, log: Log, backend: Backend) -> None:
         self._log = log
         self._chain = Chain(backend.store, backend.tree, backend.genesis)
+        self._names = {member.key: member.name for member in backend.genesis.validators.members}
+        self._allowed = float(SENTENCES_MAX)
+        self._told_ms = 0
 
     def _name_of(self, header: Header) -> str:
         """A validator that genesis does not know."""
@@ -32,12 +37,11 @@ class Narrator:
     def tell(self, committed: Committed) -> None:
         stored = committed.stored
         block = stored.record.block
-        names = {member.key: member.name for member in self._chain.genesis.validators.members}
         self._log.info(
             "block.committed",
             height=stored.height,
             round=block.header.round,
-            proposer=names.get(block.header.proposer) or self._name_of(block.header),
+            proposer=self._names.get(block.header.proposer) or self._name_of(block.header),
             txs=len(stored.outcomes),
             batches=len(block.batches),
             evidence=len(block.evidence),
@@ -46,8 +50,17 @@ class Narrator:
         for event in committed.events[-1] if committed.events else ():
             if event.kind.startswith(RARE):
                 self._log.info(event.kind, text=event_text(event, self._chain.dev, self._chain.name))
-        if len(stored.outcomes) > SENTENCES_MAX:
+        if not self._may_tell(len(stored.outcomes), block.header.time_ms):
             return
         for outcome, events in zip(stored.outcomes, committed.events, strict=False):
             text = "; ".join(event_text(event, self._chain.dev, self._chain.name) for event in events)
             self._log.info("tx", tx=outcome.id, status=outcome.status, text=text or outcome.kind)
+
+    def _may_tell(self, count: int, time_ms: int) -> bool:
+        """Whether so many sentences are allowed at this block time; what is told is taken from the allowance."""
+        self._allowed = min(SENTENCES_MAX, self._allowed + (time_ms - self._told_ms) * SENTENCES_PER_S / 1000)
+        self._told_ms = time_ms
+        if count > self._allowed:
+            return False
+        self._allowed -= count
+        return True
