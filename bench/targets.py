@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -68,6 +69,8 @@ class LedgerNode:
 
     def __init__(self, url: str) -> None:
         self._connection = _Connection(url)
+        self.refusals: Counter[str] = Counter()
+        """Kinds of the answers that said: later."""
 
     def submit(self, items: Sequence[Item]) -> list[Item]:
         params = {"txs": [item.raw for item in items]}
@@ -75,13 +78,16 @@ class LedgerNode:
         body = msgpack.packb(request, use_bin_type=True)
         answer = self._connection.post("/rpc", body, "application/msgpack")
         if "error" in answer:
-            if answer["error"].get("data", {}).get("retryable"):
+            data = answer["error"].get("data", {})
+            if data.get("retryable"):
+                self.refusals[data["kind"]] += 1
                 return list(items)
             raise RuntimeError(f"a batch was refused: {answer['error']}")
         answers = answer["result"]["items"]
         for entry in answers:
             if entry["error"] and not entry["error"]["data"]["retryable"]:
                 raise RuntimeError(f"a transaction was refused: {entry['error']}")
+        self.refusals.update({entry["error"]["data"]["kind"] for entry in answers if entry["error"]})
         return [item for item, entry in zip(items, answers, strict=True) if entry["error"]]
 
     def height(self) -> int:
