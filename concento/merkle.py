@@ -18,7 +18,7 @@ _HASH_BYTES: Final = 32
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """The root of the list."""
-    return _subtree_root([_leaf_hash(leaf) for leaf in leaves])
+    return _subtree_root([sha256(b"\x00" + leaf).digest() for leaf in leaves])
 
 
 def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:

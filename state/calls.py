@@ -30,7 +30,7 @@ class Call(Struct, frozen=True, gc=False):
     network: Network
 
 
-class Event(Struct, frozen=True, gc=False):
+class Event(Struct, frozen=True, gc=False, array_like=True):
     """A fact for subscribers and indexes. Fields keep their order; `state/events.py` gives JSON and a sentence."""
 
     kind: str
@@ -41,7 +41,7 @@ Check: TypeAlias = Callable[[View, Call, Any], None]
 """Raises Rejected and changes nothing."""
 
 Apply: TypeAlias = Callable[[View, Call, Any], list[Event]]
-"""Writes and tells; called only after its check passed on the same view."""
+"""Writes and tells; called only after its check, if it has one, passed on the same view."""
 
 Weight: TypeAlias = Callable[[Any], int]
 """About how many state records the message writes, from the counts that it declares itself."""
@@ -49,9 +49,9 @@ Weight: TypeAlias = Callable[[Any], int]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The three functions of one kind of message."""
+    """The three functions of one kind of message; without a check, `apply` judges before it writes."""
 
-    check: Check
+    check: Check | None
     apply: Apply
     weight: Weight
 

@@ -40,6 +40,7 @@ ACCOUNT_FIELDS: Final = frozenset(
         "respondent",
         "seller",
         "sender",
+        "service",
         "to",
     }
 )
@@ -128,14 +129,13 @@ EVENT_TOPICS: Final = frozenset(kind.partition(".")[0] for kind in EVENT_KINDS)
 
 def encode_events(events: Sequence[Event]) -> bytes:
     """The events of one transaction, or of one finalisation, as they stand in the results."""
-    return encode([(event.kind, [*event.fields.items()]) for event in events])
+    return encode(events)
 
 
 def decode_events(data: bytes) -> list[Event]:
     """The events in stored bytes, which are our own: anything else is Broken."""
     try:
-        plain = msgpack.unpackb(data, raw=False, use_list=False)
-        return [Event(kind, dict(fields)) for kind, fields in plain]
+        return [Event(kind, fields) for kind, fields in msgpack.unpackb(data, raw=False, use_list=False)]
     except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
         raise Broken("stored events cannot be read: {reason}", reason=str(error)) from error
 

@@ -128,6 +128,12 @@ class Chain:
         if reverse:
             self.check_history()
 
+    def scan_index(self, prefix: bytes, after: bytes | None = None) -> Iterator[bytes]:
+        """Keys of history that follow from the state: a node that began with a snapshot has all of them too."""
+        behind = None if after is None else HISTORY + after
+        for key, _ in self.store.scan(HISTORY + prefix, behind):
+            yield key[len(HISTORY) :]
+
     @property
     def began_at(self) -> int:
         """The height of the snapshot that the node began with: of what was before it knows the state alone. Else 0."""

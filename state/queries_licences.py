@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from concento.errors import Rejected
@@ -88,9 +89,7 @@ def licence_check(chain: Chain, asset: str, licensee: str, purpose: str) -> dict
 def escrow_ubeat(chain: Chain, account: bytes) -> int:
     """What is set aside in deposits of the account's licences."""
     total = 0
-    for number, (key, _) in enumerate(chain.scan(HOLDINGS, account)):
-        if number == SCANNED_MAX:
-            break
+    for key in islice(chain.scan_index(HOLDINGS + account), SCANNED_MAX):
         deposit = chain.find(DEPOSITS, key[-32:])
         total += 0 if deposit is None else deposit.amount_ubeat
     return total
@@ -103,18 +102,18 @@ def _licence_ids(
     if licensee is None:
         yield from ((licence_id, licence_id) for licence_id, _ in chain.scan(LICENCES, after=after))
         return
-    prefix = account_of(chain, licensee) + (asset_id or b"")
-    yield from ((key, key[-32:]) for key, _ in chain.scan(HOLDINGS, prefix, after))
+    prefix = HOLDINGS + account_of(chain, licensee) + (asset_id or b"")
+    yield from ((key, key[-32:]) for key in chain.scan_index(prefix, after))
 
 
 def _covering(chain: Chain, account: bytes, asset_id: bytes) -> Iterator[tuple[bytes, Licence]]:
     """Licences of the account for the asset itself, then those for a dataset that it belongs to."""
     view = chain.view()
-    direct = [key for key, _ in chain.scan(HOLDINGS, account + asset_id)]
+    direct = list(chain.scan_index(HOLDINGS + account + asset_id))
     others = [
         key
-        for _, (key, _) in zip(range(SCANNED_MAX), chain.scan(HOLDINGS, account), strict=False)
-        if key[32:64] != asset_id and covers(view, key[32:64], asset_id)
+        for key in islice(chain.scan_index(HOLDINGS + account), SCANNED_MAX)
+        if key[-64:-32] != asset_id and covers(view, key[-64:-32], asset_id)
     ]
     for key in (*direct, *others):
         licence = chain.find(LICENCES, key[-32:])

@@ -91,9 +91,7 @@ ROUTES: Final[dict[type, Route]] = {
         offers.check_create_offer, offers.apply_create_offer, offers.weigh_create_offer
     ),
     licences_messages.CloseOffer: Route(offers.check_close_offer, offers.apply_close_offer, offers.weigh_close_offer),
-    licences_messages.BuyLicence: Route(
-        licences.check_buy_licence, licences.apply_buy_licence, licences.weigh_buy_licence
-    ),
+    licences_messages.BuyLicence: Route(None, licences.buy_licence, licences.weigh_buy_licence),
     licences_messages.TopUpLicence: Route(licences.check_top_up, licences.apply_top_up, licences.weigh_deposit),
     licences_messages.WithdrawDeposit: Route(licences.check_withdraw, licences.apply_withdraw, licences.weigh_deposit),
     licences_messages.RevokeLicence: Route(licences.check_revoke, licences.apply_revoke, licences.weigh_revoke),

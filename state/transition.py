@@ -163,20 +163,21 @@ def apply_block(view: View, context: BlockContext) -> BlockOutcome:
 
 def _execute(view: View, context: BlockContext, progress: Progress, transaction: Transaction) -> None:
     """The next transaction: skipped without a trace, failed for its fee, or ok."""
-    bill = bill_of(transaction, context.params)
+    params, network = context.params, context.network
+    bill = bill_of(transaction, params)
     view.tx = transaction.id
     try:
-        _check_head(view, transaction, bill, context.time_ms, context.params, context.network, progress.ids)
-        if progress.weight + bill.weight > context.params.limits.block_weight:
+        _check_head(view, transaction, bill, context.time_ms, params, network, progress.ids)
+        if progress.weight + bill.weight > params.limits.block_weight:
             raise Rejected("block.full", height=context.height)
+        tokens.debit(view, transaction.body.sender, bill.fee_ubeat, "fee")
     except Rejected as refusal:
         progress.skip(transaction, refusal)
         return
-    tokens.debit(view, transaction.body.sender, bill.fee_ubeat, "fee")
     progress.include(transaction, bill)
     mark = view.mark()
     try:
-        events = _run_actions(view, transaction, context.height, context.time_ms, context.params, context.network)
+        events = _run_actions(view, transaction, context.height, context.time_ms, params, network)
     except Rejected as refusal:
         view.rollback(mark)
         keep_refusal(view, transaction.id, refusal)
@@ -194,7 +195,7 @@ def _check_head(
     network: Network,
     earlier: Container[bytes],
 ) -> None:
-    """Everything that must hold before a transaction may pay its fee, in the order in which it is judged."""
+    """Everything that must hold before a transaction pays its fee, in the order in which it is judged."""
     body = transaction.body
     check_network(network, transaction)
     check_window(body, time_ms, params.consensus.replay_window_ms)
@@ -204,7 +205,6 @@ def _check_head(
         raise Rejected("tx.authority", account=body.sender)
     if bill.fee_ubeat > body.max_fee_ubeat:
         raise Rejected("tx.fee_too_low", fee=bill.fee_ubeat, max_fee=body.max_fee_ubeat)
-    tokens.require_balance(view, body.sender, bill.fee_ubeat)
 
 
 def _run_actions(
@@ -217,7 +217,8 @@ def _run_actions(
         for index, action in enumerate(body.actions):
             call = Call(body.sender, body.nonce, index, transaction.id, signers, height, time_ms, params, network)
             route = route_of(action)
-            route.check(view, call, action)
+            if route.check is not None:
+                route.check(view, call, action)
             events += route.apply(view, call, action)
     except ConcentoError:
         raise
@@ -247,11 +248,11 @@ def _finalise(view: View, context: BlockContext, progress: Progress) -> list[byt
 def check_conservation(view: View) -> None:
     """Broken unless what the block wrote moved money without losing any, or making any but what it minted."""
     delta = 0
-    for _, account_before, account in view.written(identity.ACCOUNTS):
+    for account_before, account in view.written(identity.ACCOUNTS):
         delta += (account.balance_ubeat if account else 0) - (account_before.balance_ubeat if account_before else 0)
-    for _, bucket_before, bucket in view.written(tokens.BUCKETS):
+    for bucket_before, bucket in view.written(tokens.BUCKETS):
         delta += (bucket.total_ubeat if bucket else 0) - (bucket_before.total_ubeat if bucket_before else 0)
-    for _, supply_before, supply in view.written(tokens.SUPPLY):
+    for supply_before, supply in view.written(tokens.SUPPLY):
         delta -= (supply.minted_ubeat if supply else 0) - (supply_before.minted_ubeat if supply_before else 0)
     if delta:
         raise Broken("block {height} made {delta} ubeat out of nothing", height=view.height, delta=delta)

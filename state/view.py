@@ -6,7 +6,7 @@ rolled back to its mark. Nothing is written to a store: the block's changes are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from concento.encoding import Record, decode, encode
@@ -70,9 +70,8 @@ class View:
         self._included = included or _never
         self._known: Known = {} if known is None else known
         self._overlay: dict[bytes, Record | None] = {}
-        self._before: dict[bytes, Record | None] = {}
         self._history: dict[bytes, bytes] = {}
-        self._notes: dict[str, list[Any]] = {}
+        self._notes: dict[str, dict[bytes, list[Any]]] = {}
         self._noted: list[list[Any]] = []
         self._journal: list[tuple[bytes, Record | None]] = []
 
@@ -101,8 +100,7 @@ class View:
             before = self._known.get(name, _ABSENT)
             if before is _ABSENT:
                 before = self._committed(kind, name)
-            self._before[name] = before  # type: ignore[assignment]  # what stands for absence was replaced
-        self._journal.append((name, before))  # type: ignore[arg-type]  # the same
+        self._journal.append((name, before))  # type: ignore[arg-type]  # what stands for absence was replaced
         self._overlay[name] = record
 
     def add(self, kind: Kind[R], key: bytes, record: R) -> None:
@@ -110,7 +108,6 @@ class View:
         name = kind.prefix + key
         if self._overlay.get(name) is not None:
             raise Broken("record {key} is new twice", key=name)
-        self._before[name] = None
         self._journal.append((name, None))
         self._overlay[name] = record
 
@@ -124,15 +121,30 @@ class View:
             raise Broken("history record {key} is written twice", key=key)
         self._history[key] = value
 
-    def note(self, topic: str, note: Any) -> None:
+    def note(self, topic: str, note: Any, about: bytes = b"") -> None:
         """Leaves something for the end of the block, which whoever left it then asks for."""
-        notes = self._notes.setdefault(topic, [])
+        noted = self._notes.get(topic)
+        if noted is None:
+            noted = self._notes[topic] = {}
+        notes = noted.get(about)
+        if notes is None:
+            notes = noted[about] = []
         notes.append(note)
         self._noted.append(notes)
 
+    def newest_note(self, topic: str, about: bytes) -> Any | None:
+        """The last note about something, or None."""
+        noted = self._notes.get(topic)
+        notes = None if noted is None else noted.get(about)
+        return notes[-1] if notes else None
+
     def take_notes(self, topic: str) -> list[Any]:
-        """What was noted under a topic, in order, once; only where nothing older can be rolled back any more."""
-        return self._notes.pop(topic, [])
+        """What was noted about nothing in particular, in order, once; only where nothing can be undone any more."""
+        return self.take_notes_about(topic).get(b"", [])
+
+    def take_notes_about(self, topic: str) -> dict[bytes, list[Any]]:
+        """The same by what it is about; the list is empty where all of it was rolled back."""
+        return self._notes.pop(topic, {})
 
     @property
     def history_count(self) -> int:
@@ -158,18 +170,22 @@ class View:
         while len(self._noted) > noted:
             self._noted.pop().pop()
 
-    def written(self, kind: Kind[R]) -> Iterator[tuple[bytes, R | None, R | None]]:
-        """(key, committed record, record now) of every record of this kind that the block wrote."""
-        prefix, start = kind.prefix, len(kind.prefix)
-        for name in [name for name in self._before if name.startswith(prefix)]:
-            yield name[start:], self._before[name], self._overlay[name]  # type: ignore[misc]  # as in `find`
+    def written(self, kind: Kind[R]) -> list[tuple[R | None, R | None]]:
+        """(committed record, record now) of every record of this kind that the block wrote."""
+        prefix, known = kind.prefix, self._known
+        return [
+            (known.get(name), record)  # type: ignore[misc]  # as in `find`
+            for name, record in self._overlay.items()
+            if name.startswith(prefix)
+        ]
 
     def changes(self) -> dict[bytes, bytes | None]:
         """State key -> new bytes, or None where it goes; a record put back as it was is no change."""
+        known = self._known
         return {
             name: None if record is None else encode(record)
             for name, record in self._overlay.items()
-            if record != self._before[name]
+            if record != known.get(name)
         }
 
     def records(self) -> Mapping[bytes, Record | None]:

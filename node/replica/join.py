@@ -43,8 +43,9 @@ from node.replica.wire import (
     SnapshotRequest,
     decode_message,
 )
+from state.modules.licences import holdings_among
 from state.store.kept import Base, base_changes, header_changes, ids_changes
-from state.store.kv import REPLICA, STATE, KeyValue, key_number, number_key
+from state.store.kv import HISTORY, REPLICA, STATE, KeyValue, key_number, number_key
 from state.store.opening import COMMIT_KEY, STORE_FORMAT, CommitRecord, is_empty
 from state.store.snapshots import (
     CHUNKS,
@@ -313,6 +314,7 @@ class Joining:
         if file < CHUNKS:
             pairs = check_chunk(file, data, self._expected[file])
             changes: dict[bytes, bytes | None] = {STATE + key: value for key, value in pairs}
+            changes.update((HISTORY + key, value) for key, value in holdings_among(pairs).items())
         elif file == HEADERS:
             changes = {}
             age_ms = self._genesis.params.consensus.evidence_age_ms

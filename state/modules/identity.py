@@ -87,6 +87,9 @@ BINDINGS = Kind(b"binding/", Binding)
 
 PAYOUT_NOW = Payout("now", 0, 0)
 
+MOVEMENTS = "movement"
+"""The topic of what moved an account's balance in this block; its record follows at the end of the block."""
+
 
 # Reading
 
@@ -134,6 +137,11 @@ def bound_account(view: View, holder: bytes) -> bytes:
 def payout_of(view: View, account: bytes) -> Payout:
     """How income reaches the account: at once, unless it said otherwise."""
     return view.find(PAYOUTS, account) or PAYOUT_NOW
+
+
+def exists(view: View, account: bytes) -> bool:
+    """Whether money has reached the account, or its keys were replaced."""
+    return view.find(ACCOUNTS, account) is not None or view.newest_note(MOVEMENTS, account) is not None
 
 
 def key_policy(view: View, account: bytes) -> Policy | None:
@@ -226,7 +234,7 @@ def check_bind_placeholder(view: View, call: Call, message: BindPlaceholder) -> 
     require_on_board(message.account)
     if not is_placeholder(message.placeholder) or view.find(BINDINGS, message.placeholder) is not None:
         raise Rejected("identity.not_a_placeholder", account=message.placeholder)
-    if view.find(ACCOUNTS, message.account) is None and view.find(PARTIES, message.account) is None:
+    if not (exists(view, message.account) or view.find(PARTIES, message.account)):
         raise Rejected("identity.account_unknown", account=message.account)
 
 

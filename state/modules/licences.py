@@ -7,6 +7,7 @@ run; only the refund of a deposit needs a timer. Rules: docs/protocol/licences.m
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -36,22 +37,24 @@ from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
 from state import wheel
 from state.calls import Call, Event, Finalised
 from state.modules import royalties, tokens
-from state.modules.assets import ASSETS, require_asset, require_not_retired
+from state.modules.assets import require_asset, require_not_retired
 from state.modules.identity import require_party
 from state.modules.offers import (
     OFFERS,
     Offer,
-    Pointer,
     Unit,
+    count_sale,
     guarantee_ubeat,
     metered_ubeat,
     one_off_ubeat,
     per_output_ubeat,
     quota_unit,
+    require_left,
     require_offer,
     require_open,
     route_of,
     volume_tiers,
+    write_sales,
 )
 from state.view import Kind, View
 
@@ -117,11 +120,26 @@ class Entitlement(Struct, frozen=True):
 
 
 LICENCES = Kind(b"licence/", Licence)
-HOLDINGS = Kind(b"holding/", Pointer)
-"""licensee || asset || licence."""
+HOLDINGS: Final = b"holding/"
+"""History keys: licensee || asset || licence. They follow from the licences: a snapshot's reader makes them again."""
 
 
 # Reading
+
+
+def holding_key(licence_id: bytes, licence: Licence) -> bytes:
+    """The history key under which a licensee's licences are found."""
+    return HOLDINGS + licence.licensee + licence.asset + licence_id
+
+
+def holdings_among(records: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The history of holdings that goes with these state records, by key and value."""
+    start = len(LICENCES.prefix)
+    return {
+        holding_key(key[start:], LICENCES.decode(value)): b""
+        for key, value in records
+        if key.startswith(LICENCES.prefix)
+    }
 
 
 def require_licence(view: View, licence: bytes) -> Licence:
@@ -200,49 +218,43 @@ def _price_ubeat(licence: Licence, units: int) -> int:
 # Purchase
 
 
-def check_buy_licence(view: View, call: Call, message: BuyLicence) -> None:
+def buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
+    """Judges the purchase, then writes it: what both need is looked up once, for offers sell all day.
+
+    Raises Rejected before anything is written.
+    """
     require_party(view, call.sender)
-    _check_new(view, call)
+    licence_id = _new_id(view, call)
     offer = require_offer(view, message.offer)
     asset = require_asset(view, offer.asset)
     require_open(message.offer, offer, call.time_ms)
+    require_left(view, message.offer, offer)
     require_not_retired(offer.asset, asset)
     if asset.owner == call.sender:
         raise Rejected("licence.own_asset", asset=offer.asset)
-    price = _entitlement(offer.pricing, offer.terms.accesses_max, offer.terms.seconds_max).price_ubeat
-    _check_as_seen(message, offer, price)
-    if offer.terms.audience_tier > 0:
-        raise Rejected("licence.tier_required", tier=offer.terms.audience_tier)
-    _check_deposit(message.offer, offer.pricing, message.deposit_ubeat)
-    tokens.require_balance(view, call.sender, price + message.deposit_ubeat)
+    terms = offer.terms
+    bought = _entitlement(offer.pricing, terms.accesses_max, terms.seconds_max)
+    price_ubeat, deposit_ubeat = bought.price_ubeat, message.deposit_ubeat
+    _check_as_seen(message, offer, price_ubeat)
+    if terms.audience_tier > 0:
+        raise Rejected("licence.tier_required", tier=terms.audience_tier)
+    if deposit_ubeat:
+        _check_deposit(message.offer, offer.pricing)
+    tokens.require_balance(view, call.sender, price_ubeat + deposit_ubeat)
 
-
-def apply_buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
-    licence_id = object_id("licence", call.sender, call.nonce, call.action_index)
-    offer = view.get(OFFERS, message.offer)
-    licence = _licence(call, message, offer)
-    view.put(OFFERS, message.offer, replace(offer, sold=offer.sold + 1))
+    count_sale(view, message.offer, offer)
+    licence = _licence(call, message, offer, bought)
     view.put(LICENCES, licence_id, licence)
-    view.add(HOLDINGS, call.sender + offer.asset + licence_id, Pointer(call.height))
+    view.put_history(holding_key(licence_id, licence), b"")
     if licence.expires_ms is not None:
         _schedule_refund(view, call, licence_id, licence.expires_ms)
-    events = [_bought(view, licence_id, licence, offer, message.deposit_ubeat)]
-    tokens.debit(view, call.sender, licence.price_ubeat, "purchase", offer.owner)
-    if licence.price_ubeat:
-        events.append(
-            royalties.pay_asset(
-                view,
-                call,
-                offer.asset,
-                licence.price_ubeat,
-                cause="sale",
-                cause_id=licence_id,
-                payer=call.sender,
-                route=route_of(view, offer),
-            )
-        )
-    if message.deposit_ubeat:
-        tokens.escrow_in(view, call.sender, licence_id, message.deposit_ubeat, "deposit")
+    events = [_bought(licence_id, licence, offer.owner, asset.description.title, deposit_ubeat)]
+    if price_ubeat:
+        tokens.debit(view, call.sender, price_ubeat, "purchase", offer.owner)
+        route = route_of(view, offer)
+        events.append(royalties.pay_asset(view, call, offer.asset, price_ubeat, "sale", licence_id, call.sender, route))
+    if deposit_ubeat:
+        tokens.escrow_in(view, call.sender, licence_id, deposit_ubeat, "deposit")
     return events
 
 
@@ -251,10 +263,11 @@ def weigh_buy_licence(_message: BuyLicence) -> int:
     return 6 + TIMER_WEIGHT + royalties.PAY_WEIGHT
 
 
-def _check_new(view: View, call: Call) -> None:
+def _new_id(view: View, call: Call) -> bytes:
     licence_id = object_id("licence", call.sender, call.nonce, call.action_index)
     if view.find(LICENCES, licence_id) is not None:
         raise Rejected("licence.exists", licence=licence_id)
+    return licence_id
 
 
 def _check_as_seen(message: BuyLicence, offer: Offer, price_ubeat: int) -> None:
@@ -275,15 +288,13 @@ def _check_as_seen(message: BuyLicence, offer: Offer, price_ubeat: int) -> None:
         )
 
 
-def _check_deposit(name: bytes, pricing: tuple[Price, ...], deposit_ubeat: int) -> None:
-    if deposit_ubeat and not (metered_ubeat(pricing) or per_output_ubeat(pricing)):
+def _check_deposit(name: bytes, pricing: tuple[Price, ...]) -> None:
+    if not (metered_ubeat(pricing) or per_output_ubeat(pricing)):
         raise Rejected("licence.deposit_unneeded", text=name.hex())
 
 
-def _licence(call: Call, message: BuyLicence, offer: Offer) -> Licence:
-    terms = offer.terms
-    bought = _entitlement(offer.pricing, terms.accesses_max, terms.seconds_max)
-    duration = terms.duration_ms
+def _licence(call: Call, message: BuyLicence, offer: Offer, bought: Entitlement) -> Licence:
+    duration = offer.terms.duration_ms
     return Licence(
         offer=message.offer,
         asset=offer.asset,
@@ -338,16 +349,16 @@ def prolong(view: View, call: Call, licence_id: bytes, licence: Licence, offer: 
     return after
 
 
-def _bought(view: View, licence_id: bytes, licence: Licence, offer: Offer, deposit_ubeat: int) -> Event:
+def _bought(licence_id: bytes, licence: Licence, owner: bytes, title: str, deposit_ubeat: int) -> Event:
     return Event(
         "licence.bought",
         {
             "licence": licence_id,
             "offer": licence.offer,
             "asset": licence.asset,
-            "title": view.get(ASSETS, licence.asset).description.title,
+            "title": title,
             "licensee": licence.licensee,
-            "owner": offer.owner,
+            "owner": owner,
             "purpose": licence.purpose,
             "price_ubeat": licence.price_ubeat,
             "deposit_ubeat": deposit_ubeat,
@@ -364,7 +375,7 @@ def check_top_up(view: View, call: Call, message: TopUpLicence) -> None:
     require_active(message.licence, licence, call.time_ms)
     if message.deposit_ubeat == 0:
         raise Rejected("tokens.amount_zero")
-    _check_deposit(licence.offer, view.get(OFFERS, licence.offer).pricing, message.deposit_ubeat)
+    _check_deposit(licence.offer, view.get(OFFERS, licence.offer).pricing)
     if tokens.escrowed(view, message.licence) + message.deposit_ubeat > AMOUNT_UBEAT_MAX:
         raise Rejected("amount.range", amount=message.deposit_ubeat, minimum=1, maximum=AMOUNT_UBEAT_MAX)
     tokens.require_balance(view, call.sender, message.deposit_ubeat)
@@ -382,7 +393,10 @@ def check_withdraw(view: View, call: Call, message: WithdrawDeposit) -> None:
         raise Rejected("tokens.amount_zero")
     free = tokens.escrowed(view, message.licence) - locked_ubeat(licence)
     if message.amount_ubeat > free:
-        raise Rejected("licence.deposit_locked", licence=message.licence, free=free, amount=message.amount_ubeat)
+        wanted = format_beat(message.amount_ubeat)
+        raise Rejected(
+            "licence.deposit_locked", licence=message.licence, free_beat=format_beat(free), amount_beat=wanted
+        )
 
 
 def apply_withdraw(view: View, call: Call, message: WithdrawDeposit) -> list[Event]:
@@ -456,10 +470,11 @@ def _schedule_refund(view: View, call: Call, licence_id: LicenceId, end_ms: int)
 
 
 def finalise(view: View, params: Params, _weight: int) -> Finalised:
-    """Gives back what is left of deposits whose anchor window is over; the block's own anchors came before.
+    """Counts what offers sold, and gives back what is left of deposits whose anchor window is over.
 
-    A timer set for an end that a renewal moved is too early and does nothing.
+    The block's own anchors came before. A timer set for an end that a renewal moved is too early and does nothing.
     """
+    write_sales(view)
     events: list[Event] = []
     for licence_id in wheel.take(view, _WHEEL, view.time_ms, REFUNDS_PER_BLOCK_MAX):
         licence = view.find(LICENCES, licence_id)

@@ -34,7 +34,7 @@ _LATER: Final = (*METERS, "per-output", "revenue-share")
 
 
 class Offer(Record):
-    """What an owner sells, for ever as written; only `sold` and `closed` move."""
+    """What an owner sells, for ever as written; only `sold` (at the end of a block) and `closed` move."""
 
     asset: AssetId
     owner: AccountId
@@ -62,6 +62,9 @@ OFFERS = Kind(b"offer/", Offer)
 OFFERS_OF = Kind(b"offer-of/", Pointer)
 """asset || offer."""
 
+_SALES: Final = "offer/sales"
+"""What is noted of each sale: how many the offer has sold with it."""
+
 
 # Reading
 
@@ -83,6 +86,34 @@ def offer_state(offer: Offer, time_ms: int) -> str:
     return "sold-out" if offer.supply is not None and offer.sold >= offer.supply else "open"
 
 
+def require_left(view: View, offer_id: bytes, offer: Offer) -> None:
+    """Raises Rejected("offer.sold_out") where this block has sold the last of a limited supply."""
+    if offer.supply is not None and _sold(view, offer_id, offer) >= offer.supply:
+        raise _sold_out(offer_id, offer)
+
+
+def count_sale(view: View, offer_id: bytes, offer: Offer) -> None:
+    """One more was sold. The offer says so at the end of the block: it is written once however often it sells."""
+    view.note(_SALES, _sold(view, offer_id, offer) + 1, offer_id)
+
+
+def write_sales(view: View) -> None:
+    """The end of a block: every offer that sold says how often by now."""
+    for offer_id, counts in view.take_notes_about(_SALES).items():
+        if counts:
+            view.put(OFFERS, offer_id, replace(view.get(OFFERS, offer_id), sold=counts[-1]))
+
+
+def _sold(view: View, offer_id: bytes, offer: Offer) -> int:
+    """How many are sold up to this point of the block."""
+    newest: int | None = view.newest_note(_SALES, offer_id)
+    return offer.sold if newest is None else newest
+
+
+def _sold_out(offer_id: bytes, offer: Offer) -> Rejected:
+    return Rejected("offer.sold_out", offer=offer_id, supply=offer.supply)
+
+
 def require_open(offer_id: bytes, offer: Offer, time_ms: int) -> None:
     match offer_state(offer, time_ms):
         case "closed":
@@ -90,7 +121,7 @@ def require_open(offer_id: bytes, offer: Offer, time_ms: int) -> None:
         case "expired":
             raise Rejected("offer.expired", offer=offer_id, expires_ms=offer.expires_ms, time_ms=time_ms)
         case "sold-out":
-            raise Rejected("offer.sold_out", offer=offer_id, supply=offer.supply)
+            raise _sold_out(offer_id, offer)
         case _:
             return
 

@@ -177,8 +177,18 @@ def pay_asset(
     fee = gross_ubeat * call.params.fees.market_bps // WHOLE_BPS
     net = gross_ubeat - fee
     view.note(_PAID, (call.tx, call.action_index, cause, cause_id, payer, asset_id, rank, route, gross_ubeat, fee, net))
-    fields: dict[str, Value] = {"asset": asset_id, "cause": cause, "cause_id": cause_id, "payer": payer}
-    return Event("royalties.accrued", {**fields, "gross_ubeat": gross_ubeat, "fee_ubeat": fee, "net_ubeat": net})
+    return Event(
+        "royalties.accrued",
+        {
+            "asset": asset_id,
+            "cause": cause,
+            "cause_id": cause_id,
+            "payer": payer,
+            "gross_ubeat": gross_ubeat,
+            "fee_ubeat": fee,
+            "net_ubeat": net,
+        },
+    )
 
 
 def transfer_shares(

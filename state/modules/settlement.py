@@ -55,28 +55,31 @@ def credit_table(
     `by` is the rank, route and generation of the node that pays; a row pays a vault by an inflow instead. Raises
     Rejected where the table is lost or cannot count any more.
     """
-    before = shares.find_table(view, table)
-    record = shares.credited(before, table, amount_ubeat)
-    credit = Credit(view.height, before.credited, *by, inflow)
-    view.put_history(credit_key(table, record.credited), encode(credit))
+    record = shares.find_table(view, table)
+    credited = shares.credited(record, table, amount_ubeat)
+    credit = Credit(view.height, record.credited, *by, inflow)
+    view.put_history(credit_key(table, credited), encode(credit))
     if shares.is_single(record):
-        _hand_out(view, tally, shares.settle(view, table, record, 0), generation)
+        # Whoever knows the credit knows the settlement: it needs no row of its own.
+        _hand_out(view, tally, shares.settle_single(view, table, record, credited), generation)
     else:
-        view.put(shares.TABLES, number_key(table), record)
+        view.put(shares.TABLES, number_key(table), replace(record, credited=credited))
         enqueue_if_due(view, table, tally.row_threshold)
-    return before.credited
+    return record.credited
 
 
 def settle_page(view: View, tally: Tally, table: int, page: int, generation: int) -> int:
     """Settles one page and hands the parts to their holders; returns the sum of the parts."""
-    return _hand_out(view, tally, shares.settle(view, table, shares.find_table(view, table), page), generation)
+    settlement = shares.settle(view, table, shares.find_table(view, table), page)
+    if settlement is not None:
+        tally.rows.append(encode(SettlementRow(table, page, settlement.seen, settlement.credited)))
+    return _hand_out(view, tally, settlement, generation)
 
 
 def _hand_out(view: View, tally: Tally, settlement: Settlement | None, generation: int) -> int:
     tally.work += 1
     if settlement is None:
         return 0
-    tally.rows.append(encode(SettlementRow(settlement.table, settlement.page, settlement.seen, settlement.credited)))
     tally.work += settlement.rows + PART_WORK * len(settlement.parts)
     total = 0
     for part in settlement.parts:

@@ -196,41 +196,43 @@ def seal_vault(view: View, table: int) -> None:
 # Money
 
 
-def credited(record: Table, table: int, amount_ubeat: int) -> Table:
-    """The table with more for its holders to share. Raises Rejected where the total ever credited would not fit."""
+def credited(record: Table, table: int, amount_ubeat: int) -> int:
+    """K after more for the holders to share. Raises Rejected where the total ever credited would not fit."""
     total = record.credited + amount_ubeat
     if total > INTEGER_MAX:
         raise Rejected("royalties.table_exhausted", table=table)
-    return replace(record, credited=total)
+    return total
 
 
 def settle(view: View, table: int, record: Table, page: int) -> Settlement | None:
     """Brings one page up to the record's K, writes both, and says what the rows get; None where it is there already."""
     if is_single(record):
-        return _settle_single(view, table, record, page)
+        if page:
+            raise Rejected("royalties.no_page", table=table, page=page, pages=1)
+        return settle_single(view, table, record, record.credited)
     found = _find_page(view, table, page)
-    settlement, rows = _divide(table, page, record, found.seen, found.rows)
+    settlement, rows = _divide(table, page, record.total, found.seen, record.credited, found.rows)
     if settlement is not None:
         view.put(PAGES, page_key(table, page), Page(record.credited, rows))
         view.put(TABLES, number_key(table), replace(record, paid=record.paid + _sum(settlement)))
     return settlement
 
 
-def _settle_single(view: View, table: int, record: Table, page: int) -> Settlement | None:
-    if page:
-        raise Rejected("royalties.no_page", table=table, page=page, pages=1)
-    settlement, rows = _divide(table, 0, record, record.seen, record.page)
+def settle_single(view: View, table: int, record: Table, credited: int) -> Settlement | None:
+    """The same of a table of one page, and of a K that the record does not say yet."""
+    settlement, rows = _divide(table, 0, record.total, record.seen, credited, record.page)
     if settlement is not None:
         paid = record.paid + _sum(settlement)
-        view.put(TABLES, number_key(table), replace(record, paid=paid, seen=record.credited, page=rows))
+        after = replace(record, credited=credited, paid=paid, seen=credited, page=rows)
+        view.put(TABLES, number_key(table), after)
     return settlement
 
 
 def _divide(
-    table: int, page: int, record: Table, seen: int, rows: tuple[Row, ...]
+    table: int, page: int, total: int, seen: int, credited: int, rows: tuple[Row, ...]
 ) -> tuple[Settlement | None, tuple[Row, ...]]:
     """What each row gets of everything credited since `seen`, and the rows after it."""
-    grown, total = record.credited - seen, record.total
+    grown = credited - seen
     if not grown:
         return None, rows
     parts: list[Part] = []
@@ -241,7 +243,7 @@ def _divide(
             parts.append(Part(number, row.holder, row.shares, row.frac, amount))
         if frac != row.frac:
             after[number] = Row(row.holder, row.shares, frac)
-    return Settlement(table, page, seen, record.credited, total, len(rows), parts), tuple(after)
+    return Settlement(table, page, seen, credited, total, len(rows), parts), tuple(after)
 
 
 def _sum(settlement: Settlement) -> int:

@@ -15,7 +15,7 @@ from concento.hashing import tagged_hash
 from concento.messages.tokens import Transfer
 from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
 from state.calls import Call, Event
-from state.modules.identity import ACCOUNTS, Account, require_on_board
+from state.modules.identity import ACCOUNTS, MOVEMENTS, Account, require_on_board
 from state.view import Kind, View
 
 BucketName: TypeAlias = Literal["fees", "burnt", "escrow", "royalties"]
@@ -23,9 +23,6 @@ BUCKET_NAMES: Final[tuple[BucketName, ...]] = ("fees", "burnt", "escrow", "royal
 """Where money is that no account holds: fees to distribute, burnt, deposits, income on its way to its holders."""
 
 HISTORY_PREFIX: Final = b"account/"
-
-_MOVEMENT: Final = "movement"
-"""What is noted of each movement until the end of the block."""
 
 
 class Bucket(Record):
@@ -79,6 +76,10 @@ DEPOSITS = Kind(b"deposit/", Deposit)
 
 
 def balance(view: View, account: bytes) -> int:
+    """What the account holds at this point of the block: its record says so only when the block is over."""
+    newest: Entry | None = view.newest_note(MOVEMENTS, account)
+    if newest is not None:
+        return newest.balance_ubeat
     found = view.find(ACCOUNTS, account)
     return 0 if found is None else found.balance_ubeat
 
@@ -89,18 +90,19 @@ def credit(
     """Adds to a balance; an account that was not there is made. The caller takes the same amount elsewhere."""
     _check_amount(amount_ubeat)
     if amount_ubeat:
-        _move(view, account, view.find(ACCOUNTS, account), amount_ubeat, cause, counterparty, detail)
+        after = balance(view, account) + amount_ubeat
+        view.note(MOVEMENTS, Entry(view.tx, cause, counterparty, amount_ubeat, after, detail), account)
 
 
 def debit(view: View, account: bytes, amount_ubeat: int, cause: str, counterparty: bytes = b"") -> None:
     """Takes from a balance. Raises Rejected("tokens.balance_low"). The caller adds the same amount elsewhere."""
     _check_amount(amount_ubeat)
-    found = view.find(ACCOUNTS, account)
-    held = 0 if found is None else found.balance_ubeat
+    held = balance(view, account)
     if held < amount_ubeat:
         raise balance_low(held, amount_ubeat)
     if amount_ubeat:
-        _move(view, account, found, -amount_ubeat, cause, counterparty, b"")
+        after = held - amount_ubeat
+        view.note(MOVEMENTS, Entry(view.tx, cause, counterparty, -amount_ubeat, after), account)
 
 
 def balance_low(held_ubeat: int, needed_ubeat: int) -> Rejected:
@@ -129,22 +131,18 @@ def history_key(account: bytes, height: int) -> bytes:
 
 
 def write_movements(view: View) -> None:
-    """The end of a block: a history record for each account whose balance moved, and a head that commits to it.
+    """The end of a block: the balance of each account that moved, what moved it, and a head that commits to that.
 
-    Not while they happen: an account is hashed once however often it pays, and what is rolled back never.
+    Not while they happen: an account is written once however often it pays, and what is rolled back never.
     """
-    moved: dict[bytes, list[Entry]] = {}
-    for account, entry in view.take_notes(_MOVEMENT):
-        if account in moved:
-            moved[account].append(entry)
-        else:
-            moved[account] = [entry]
-    height = view.height
-    for account, entries in moved.items():
-        record = view.get(ACCOUNTS, account)
-        movements = encode(Movements(view.time_ms, record.head, tuple(entries)))
-        view.put(ACCOUNTS, account, Account(record.balance_ubeat, record.policy, next_head(height, movements)))
-        view.put_history(history_key(account, height), movements)
+    height, time_ms = view.height, view.time_ms
+    for account, entries in view.take_notes_about(MOVEMENTS).items():
+        if entries:
+            before = view.find(ACCOUNTS, account) or _EMPTY
+            movements = encode(Movements(time_ms, before.head, tuple(entries)))
+            after = Account(entries[-1].balance_ubeat, before.policy, next_head(height, movements))
+            view.put(ACCOUNTS, account, after)
+            view.put_history(history_key(account, height), movements)
 
 
 # Buckets and escrow
@@ -222,7 +220,6 @@ def check_transfer(view: View, call: Call, message: Transfer) -> None:
     if message.amount_ubeat == 0:
         raise Rejected("tokens.amount_zero")
     require_on_board(message.to)
-    require_balance(view, call.sender, message.amount_ubeat)
 
 
 def apply_transfer(view: View, call: Call, message: Transfer) -> list[Event]:
@@ -236,21 +233,6 @@ def apply_transfer(view: View, call: Call, message: Transfer) -> list[Event]:
 
 def weigh_transfer(_message: Transfer) -> int:
     return 2
-
-
-def _move(
-    view: View,
-    account: bytes,
-    found: Account | None,
-    delta_ubeat: int,
-    cause: str,
-    counterparty: bytes,
-    detail: bytes,
-) -> None:
-    before = found or _EMPTY
-    left = before.balance_ubeat + delta_ubeat
-    view.put(ACCOUNTS, account, Account(left, before.policy, before.head))
-    view.note(_MOVEMENT, (account, Entry(view.tx, cause, counterparty, delta_ubeat, left, detail)))
 
 
 def _set_deposit(view: View, deposit_id: bytes, amount_ubeat: int) -> None:

@@ -107,6 +107,7 @@ class Tree:
         ]
         # Key hashes differ, so that two value hashes (or None) are never compared.
         hashed.sort()
+        self._dirty[_DEPTHS[0]] = None
         self._top = self._changed(self._at_top(), hashed, 0, len(hashed), 0)
         self.root = _hash(self._top)
 
@@ -220,8 +221,7 @@ class Tree:
     # Changing
 
     def _changed(self, node: _Node, changes: list[_Change], start: int, stop: int, depth: int) -> _Node:
-        """The subtree after the sorted `changes[start:stop]`, all of which lie below it."""
-        self._dirty[_node_key(changes[start][0], depth)] = None
+        """The subtree after the sorted `changes[start:stop]`, all of which lie below it; it is dirty already."""
         if isinstance(node, _Inner):
             return self._changed_inner(node, changes, start, stop, depth)
         page = _edited(node or PAGE_TAG, changes, start, stop)
@@ -234,24 +234,22 @@ class Tree:
     def _changed_inner(self, inner: _Inner, changes: list[_Change], start: int, stop: int, depth: int) -> _Node:
         """The inner node, changed in place, each touched child once; or its page where few keys are left."""
         half, shift = depth >> 1, 0 if depth & 1 else 4
-        children, counts, body = inner.children, inner.counts, inner.body
+        children, counts, body, dirty = inner.children, inner.counts, inner.body, self._dirty
+        below = _DEPTHS[depth + 1] + changes[start][0][:half]
         while start < stop:
             key_hash = changes[start][0]
             nibble = key_hash[half] >> shift & 15
             end = start + 1
             while end < stop and changes[end][0][half] >> shift & 15 == nibble:
                 end += 1
-            found = children[nibble]
-            child = self._loaded(inner, key_hash, depth) if found is _AWAY else found
-            if end == start + 1 and type(child) is bytes and (put := _replaced(child, *changes[start])) is not None:
-                # Most changes by far: one record of a page gets another value.
-                children[nibble] = child = put
-                self._dirty[_node_key(key_hash, depth + 1)] = None
-            else:
-                children[nibble] = child = self._changed(child, changes, start, end, depth + 1)
-                count = _count(child)
-                inner.count += count - counts[nibble]
-                counts[nibble] = count
+            dirty[below + (_HALVES[nibble] if shift else key_hash[half : half + 1])] = None
+            child = children[nibble]
+            if child is _AWAY:
+                child = self._loaded(inner, key_hash, depth)
+            child = children[nibble] = self._changed(child, changes, start, end, depth + 1)
+            count = _count(child)
+            inner.count += count - counts[nibble]
+            counts[nibble] = count
             at = 1 + nibble * _HASH_BYTES
             body[at : at + _HASH_BYTES] = _hash(child)
             start = end
@@ -335,15 +333,15 @@ def _record(node: _Inner | bytes) -> bytes:
 
 
 def _hash(node: _Node) -> bytes:
-    if node is None:
-        return EMPTY_HASH
-    return sha256(node.body if isinstance(node, _Inner) else node).digest()
+    if type(node) is bytes:
+        return sha256(node).digest()
+    return sha256(node.body).digest() if isinstance(node, _Inner) else EMPTY_HASH
 
 
 def _count(node: _Node) -> int:
-    if node is None:
-        return 0
-    return node.count if isinstance(node, _Inner) else len(node) // _ENTRY_BYTES
+    if type(node) is bytes:
+        return len(node) // _ENTRY_BYTES
+    return node.count if isinstance(node, _Inner) else 0
 
 
 def _page_of(entries: Sequence[bytes]) -> bytes | None:
@@ -353,30 +351,21 @@ def _page_of(entries: Sequence[bytes]) -> bytes | None:
     return PAGE_TAG + b"".join(entries) if entries else None
 
 
-def _replaced(page: bytes, key_hash: bytes, value_hash: bytes | None) -> bytes | None:
-    """The page with another value hash for a key that it has; None where it has not, or the key goes."""
-    found = page.find(key_hash, 1)
-    # A value that equals some state key has the same hash: only a hit where an entry begins is a key.
-    if value_hash is None or found & 63 != 1:
-        return None
-    return page[: found + _HASH_BYTES] + value_hash + page[found + _ENTRY_BYTES :]
-
-
 def _edited(page: bytes, changes: list[_Change], start: int, stop: int) -> bytes:
     """The page with these changes in it; it may come out longer than a page may be, or without entries."""
-    for at in range(start, stop):
-        key_hash, value_hash = changes[at]
+    for key_hash, value_hash in changes[start:stop]:
         found = page.find(key_hash, 1)
+        # A value that equals some state key has the same hash: only a hit where an entry begins is a key.
         while found > 0 and found & 63 != 1:
             found = page.find(key_hash, found + 1)
         if found > 0:
             if value_hash is None:
                 page = page[:found] + page[found + _ENTRY_BYTES :]
             else:
-                page = b"".join((page[: found + _HASH_BYTES], value_hash, page[found + _ENTRY_BYTES :]))
+                page = page[: found + _HASH_BYTES] + value_hash + page[found + _ENTRY_BYTES :]
         elif value_hash is not None:
             put = _insertion(page, key_hash)
-            page = b"".join((page[:put], key_hash, value_hash, page[put:]))
+            page = page[:put] + key_hash + value_hash + page[put:]
     return page
 
 

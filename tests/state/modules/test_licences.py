@@ -16,11 +16,12 @@ from concento.terms import make_terms, terms_hash
 from concento.units import AMOUNT_UBEAT_MAX
 from state.modules import licences, tokens
 from state.modules.licences import (
-    HOLDINGS,
     LICENCES,
     REFUNDS_PER_BLOCK_MAX,
     charge_ubeat,
     ended_ms,
+    holding_key,
+    holdings_among,
     state_of,
     units_free,
 )
@@ -79,7 +80,8 @@ def test_a_licence_remembers_what_was_bought() -> None:
     assert (found.starts_ms, found.expires_ms) == (sale.ledger.time_ms, sale.ledger.time_ms + 60_000)
     assert units_free(found) == 9
     assert sale.deposit(licence_id) == BEAT
-    assert sale.ledger.view().find(HOLDINGS, account_of("bob") + sale.asset + licence_id) is not None
+    assert holding_key(licence_id, found) in sale.ledger.history()
+    assert holdings_among(sale.ledger.state().items()).keys() == {holding_key(licence_id, found)}
     assert sale.ledger.view().get(OFFERS, sale.offer).sold == 1
 
 
