@@ -24,6 +24,14 @@ from node.comet.home import INSTALL
 RESULTS: Final = Path(__file__).parent / "results.jsonl"
 USUAL: Final = Plan()
 QUICK: Final = ("C", "B-tuned", "A")
+PAIRS: Final = (
+    ("C", "B-tuned", ""),
+    ("C", "B", ""),
+    ("C0", "A", ": neither checks clients' signatures"),
+    ("C", "C0", ": what checking them costs"),
+    ("C", "A", ": A checks none"),
+)
+"""Which arm is held against which."""
 
 
 def main() -> int:
@@ -79,12 +87,15 @@ def run(arms: tuple[str, ...], plan: Plan) -> list[dict[str, Any]]:
 
 
 def compare(records: list[dict[str, Any]]) -> None:
-    """The figures that the comparison is about: our engine against each other arm, mix by mix."""
-    ours = {record["mix"]: record for record in records if record["arm"] == "C"}
-    for record in records:
-        own = ours.get(record["mix"])
-        if own is not None and record["arm"] != "C":
-            print(f"C / {record['arm']:<8} {record['mix']:<10} {own['ratio'] / record['ratio']:.2f}")
+    """The figures that the comparison is about, mix by mix: rates, and CPU of all nodes for a transaction."""
+    found = {(record["arm"], record["mix"]): record for record in records}
+    for mix in dict.fromkeys(record["mix"] for record in records):
+        for ours, theirs, remark in PAIRS:
+            if (ours, mix) in found and (theirs, mix) in found:
+                own, other = found[ours, mix], found[theirs, mix]
+                cpu = sum(own["cpu_us_per_tx"]) / sum(other["cpu_us_per_tx"])
+                print(f"{mix:<10} {ours} / {theirs:<8} {own['ratio'] / other['ratio']:>5.2f} of the rate, "
+                      f"{cpu:.2f} of the CPU{remark}")  # fmt: skip
 
 
 def _progress(text: str) -> None:

@@ -15,10 +15,12 @@ from bench.load import Sustained, idle_finality_ms, offer, percentile, sustain
 from bench.mixes import MIXES, bench_genesis, fill, kvstore_pairs, receivers
 from bench.networks import Running, remove, running
 from bench.prepared import write_store
-from bench.targets import Item
+from bench.targets import Item, target
 from concento.client import Client
 
 LIMIT_S: Final = 3.0
+PROBE_SHARE: Final = 0.2
+"""Of a load, as a first run that finds how many transactions the load needs."""
 LEVELS: Final = (0.2, 0.5, 0.8)
 """Shares of the sustained rate at which finality is measured."""
 PAID_MAX: Final = 100_000
@@ -47,7 +49,7 @@ EXPECTED_TX_S: Final = {
     "B-tuned": {"transfers": 800, "access": 400, "datasets": 5},
     "A": {"transfers": 3_000},
 }
-"""Decides how many transactions a run at full load has, not what it finds."""
+"""Decides how many transactions the first, short run has, not what is found."""
 
 
 def measure_arm(arm: str, plan: Plan, folder: Path, report: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -84,12 +86,15 @@ def network_with_accounts(arm: str, plan: Plan, folder: Path, report: Callable[[
 def measure_mix(
     network: Running, mix: str, sign_more: Callable[[int], list[Item]], plan: Plan, report: Callable[[str], None]
 ) -> dict[str, Any]:
+    """One mix on one network: idle, as fast as it goes, and at shares of that rate."""
     arm = network.arm
     idle: list[float] = []
-    if arm != "A" and mix == "transfers":
+    if mix == "transfers":
         report(f"{arm} {mix}: one at a time")
-        idle = idle_finality_ms(Client(*network.urls), sign_more(plan.idle_rounds))
-    items = sign_more(max(20, round(EXPECTED_TX_S[arm][mix] * plan.load_s)))
+        idle = idle_finality_ms(target(arm, network.urls[0]), sign_more(plan.idle_rounds))
+    # Nodes and caches warm, and a load that lasts equally long for a fast arm and a slow one.
+    probe = sustain(arm, network.urls, sign_more(max(20, round(EXPECTED_TX_S[arm][mix] * plan.load_s * PROBE_SHARE))))
+    items = sign_more(max(20, round(probe.rate * plan.load_s)))
     report(f"{arm} {mix}: {len(items):,} as fast as they are taken")
     limit_before = signature_limit(plan.nodes, LIMIT_S)
     before = Usage.of(network)
@@ -110,13 +115,18 @@ def measure_mix(
         "busy": found.busy,
         "tx_s": round(found.rate, 1 if found.rate < 100 else None),
         "ratio": round(found.rate / limit, 3),
-        "cpu_us_per_tx": [
-            round((end - start) * 1e6 / max(1, found.transactions))
-            for start, end in zip(before.cpu_s, after.cpu_s, strict=True)
-        ],
-        "cpu_cores": [round((e - s) / found.seconds, 2) for s, e in zip(before.cpu_s, after.cpu_s, strict=True)],
+        "cpu_us_per_tx": [round(spent * 1e6 / max(1, found.transactions)) for spent in after.spent_s(before)],
+        "cpu_cores": [round(spent / found.seconds, 2) for spent in after.spent_s(before)],
         "generator_us_per_tx": round(own_s * 1e6 / max(1, found.transactions)),
         "memory_mb": [round(one) for one in after.memory_mb],
+        "processes": [
+            {
+                "program": program,
+                "cpu_us_per_tx": round((cpu_s - before.programs[program][0]) * 1e6 / max(1, found.transactions)),
+                "memory_mb": round(memory_mb),
+            }
+            for program, (cpu_s, memory_mb) in after.programs.items()
+        ],
         "disk_bytes_per_tx": round((after.disk_bytes - before.disk_bytes) / plan.nodes / max(1, found.transactions)),
     }
     if idle:
@@ -140,11 +150,16 @@ def _spread(found: Sustained) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the nodes have used so far, children included."""
+    """What the nodes have used so far, children included; `programs` tells the processes of the first node apart."""
 
     cpu_s: tuple[float, ...]
     memory_mb: tuple[float, ...]
     disk_bytes: int
+    programs: dict[str, tuple[float, float]]
+
+    def spent_s(self, before: Usage) -> list[float]:
+        """CPU seconds of each node since then."""
+        return [end - start for start, end in zip(before.cpu_s, self.cpu_s, strict=True)]
 
     @staticmethod
     def of(network: Running) -> Usage:
@@ -153,6 +168,7 @@ class Usage:
             tuple(sum(map(_cpu_seconds, pids)) for pids in processes),
             tuple(sum(map(_memory_mb, pids)) for pids in processes),
             disk_bytes(network.folder),
+            {_program(pid): (_cpu_seconds(pid), _memory_mb(pid)) for pid in processes[0]},
         )
 
 
@@ -176,6 +192,11 @@ def disk_bytes(folder: Path) -> int:
         with suppress(FileNotFoundError):
             size += path.stat().st_size if path.is_file() else 0
     return size
+
+
+def _program(pid: int) -> str:
+    """The program of a process: "python" or "cometbft"."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.targets import Item, Target, target
-from concento.client import Client
 
 BATCH: Final = 250
 BATCH_BYTES: Final = 200_000
@@ -118,12 +117,12 @@ def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tic
     return Sustained(len(finality), last - began, len(watch.counted), busy, tuple(finality))
 
 
-def idle_finality_ms(client: Client, items: Sequence[Item]) -> list[float]:
+def idle_finality_ms(node: Target, items: Sequence[Item]) -> list[float]:
     """Milliseconds from handing in one transaction to being told that it is final, one after the other, sorted."""
     found = []
     for number, item in enumerate(items):
         began = time.perf_counter()
-        client.submit(item.raw, wait_ms=10_000)
+        node.make_final(item)
         found.append((time.perf_counter() - began) * 1_000)
         # Not in step with any timer of the nodes.
         time.sleep(0.05 if number % 2 else 0.08)

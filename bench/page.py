@@ -61,9 +61,9 @@ def page(records: list[dict[str, Any]]) -> str:
             "",
             f"## {mix.capitalize()}",
             "",
-            "| arm | of the limit | tx/s | CPU of the busiest node, us/tx | memory, MB | disk, B/tx and node "
-            "| idle p50 / p99 ms | finality p50 / p95 / p99 ms at 20 % | at 50 % | at 80 % |",
-            "|---|---|---|---|---|---|---|---|---|---|",
+            "| arm | of the limit | tx/s | CPU of the busiest node, us/tx | of its processes | memory, MB "
+            "| disk, B/tx and node | idle p50 / p99 ms | finality p50 / p95 / p99 ms at 20 % | at 50 % | at 80 % |",
+            "|---|---|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [_row(record) for record in records if record["mix"] == mix]
     return "\n".join(lines) + "\n"
@@ -78,6 +78,7 @@ def _row(record: dict[str, Any]) -> str:
         f"{record['ratio']:.2f}",
         f"{record['tx_s']:,}",
         f"{max(record['cpu_us_per_tx']):,}",
+        ", ".join(f"{one['program']} {one['cpu_us_per_tx']:,}" for one in record.get("processes", ())),
         str(max(record["memory_mb"])),
         f"{record['disk_bytes_per_tx']:,}",
         f"{idle['p50']} / {idle['p99']}" if idle else "",

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import msgpack
 
 TIMEOUT_S: Final = 60
+WAIT_MS: Final = 10_000
 BLOCKS: Final = 20
 """As many as CometBFT gives at once."""
 
@@ -30,6 +31,10 @@ class Target(Protocol):
 
     def submit(self, items: Sequence[Item]) -> list[Item]:
         """Hands items in; those that the node was too busy for. Raises RuntimeError where one is refused for good."""
+        ...
+
+    def make_final(self, item: Item) -> None:
+        """Hands in one and waits for the node's own answer that it is final."""
         ...
 
     def height(self) -> int: ...
@@ -90,6 +95,11 @@ class LedgerNode:
         self.refusals.update({entry["error"]["data"]["kind"] for entry in answers if entry["error"]})
         return [item for item, entry in zip(items, answers, strict=True) if entry["error"]]
 
+    def make_final(self, item: Item) -> None:
+        told = self._call("tx_submit", tx=base64.b64encode(item.raw).decode(), wait_ms=WAIT_MS)
+        if told["status"] != "final":
+            raise RuntimeError(f"a transaction did not become final: {told}")
+
     def height(self) -> int:
         return int(self._call("node_getStatus")["height"])
 
@@ -127,11 +137,18 @@ class KvstoreNode:
                 raise RuntimeError(f"a transaction was refused: {entry['error']}")
         return [item for at, item in enumerate(items) if "error" in found[at]]
 
+    def make_final(self, item: Item) -> None:
+        told = self._call("broadcast_tx_commit", tx=base64.b64encode(item.raw).decode())
+        if told["tx_result"]["code"]:
+            raise RuntimeError(f"a transaction failed: {told}")
+
     def height(self) -> int:
         return int(self._call("status")["sync_info"]["latest_block_height"])
 
     def counts(self, after: int) -> list[tuple[int, int]]:
-        metas = self._call("blockchain")["block_metas"]
+        # Only what is new: a request that nothing answers to is an error there.
+        request = {"jsonrpc": "2.0", "id": 1, "method": "blockchain", "params": {"minHeight": str(after + 1)}}
+        metas = self._connection.post("/", json.dumps(request).encode()).get("result", {}).get("block_metas", [])
         found = [(int(meta["header"]["height"]), int(meta["num_txs"])) for meta in reversed(metas)]
         return [(height, count) for height, count in found if height > after]
 

@@ -25,12 +25,13 @@ def bench(context: Context, transactions: int, accounts: int) -> None:
     """
     from bench.load import idle_finality_ms, percentile, sustain
     from bench.mixes import MIXES, fund
+    from bench.targets import target
 
     urls = [url.strip().rstrip("/") for url in context.settings.url.split(",")]
     client = context.client
     fund(client, context.signer(context.settings.sender or "treasury"))
     sign_more = MIXES["transfers"].prepare(client, accounts)
-    idle_ms = idle_finality_ms(client, sign_more(_ROUNDS))
+    idle_ms = idle_finality_ms(target("C", urls[0]), sign_more(_ROUNDS))
     found = sustain("C", urls, sign_more(transactions))
     document: dict[str, Any] = {
         "tx_s": round(found.rate),

@@ -109,7 +109,8 @@ def write_settings(config: NodeConfig, genesis: Genesis) -> None:
     }
     for section, values in PROFILES[config.comet_profile].items():
         settings[section].update(values)
-    head = {"moniker": config.name, "log_level": "error" if config.log_level == "error" else "info"}
+    is_quiet = config.log_level == "error" or config.comet_profile == "tuned"
+    head = {"moniker": config.name, "log_level": "error" if is_quiet else "info"}
     lines = ["# Written at every start of the node; see node.toml.", *_lines(head)]
     for section, values in settings.items():
         lines += ["", f"[{section}]", *_lines(values)]
