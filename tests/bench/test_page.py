@@ -52,5 +52,5 @@ def test_arms_are_held_against_each_other_by_rate_and_by_cpu(capsys: pytest.Capt
     assert capsys.readouterr().out.splitlines() == [
         "transfers  C0 / A         1.50 of the rate, 0.50 of the CPU: neither checks clients' signatures",
         "transfers  C / C0        0.50 of the rate, 1.00 of the CPU: what checking them costs",
-        "transfers  C / A          0.75 of the rate, 0.50 of the CPU: A checks none",
+        "transfers  C / A         0.75 of the rate, 0.50 of the CPU: A checks none",
     ]
