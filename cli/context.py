@@ -169,9 +169,9 @@ class Context:
     @cached_property
     def book(self) -> dict[str, str]:
         """The names that this machine knows: address -> name."""
-        from concento.accounts import address
+        from cli.naming import names_of
 
-        return {address(entry.account, self.dev): entry.name for entry in reversed(self.wallet.entries(self.dev))}
+        return names_of(self.home, self.dev)
 
     def who(self, text: str) -> str:
         """What to ask a node about an account: the address of a name that the wallet knows, else the text itself."""

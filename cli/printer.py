@@ -20,7 +20,8 @@ from typing import Any, Final, TypeAlias
 import click
 
 from cli import exits
-from cli.settings import Settings
+from cli.naming import with_names
+from cli.settings import Settings, is_elsewhere
 from concento.errors import ConcentoError
 
 GAP: Final = "  "
@@ -114,6 +115,8 @@ class Printer:
         data = getattr(error, "data", None) or {}
         if getattr(error, "code", None) == METHOD_NOT_FOUND:
             error.hint = "the node may be of another release; see: concento node status"
+        if error.kind == "node.unreachable" and is_elsewhere(self._settings):
+            error.hint = 'this home\'s network listens elsewhere: eval "$(concento testnet env)"'
         numbers = {name: _plain(value) for name, value in error.numbers.items()}
         details = {
             "hint": None if error.hint is None else acting(error.hint, self._settings.sender),
@@ -162,9 +165,9 @@ class Printer:
             body = {"code": number or _CODES.get(code, -32603), "message": message, "data": data}
             click.echo(json.dumps({"error": body, "exit": code}, indent=2, ensure_ascii=False))
             return code
-        click.echo(shown(f"Error: {message} ({kind})"), err=True)
+        click.echo(shown(f"Error: {with_names(message, self._settings.home)} ({kind})"), err=True)
         if details.get("hint"):
-            click.echo(shown(f"Next:  {details['hint']}"), err=True)
+            click.echo(shown(f"Next:  {with_names(details['hint'], self._settings.home)}"), err=True)
         if details.get("retryable") and code != exits.UNREACHABLE:
             click.echo("This may be tried again.", err=True)
         return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,3 +35,13 @@ class Settings:
     verbose: int = 0
     wait: bool = True
     timeout_s: float | None = None
+
+
+def is_elsewhere(settings: Settings) -> bool:
+    """Whether this home has a local network that listens at none of the URLs that were asked."""
+    try:
+        ready = json.loads((settings.home / "testnet" / "ready.json").read_bytes())
+        urls = {node["rpc"] for node in ready["nodes"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return urls.isdisjoint(url.strip().rstrip("/") for url in settings.url.split(","))

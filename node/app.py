@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -60,6 +61,9 @@ SWITCH_S: Final = 0.0002
 """How long a thread may keep the interpreter: the loop must get it back soon after the verify thread took it."""
 GC_THRESHOLDS: Final = (100_000, 20, 50)
 """Collections cost milliseconds and find little: nearly all records are acyclic."""
+
+_MENDS: Final = re.compile(r"concento node (repair|resync)")
+"""Commands that want to know which node."""
 
 JOIN_LOOK_S: Final = 0.1
 """How often to look whether the snapshot is there."""
@@ -356,9 +360,15 @@ def main(arguments: list[str] | None = None) -> int:
         chosen = parser.parse_args(arguments)
         return run_node(read_config(chosen.home), sign_from=chosen.sign_from)
     except ConcentoError as error:
-        hint = f"\nhint: {error.hint}" if error.hint else ""
-        print(f"error: {error} ({error.kind}){hint}", file=sys.stderr)
-        return EXIT_LOCAL
+        return complain(error, chosen.home)
+
+
+def complain(error: ConcentoError, home: Path) -> int:
+    """Says on stderr why a node does not run, with the commands that mend it as they are typed for this home."""
+    print(f"error: {error} ({error.kind})", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {_MENDS.sub(lambda found: f'{found.group()} --node-home {home}', error.hint)}", file=sys.stderr)
+    return EXIT_LOCAL
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from concento.errors import ConcentoError, Rejected
-from node.app import EXIT_LOCAL, run_node
+from node.app import complain, run_node
 from node.config import load_genesis, read_config
 from node.replica.core import Replica
 from node.runner import Core
@@ -41,9 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(chosen)
     except ConcentoError as error:
-        hint = f"\nhint: {error.hint}" if error.hint else ""
-        print(f"error: {error} ({error.kind}){hint}", file=sys.stderr)
-        return EXIT_LOCAL
+        return complain(error, chosen.home)
 
 
 def _run(chosen: argparse.Namespace) -> int:

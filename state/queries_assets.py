@@ -397,7 +397,9 @@ def _holder(chain: Chain, row: Row) -> dict[str, Any]:
         shown, name = chain.address(account), chain.name(account)
     else:
         payee = None if rank is None else chain.find(PAYEES, number_key(rank))
-        shown, name = row.holder[1:].hex() if payee is None else payee.asset.hex(), None
+        asset = None if payee is None else chain.find(ASSETS, payee.asset)
+        shown = row.holder[1:].hex() if payee is None else payee.asset.hex()
+        name = None if asset is None else asset.description.title
     return {"holder": shown, "name": name, "shares": str(row.shares)}
 
 

@@ -64,7 +64,8 @@ def transfer(
     kind, to, shown = _receiver(context, receiver)
     wanted = count if count is not None else _shares_of(context, identity, percent or "", leg)
     document = transfer_shares(context.session, identity, kind, to, wanted, leg)
-    sentence = f"{wanted:,} shares of {source} belong to {shown} now."
+    whose = source if source.startswith("@") else short(identity)
+    sentence = f"{wanted:,} shares of {whose} belong to {shown} now."
     hint = f"concento shares list {receiver}" if kind == "account" else f"concento {kind} show {short(to.hex())}"
     return context.finish(document, lambda done: written(done, sentence, hint))
 

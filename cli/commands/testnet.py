@@ -215,7 +215,11 @@ def byzantine(context: Context, name: str, mode: str) -> None:
     found = faults.make_byzantine(layout, name, mode)
     context.printer.result(
         {"name": name, "mode": mode, "byzantine": found.byzantine, "state": localnet.state_of(layout, name)},
-        lambda document: [f"{name} is honest again." if mode == faults.HONEST else f"{name} lies now: {mode}."],
+        lambda document: [
+            f"{name} is honest again."
+            if mode == faults.HONEST
+            else f"{name} lies now: {mode}. Next: concento testnet byzantine {name} {faults.HONEST}"
+        ],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import click
@@ -28,7 +29,9 @@ def tx() -> None:
 @with_context
 def show(context: Context, identity: str) -> None:
     """What a transaction asked for and what happened."""
-    context.printer.result(context.client.transaction(context.id(identity)), text.show)
+    context.printer.result(
+        context.client.transaction(context.id(identity)), functools.partial(text.show, book=context.book)
+    )
 
 
 @tx.command()
@@ -46,5 +49,5 @@ def wait(context: Context, identity: str) -> int:
             break
         if time.monotonic() >= deadline:
             raise Unavailable("tx.outcome_unknown", tx=identity)
-    context.printer.result(document, text.show)
+    context.printer.result(document, functools.partial(text.show, book=context.book))
     return exits.exit_of_tx(document)

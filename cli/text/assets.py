@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
-from cli.text.forms import beat, day, instant, length, more, number, percent, plural, short, size, who, words
+from cli.text.forms import NO_NAMES, beat, day, instant, length, more, number, percent, plural, short, size, who, words
 from cli.text.tx import finality
-
-NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 _PRICES = {
     "one-off": "once",
@@ -20,6 +18,9 @@ _PRICES = {
     "per-second": "per second of audio",
     "per-output": "per output",
 }
+
+_LEGS = {"own": "its own holders", "members": "its members"}
+_ID = re.compile("[0-9a-f]{64}")
 
 
 def added(document: dict[str, Any], title: str, name: str | None) -> Iterator[Piece]:
@@ -94,30 +95,40 @@ def show(document: dict[str, Any], book: Mapping[str, str] = NO_NAMES) -> Iterat
     if document["parts"]:
         rows = [(part["path"], size(part["bytes"]), part["media_type"], part["cid"]) for part in document["parts"]]
         yield Table(("FILE", "SIZE", "TYPE", "CID"), rows, frozenset({"SIZE"}))
+    yield from _origin(document)
     yield from _rights(document, book)
     if document["offers"]:
         yield from offers(document["offers"])
         yield f"Next: concento licence buy {short(document['id'])} --purpose PURPOSE --max-price BEAT --from WHO"
 
 
+def _origin(document: dict[str, Any]) -> Iterator[Piece]:
+    if document["parents"]:
+        owed = [f"{short(link['asset'])} (owes it {percent(link['rel_bps'])})" for link in document["parents"]]
+        yield f"Made from {', '.join(owed)}. See: concento asset lineage {short(document['id'])}"
+
+
 def _rights(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]:
     legs = document["legs"]
     if len(legs) > 1:
-        parts = [
-            f"{percent(leg['bps'])} {'its own holders' if leg['target'] == 'own' else 'asset ' + short(leg['target'])}"
-            for leg in legs
-        ]
+        parts = [f"{percent(leg['bps'])} {_LEGS.get(leg['target']) or 'asset ' + short(leg['target'])}" for leg in legs]
         yield "Income goes to: " + ", ".join(parts) + "."
     if document["holders"]:
         total = int(document["shares_total"] or 0)
         rows = [
             (
-                who(entry["holder"], entry.get("name"), book),
+                _holder(entry, book),
                 f"{int(entry['shares']) * 100 / total:.4f} %" if total else "-",
             )
             for entry in document["holders"]
         ]
         yield Table(("HOLDER", "SHARE"), rows, frozenset({"SHARE"}))
+
+
+def _holder(entry: dict[str, Any], book: Mapping[str, str]) -> str:
+    """An account, or an asset that has a part of this one's income: by its title, with the id to ask for it."""
+    name = who(entry["holder"], entry.get("name"), book)
+    return f"{name} ({short(entry['holder'])})" if _ID.fullmatch(entry["holder"]) and entry.get("name") else name
 
 
 def offers(items: list[dict[str, Any]]) -> Iterator[Piece]:

@@ -11,6 +11,9 @@ from concento.units import format_beat
 
 NOTHING = "-"
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+"""A book without an entry: address -> name."""
+
 
 def beat(amount_ubeat: str | int | None) -> str:
     """An amount with its unit."""
@@ -42,7 +45,7 @@ def short(identity: str | None) -> str:
     return NOTHING if identity is None else identity[:12]
 
 
-def who(address: str | None, name: str | None = None, book: Mapping[str, str] = MappingProxyType({})) -> str:
+def who(address: str | None, name: str | None = None, book: Mapping[str, str] = NO_NAMES) -> str:
     """Somebody: by the name that this machine knows (`book`: address -> name), else by the network's."""
     if address is None:
         return NOTHING

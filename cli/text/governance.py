@@ -44,6 +44,9 @@ def listed(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]
         )
         for item in document["items"]
     ]
+    if not rows:
+        yield "No proposals. Next: concento gov propose --help"
+        return
     yield Table(("PROPOSAL", "CHANGE", "STATE", "FOR IT", "BY", "ENDS"), rows)
     yield from more(document)
 
@@ -64,12 +67,18 @@ def validators(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Pi
 
 def observers(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]:
     """The nodes without a vote."""
+    if not document["items"]:
+        yield "No observers. Next: concento gov propose observer add KEY --name NAME"
+        return
     yield _nodes(document["items"], "account", book)
 
 
 def upgrades(document: dict[str, Any]) -> Iterator[Piece]:
     """Protocol versions."""
     yield f"Protocol {document['protocol']} is in force."
+    if not document["switches"]:
+        yield "No switch lies ahead."
+        return
     yield Table(
         ("PROTOCOL", "FROM HEIGHT"), [(str(entry["protocol"]), str(entry["height"])) for entry in document["switches"]]
     )

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
-from cli.text.forms import day, more, number, percent, plural, short, who
+from cli.text.forms import NO_NAMES, day, more, number, percent, plural, short, who
 from cli.text.tx import written
-
-NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 def model_made(document: dict[str, Any], title: str, lines: int) -> Iterator[Piece]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
-from cli.text.forms import beat, instant, moment, more, number, plural, short, who
+from cli.text.forms import NO_NAMES, beat, instant, moment, more, number, plural, short, who
 from cli.text.uploads import grown
-
-NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 def part(shares: str, total: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
-from cli.text.forms import beat, instant, short, words
+from cli.text.forms import NO_NAMES, beat, instant, short, words
 
 _STATUS = {
     "pending": "waiting for a block",
@@ -48,11 +48,11 @@ def unsuccessful(document: dict[str, Any]) -> Iterator[str]:
         yield f"Its fee of {beat(document['fee_ubeat'])} is kept."
 
 
-def show(document: dict[str, Any]) -> Iterator[Piece]:
+def show(document: dict[str, Any], book: Mapping[str, str] = NO_NAMES) -> Iterator[Piece]:
     """One transaction in full."""
     yield f"Transaction {document['tx']} is {_STATUS.get(document['status'], document['status'])}."
     pairs = [
-        ("sender", str(document["sender"])),
+        ("sender", _sender(document["sender"], book)),
         ("fee", beat(document["fee_ubeat"])),
         ("valid until", instant(document["valid_until_ms"])),
     ]
@@ -60,6 +60,8 @@ def show(document: dict[str, Any]) -> Iterator[Piece]:
         pairs.insert(
             0, ("block", f"{document['height']} (position {document['index']}, {instant(document['time_ms'])})")
         )
+    if document.get("memo"):
+        pairs.append(("memo", document["memo"]))
     if document["error"]:
         pairs.append(("error", f"{document['error']['message']} ({document['error']['kind']})"))
     yield Facts(pairs)
@@ -71,6 +73,11 @@ def show(document: dict[str, Any]) -> Iterator[Piece]:
         yield from (f"  {event_line(event)}" for event in document["events"])
     if document["created"]:
         yield Table(("CREATED", "ID"), [(entry["kind"], entry["id"]) for entry in document["created"]])
+
+
+def _sender(address: str | None, book: Mapping[str, str]) -> str:
+    name = book.get(address or "")
+    return str(address) if name is None else f"{name}, {address}"
 
 
 def event_line(event: dict[str, Any]) -> str:

@@ -102,6 +102,8 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _decode(path: Path, name: str) -> tuple[str, AudioFacts]:
+    if path.stat().st_size == 0:
+        raise Rejected("audio.unreadable", path=name, reason="it is empty")
     try:
         with _quiet_decoder(), soundfile.SoundFile(str(path)) as audio:
             media_type = MEDIA_TYPES.get(audio.format)

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from concento.accounts import address
 from concento.client.client import Client
+from concento.client.fields import told_by_field
 from concento.client.rpc import RpcError
 from concento.client.signer import Signer
-from concento.errors import Unavailable
+from concento.errors import Rejected, Unavailable
 from concento.hashing import Network
 from concento.messages import Action
 from concento.transactions import Body, Transaction, sign_transaction
@@ -68,7 +69,11 @@ class Session:
         )
 
     def sign(self, body: Body) -> Transaction:
-        return sign_transaction(self.network, body, self.signer.seeds)
+        """Raises Rejected tx.field_invalid where the ledger has no form for what stands in a field."""
+        try:
+            return sign_transaction(self.network, body, self.signer.seeds)
+        except Rejected as error:
+            raise told_by_field(error, body) from None
 
     def build(
         self, actions: Sequence[Action], nonce: bytes | None = None, max_fee_ubeat: int | None = None, memo: str = ""

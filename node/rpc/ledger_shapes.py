@@ -48,7 +48,7 @@ class Leg(Shape):
 
 class Holder(Shape):
     holder: Annotated[str, Meta(description="an address, or the id of an asset that holds shares")]
-    name: str | None
+    name: Annotated[str | None, Meta(description="of the party, or the title of the asset")]
     shares: Shares
 
 

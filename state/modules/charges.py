@@ -65,7 +65,9 @@ def check_deposit_covers(view: View, licence_id: bytes, licence: Licence, amount
     due = amount_ubeat - min(amount_ubeat, advance_free_ubeat(licence))
     free = tokens.escrowed(view, licence_id) - locked_ubeat(licence)
     if due > free:
-        raise Rejected("licence.deposit_short", licence=licence_id, free=free, amount=due)
+        raise Rejected(
+            "licence.deposit_short", licence=licence_id, free_beat=format_beat(free), amount_beat=format_beat(due)
+        )
 
 
 def charge_deposit(view: View, call: Call, licence_id: bytes, amount_ubeat: int, cause: str) -> list[Event]:

@@ -20,7 +20,7 @@ from concento.hashing import tagged_hash
 from concento.messages.assets import AssetId
 from concento.messages.disputes import AnswerDispute, DisputeId, MaybeId, OpenDispute, RaiseBond, Reason, Ruling
 from concento.transactions import object_id
-from concento.units import AMOUNT_UBEAT_MAX, Amount
+from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
 from state import wheel
 from state.calls import Call, Event, Value
 from state.modules import holds, royalties, shares, tokens, vaults
@@ -166,7 +166,8 @@ def check_open_dispute(view: View, call: Call, message: OpenDispute) -> None:
     if owner and royalties.rank_of(view, message.asset) is None:
         raise Rejected("asset.not_sealed", asset=message.asset)
     if message.bond_ubeat < params.bond_min_ubeat:
-        raise Rejected("dispute.bond_low", bond=message.bond_ubeat, bond_min=params.bond_min_ubeat)
+        least = format_beat(params.bond_min_ubeat)
+        raise Rejected("dispute.bond_low", bond_beat=format_beat(message.bond_ubeat), bond_min_beat=least)
     before = view.find(EVIDENCE, message.asset + message.evidence)
     if before is not None:
         raise Rejected("dispute.evidence_repeated", dispute=before.dispute)

@@ -16,6 +16,7 @@ from concento.genesis import Params
 from concento.keys import PublicKey, check_public_key
 from concento.limits import LANES_MAX
 from concento.messages.receipts import CloseAccess, OpenAccess, SignedVoucher
+from concento.units import format_beat
 from state import wheel
 from state.calls import Call, Event, Finalised
 from state.modules import tokens
@@ -181,8 +182,9 @@ def _check_locks(view: View, licence: Licence, message: OpenAccess) -> None:
             licence=message.licence,
             units=message.units,
             deposit_ubeat=held,
-            free_ubeat=held - locked_ubeat(licence),
             missing_ubeat=needed - held,
+            free_beat=format_beat(held - locked_ubeat(licence)),
+            missing_beat=format_beat(needed - held),
         )
 
 

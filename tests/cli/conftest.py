@@ -12,6 +12,7 @@ import pytest
 
 from cli.main import run
 from support.fake_node import FakeNode, running_node
+from support.livechain import LiveChain, live_chain
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,11 @@ def password_file(tmp_path: Path) -> Path:
     path = tmp_path / "password"
     path.write_text("correct horse\n")
     return path
+
+
+@pytest.fixture
+def chain(concento: Concento, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveChain]:
+    """A ledger that answers, in place of the canned answers."""
+    with live_chain() as chain:
+        monkeypatch.setenv("CONCENTO_URL", chain.url)
+        yield chain

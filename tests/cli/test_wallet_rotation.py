@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from concento.errors import Unavailable
-from support.livechain import LiveChain, live_chain
-
-
-@pytest.fixture
-def chain(concento, monkeypatch) -> Iterator[LiveChain]:
-    with live_chain() as chain:
-        monkeypatch.setenv("CONCENTO_URL", chain.url)
-        yield chain
 
 
 @pytest.fixture

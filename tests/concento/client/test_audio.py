@@ -123,3 +123,11 @@ def test_splits_that_are_not_a_whole_are_refused(rows: list[tuple[str, str]], ki
     with pytest.raises(Rejected) as refused:
         parse_splits([(name.encode() * 32, percent) for name, percent in rows])
     assert refused.value.kind == kind
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    path = tmp_path / "nothing.mp3"
+    path.touch()
+    with pytest.raises(Rejected) as refusal:
+        read_audio(path, path.name)
+    assert (refusal.value.kind, refusal.value.numbers["reason"]) == ("audio.unreadable", "it is empty")
