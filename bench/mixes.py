@@ -44,7 +44,7 @@ from concento.messages.licences import BuyLicence, CreateOffer, Price
 from concento.messages.receipts import AnchorReceipts, OpenAccess, ReceiptBody, SignedVoucher, Voucher, voucher_bytes
 from concento.messages.tokens import Transfer
 from concento.terms import LAYERS, make_terms, terms_hash
-from concento.transactions import Body, object_id, sign_transaction
+from concento.transactions import Body, licence_id, object_id, sign_transaction
 from concento.units import UBEAT_PER_BEAT
 
 SENDERS: Final = 200
@@ -189,10 +189,10 @@ def _access(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
         nonce,
     ))  # fmt: skip
     purchase = BuyLicence(offer, terms_hash(TERMS), PRICE_UBEAT, "train-generative", 0)
-    first = [(signer, next(nonces)) for signer in signers]
     deposit = replace(purchase, deposit_ubeat=1_000 * UBEAT_PER_BEAT)
-    _send_all(client, [_signed(network, signer, iter([nonce]), deposit) for signer, nonce in first])
-    licences = [object_id("licence", signer.account, nonce, 0) for signer, nonce in first]
+    first = [_signed(network, signer, nonces, deposit) for signer in signers]
+    _send_all(client, first)
+    licences = [licence_id(bytes.fromhex(item.key), 0) for item in first]
     reader = sha256(b"lane key").digest()
     lanes = iter(range(10**9))
 

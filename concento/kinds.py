@@ -251,7 +251,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "all {units} units of licence {licence} are used",
         "buy another one: concento licence show {licence}",
     ),
-    "licence.exists": ("licence {licence} is bought already", "see: concento licence show {licence}"),
     "licence.expired": (
         "licence {licence} expired at {expires_ms}, block time is {time_ms}",
         "buy another one: concento licence show {licence}",

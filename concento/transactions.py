@@ -124,3 +124,8 @@ def signature_checks(network: Network, transaction: Transaction) -> list[Check]:
 def object_id(kind: str, sender: bytes, nonce: bytes, action_index: int) -> bytes:
     """The id of what an action creates, known before signing. `kind` is its name, such as "asset"."""
     return tagged_hash("id/" + kind, sender, nonce, action_index.to_bytes(2, "big"))
+
+
+def licence_id(transaction: bytes, action_index: int) -> bytes:
+    """The id of the licence that an action buys: a chain has a transaction once, so this id is new without a look."""
+    return tagged_hash("id/licence", transaction, action_index.to_bytes(2, "big"))

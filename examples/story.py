@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -34,7 +33,7 @@ from concento.light import verify_proof
 from concento.messages.licences import BuyLicence, Price
 from concento.messages.tokens import Transfer
 from concento.terms import make_terms
-from concento.transactions import decode_transaction, object_id
+from concento.transactions import decode_transaction
 from concento.units import format_beat, parse_beat
 
 PURPOSE = "train-generative"
@@ -179,11 +178,10 @@ def index_and_refusal(story: Story, dataset: str, number: int) -> None:
 
 def buy(story: Story, offer: str) -> dict[str, Any]:
     bob = story.person("bob")
-    nonce = os.urandom(16)
     terms = story.client.call("licence_getOffer", id=offer)
     message = BuyLicence(bytes.fromhex(offer), bytes.fromhex(terms["terms_hash"]), PRICE, PURPOSE, 0)
-    document = bob.send([message], nonce=nonce)
-    licence = story.client.licence(object_id("licence", bob.signer.account, nonce, 0).hex())
+    document = bob.send([message])
+    licence = story.client.licence(document["created"][0]["id"])
     allowed = licence["purposes"]
     until = time.strftime("%Y-%m-%d", time.gmtime(licence["expires_ms"] / 1000))
     story.failures += document["status"] != "final" or PURPOSE not in allowed or "redistribute" in allowed

@@ -59,7 +59,7 @@ from concento.messages.receipts import (
 from concento.messages.royalties import Claim, OpenVault, SealVault, Sweep, TransferShares
 from concento.messages.tokens import Transfer
 from concento.terms import LAYERS, Purpose, make_terms, terms_hash
-from concento.transactions import Transaction, object_id
+from concento.transactions import Transaction, licence_id, object_id
 from sim.network import Network
 
 BEAT: Final = 1_000_000
@@ -98,6 +98,7 @@ class Market:
     albums: list[bytes] = field(default_factory=list)
     offers: list[tuple[bytes, bytes]] = field(default_factory=list)
     licences: list[tuple[bytes, bytes]] = field(default_factory=list)
+    to_open: list[Lane] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
     models: list[bytes] = field(default_factory=list)
     vaults: list[bytes] = field(default_factory=list)
@@ -188,16 +189,23 @@ def _buy(market: Market) -> Transaction | None:
     if not market.offers:
         return None
     offer, asset = market.dice.choice(market.offers[-4:])
-    licence = market.id("licence", "bob")
-    market.licences.append((licence, asset))
     purpose: Purpose = market.dice.choice(PURPOSES_BOUGHT)
     deposit = market.dice.choice((0, 100 * BEAT))
-    bought: list[Action] = [BuyLicence(offer, terms_hash(TERMS), 60 * BEAT, purpose, deposit)]
+    transaction = market.send("bob", BuyLicence(offer, terms_hash(TERMS), 60 * BEAT, purpose, deposit))
+    licence = licence_id(transaction.id, 0)
+    market.licences.append((licence, asset))
     if deposit and market.dice.random() < 0.7:
-        key = market.network.signing.key(_LANE_SEED).public
-        market.lanes.append(Lane(licence, asset))
-        bought.append(OpenAccess(licence, development_account("gateway1"), 0, key, 1_000))
-    return market.send("bob", *bought)
+        market.to_open.append(Lane(licence, asset))
+    return transaction
+
+
+def _open_lane(market: Market) -> Transaction | None:
+    if not market.to_open:
+        return None
+    lane = market.to_open.pop(0)
+    market.lanes.append(lane)
+    key = market.network.signing.key(_LANE_SEED).public
+    return market.send("bob", OpenAccess(lane.licence, development_account("gateway1"), 0, key, 1_000))
 
 
 def _read(market: Market) -> Transaction | None:
@@ -383,11 +391,11 @@ def _two_purchases(market: Market) -> Transaction:
     return market.send("dana", Transfer(development_account("bea"), 3), whole)
 
 
-FIRST: Final[tuple[Step, ...]] = (_song, _album, _buy, _read, _model, _output, _remix, _dispute)
+FIRST: Final[tuple[Step, ...]] = (_song, _album, _buy, _open_lane, _read, _model, _output, _remix, _dispute)
 """What a run begins with, more or less in this order: everything else needs it."""
 STEPS: Final[tuple[Step, ...]] = (
-    _song, _album, _buy, _buy, _buy, _read, _read, _close_lane, _remix, _model, _output, _vault, _move_shares,
-    _move_shares, _claim, _payout, _dispute, _answer, _rule, _mind, _mind, _two_purchases,
+    _song, _album, _buy, _buy, _buy, _open_lane, _open_lane, _read, _read, _close_lane, _remix, _model, _output, _vault,
+    _move_shares, _move_shares, _claim, _payout, _dispute, _answer, _rule, _mind, _mind, _two_purchases,
 )  # fmt: skip
 
 _LANE_SEED: Final = sha256(b"lane").digest()

@@ -24,7 +24,7 @@ from concento.messages.lineage import RegisterDerivative, RegisterModel, Registe
 from concento.messages.receipts import AnchorReceipts, receipt_id
 from concento.messages.royalties import OpenVault
 from concento.statekeys import parse_id
-from concento.transactions import Transaction, decode_transaction, object_id
+from concento.transactions import Transaction, decode_transaction, licence_id, object_id
 from state.events import ACCOUNT_FIELDS, decode_events, event_json, event_text
 from state.fees import transaction_fee
 from state.queries import Chain, find_id
@@ -203,7 +203,8 @@ def _created(transaction: Transaction) -> list[dict[str, str]]:
             case CreateOffer():
                 kind = "offer"
             case BuyLicence():
-                kind = "licence"
+                found.append({"kind": "licence", "id": licence_id(transaction.id, index).hex()})
+                continue
             case OpenVault():
                 kind = "vault"
             case OpenDispute():

@@ -20,7 +20,7 @@ from concento.messages.licences import (
     WithdrawDeposit,
 )
 from concento.terms import LAYERS, Layer, Purpose, Terms
-from concento.transactions import object_id
+from concento.transactions import licence_id, object_id
 
 
 def create_offer(
@@ -43,10 +43,10 @@ def buy_licence(
     session: Session, offer: dict[str, Any], purpose: Purpose, price_max_ubeat: int, deposit_ubeat: int = 0
 ) -> tuple[bytes, dict[str, Any]]:
     """(id of the licence, Tx document). `offer` is a document that the buyer has seen: its terms are what he buys."""
-    nonce = secrets.token_bytes(16)
     terms = bytes.fromhex(offer["terms_hash"])
     message = BuyLicence(bytes.fromhex(offer["id"]), terms, price_max_ubeat, purpose, deposit_ubeat)
-    return object_id("licence", session.signer.account, nonce, 0), session.send([message], nonce=nonce)
+    document = session.send([message])
+    return licence_id(bytes.fromhex(document["tx"]), 0), document
 
 
 def renew_licence(session: Session, licence: bytes, price_max_ubeat: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from concento.messages.licences import (
 )
 from concento.terms import Purpose, permits
 from concento.texts import check_text
-from concento.transactions import object_id
+from concento.transactions import licence_id as id_of_licence
 from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
 from state import wheel
 from state.calls import Call, Event, Finalised
@@ -224,7 +224,6 @@ def buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
     Raises Rejected before anything is written.
     """
     require_party(view, call.sender)
-    licence_id = _new_id(view, call)
     offer = require_offer(view, message.offer)
     asset = require_asset(view, offer.asset)
     require_open(message.offer, offer, call.time_ms)
@@ -243,8 +242,8 @@ def buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
     tokens.require_balance(view, call.sender, price_ubeat + deposit_ubeat)
 
     count_sale(view, message.offer, offer)
-    licence = _licence(call, message, offer, bought)
-    view.put(LICENCES, licence_id, licence)
+    licence_id, licence = id_of_licence(call.tx, call.action_index), _licence(call, message, offer, bought)
+    view.add(LICENCES, licence_id, licence)
     view.put_history(holding_key(licence_id, licence), b"")
     if licence.expires_ms is not None:
         _schedule_refund(view, call, licence_id, licence.expires_ms)
@@ -261,13 +260,6 @@ def buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
 def weigh_buy_licence(_message: BuyLicence) -> int:
     """Offer, licence, holding, balance, deposit, bucket; its timer; the payment."""
     return 6 + TIMER_WEIGHT + royalties.PAY_WEIGHT
-
-
-def _new_id(view: View, call: Call) -> bytes:
-    licence_id = object_id("licence", call.sender, call.nonce, call.action_index)
-    if view.find(LICENCES, licence_id) is not None:
-        raise Rejected("licence.exists", licence=licence_id)
-    return licence_id
 
 
 def _check_as_seen(message: BuyLicence, offer: Offer, price_ubeat: int) -> None:

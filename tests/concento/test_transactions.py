@@ -19,6 +19,7 @@ from concento.transactions import (
     Signed,
     check_network,
     decode_transaction,
+    licence_id,
     object_id,
     sign_transaction,
     signature_checks,
@@ -102,8 +103,9 @@ def test_a_voucher_inside_a_message_is_checked_with_the_transaction() -> None:
 
 
 def test_created_ids_are_known_before_signing_and_differ_by_kind_and_place() -> None:
-    places = [(kind, index) for kind in ("asset", "offer", "licence") for index in (0, 1)]
+    places = [(kind, index) for kind in ("asset", "offer", "vault") for index in (0, 1)]
     ids = [object_id(kind, SENDER, b"\x07" * 16, index) for kind, index in places]
+    ids += [licence_id(bytes([number]) * 32, index) for number in (1, 2) for index in (0, 1)]
     assert len(set(ids)) == len(ids)
     assert kind_of(Transfer(SENDER, 1)) == "tokens.transfer"
 

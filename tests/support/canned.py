@@ -11,7 +11,7 @@ from concento.devnet import development_genesis
 from concento.keys import public_key
 from concento.messages import assets, disputes, governance, licences
 from concento.terms import PURPOSES
-from concento.transactions import Transaction, object_id
+from concento.transactions import Transaction, licence_id, object_id
 
 GENESIS = development_genesis()
 WHO = {name: address(account_of_key(public_key(development_seed(name))), dev=True) for name in ACCOUNTS}
@@ -285,7 +285,6 @@ def created_by(transaction: Transaction) -> list[dict[str, str]]:
     """What the actions of a transaction create, with the ids that the chain would give."""
     kinds = {
         licences.CreateOffer: "offer",
-        licences.BuyLicence: "licence",
         assets.RegisterWork: "asset",
         assets.RegisterRecording: "asset",
         assets.RegisterDataset: "asset",
@@ -293,11 +292,13 @@ def created_by(transaction: Transaction) -> list[dict[str, str]]:
         governance.Propose: "proposal",
     }
     body = transaction.body
-    return [
-        {"kind": kinds[type(action)], "id": object_id(kinds[type(action)], body.sender, body.nonce, index).hex()}
-        for index, action in enumerate(body.actions)
-        if type(action) in kinds
-    ]
+    found: list[dict[str, str]] = []
+    for index, action in enumerate(body.actions):
+        if isinstance(action, licences.BuyLicence):
+            found.append({"kind": "licence", "id": licence_id(transaction.id, index).hex()})
+        elif (kind := kinds.get(type(action))) is not None:
+            found.append({"kind": kind, "id": object_id(kind, body.sender, body.nonce, index).hex()})
+    return found
 
 
 def _account(params: dict[str, Any]) -> dict[str, Any]:

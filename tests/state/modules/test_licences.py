@@ -13,6 +13,7 @@ from concento.messages.identity import RevokeRoles
 from concento.messages.licences import Price, RevokeLicence, TopUpLicence, WithdrawDeposit
 from concento.messages.tokens import Transfer
 from concento.terms import make_terms, terms_hash
+from concento.transactions import licence_id
 from concento.units import AMOUNT_UBEAT_MAX
 from state.modules import licences, tokens
 from state.modules.licences import (
@@ -162,13 +163,14 @@ def test_a_tier_that_nobody_attests_is_not_sold() -> None:
     assert Sale(terms=tiered).refused() == "licence.tier_required"
 
 
-def test_a_nonce_names_one_licence() -> None:
+def test_every_purchase_is_a_licence_of_its_own_even_under_one_nonce() -> None:
     sale = Sale()
-    transactions = [
-        sale.ledger.tx("bob", sale.action(), nonce=5),
-        sale.ledger.tx("bob", sale.action(deposit_ubeat=1), nonce=5),
-    ]
-    assert [sale.ledger.block(one).results[0].kind for one in transactions] == ["", "licence.exists"]
+    first = sale.ledger.tx("bob", sale.action(), sale.action(), nonce=5)
+    second = sale.ledger.tx("bob", sale.action(deposit_ubeat=1), nonce=5)
+    results = sale.ledger.block(first, second).results
+    assert [result.kind for result in results] == ["", ""]
+    bought = [licence_id(first.id, 0), licence_id(first.id, 1), licence_id(second.id, 0)]
+    assert [sale.licence(one).height for one in bought] == [sale.ledger.height] * 3
 
 
 def test_price_and_deposit_must_be_there() -> None:
