@@ -63,9 +63,12 @@ def verified(document: dict[str, Any]) -> Iterator[Piece]:
     period = f"blocks {document['from_height']} to {document['to_height']}"
     yield f"The statement of {document['address']}, {period}, is right: {beat(document['earned_ubeat'])} earned."
     signed = document["signers"]
-    by = f", each signed by at least {signed} of {document['validators']} validators" if signed is not None else ""
-    yield (
-        f"{plural(document['lines'], 'line')} recomputed from {plural(document['rows'], 'row')} "
-        f"of {plural(document['blocks'], 'block')}{by}."
-    )
-    yield f"Nothing proves the column {', '.join(document['unproved'])}."
+    by = f"signed by at least {signed} of {document['validators']} validators"
+    recomputed = f"{plural(document['lines'], 'line')} recomputed"
+    if document["blocks"]:
+        rows, blocks = plural(document["rows"], "row"), plural(document["blocks"], "block")
+        yield f"{recomputed} from {rows} of {blocks}, each {by}."
+    else:
+        yield f"{recomputed}; they sum to the income that the account's record commits to, {by}."
+    unproved = document["unproved"]
+    yield f"Nothing proves the {'column' if len(unproved) == 1 else 'columns'} {', '.join(unproved)}."

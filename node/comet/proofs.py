@@ -13,11 +13,11 @@ from concento.errors import Rejected, Unavailable
 from concento.light import FORMAT
 from node.comet.engine import Engine
 from node.rpc.calls import Call, wait_for_height
-from node.rpc.chain_methods import CHAIN_METHODS
+from node.rpc.chain_methods import CHAIN_METHODS, From
 from node.rpc.dispatch import Method
 from node.rpc.proof_methods import PROOF_METHODS, ProofKey
 from node.rpc.tx_methods import body_reader
-from state.queries_chain import handovers_before
+from state.queries_chain import handover_list, handovers_before
 from state.queries_proofs import claim_of, newest_header
 
 COMMITTED: Final = 2
@@ -27,7 +27,7 @@ _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
 
 
 def comet_methods(engine: Engine) -> tuple[Method, ...]:
-    """What replaces the methods of the same names where CometBFT decides."""
+    """What replaces the methods of the same names where CometBFT decides; what its headers do not bind is refused."""
 
     async def get_proof(call: Call, params: ProofKey) -> dict[str, Any]:
         chain = call.desk.chain
@@ -56,16 +56,19 @@ def comet_methods(engine: Engine) -> tuple[Method, ...]:
             "receipt": claim.receipt,
         }
 
+    async def get_handovers(call: Call, params: From) -> dict[str, Any]:
+        page = handover_list(call.desk.chain, params.from_height, params.cursor, params.limit)
+        items = []
+        for item in page["items"]:
+            header, commit = await signed_header(engine, item["height"])
+            items.append({**item, "header": _base64(encode(header)), "commit": _base64(encode(commit))})
+        return {**page, "items": items}
+
     async def refuse(_call: Call, _params: Any) -> dict[str, Any]:
         raise Rejected("proof.engine")
 
-    replaced = [_with(method, get_proof) for method in PROOF_METHODS if method.name == "state_getProof"]
-    refused = [_with(method, refuse) for method in CHAIN_METHODS if method.name in REFUSED]
-    return (*replaced, *refused)
-
-
-REFUSED: Final = ("chain_getRows", "chain_getHandovers")
-"""Their answers stand on headers of the own engine."""
+    own = {"state_getProof": get_proof, "chain_getHandovers": get_handovers, "chain_getRows": refuse}
+    return tuple([_with(method, own[method.name]) for method in (*PROOF_METHODS, *CHAIN_METHODS) if method.name in own])
 
 
 async def signed_header(engine: Engine, height: int) -> tuple[CometHeader, CometCommit]:

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+import soundfile
 
 from concento.client import Client
 from concento.errors import ConcentoError, Rejected
@@ -156,6 +158,30 @@ def test_a_proof_holds_for_somebody_with_nothing_but_the_genesis_file(network: C
     proof.write_text(json.dumps(forged))
     refused = network.command("proof", "verify", str(proof), "--genesis", str(genesis))
     assert json.loads(refused.stdout)["error"]["data"]["kind"] == "proof.invalid"
+
+
+def test_a_statement_proves_what_was_paid_and_names_what_it_cannot_prove(network: CometNetwork, tmp_path: Path) -> None:
+    album, statement = tmp_path / "album", tmp_path / "statement.json"
+    album.mkdir()
+    tone = numpy.sin(numpy.arange(8_000) / 20).astype("float32") * 0.4
+    soundfile.write(album / "tone.wav", tone, 8_000)
+    terms = ("--allow", "train-generative", "--price", "40")
+    added = network.done(
+        "asset", "add", str(album), "--title", "Tone", "--split", "alice=70,bea=30", *terms, "--from", "alice"
+    )
+    use = ("--purpose", "train-generative", "--max-price", "40")
+    network.done("licence", "buy", added["dataset"], *use, "--from", "bob")
+    network.done("earnings", "show", "alice", "--out", str(statement))
+    genesis = str(network.home / "testnet" / "genesis.json")
+    verdict = network.done("earnings", "verify", str(statement), "--genesis", genesis)
+    assert (verdict["ok"], verdict["earned_ubeat"]) == (True, "27720000")
+    assert {"payer", "path"} <= set(verdict["unproved"])
+    assert "amount_ubeat" not in verdict["unproved"]
+    more = json.loads(statement.read_text())
+    more["statement"]["lines"][0]["amount_ubeat"] = "27720001"
+    statement.write_text(json.dumps(more))
+    refused = network.command("earnings", "verify", str(statement), "--genesis", genesis)
+    assert refused.returncode == 8
 
 
 def test_a_node_whose_signing_state_was_lost_does_not_start_and_says_so(network: CometNetwork) -> None:
