@@ -6,7 +6,9 @@ applies; a quorum that was complete before a step began is therefore never misse
 is heard, never asked.
 
 One rule is not in the paper: more than two thirds of precommits for nil end the round at once, since no block can be
-decided in it any more; it saves a timeout for every dead proposer.
+decided in it any more; it saves a timeout for every dead proposer. From the fourth round on that holds only where no
+proposal of another came, so that the round has waited for one: rounds of proposals that nobody accepts would else
+follow each other as fast as votes travel.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ from concento.errors import Broken
 from concento.votes import NIL
 from consensus.effects import Timer
 from consensus.messages import Step
+
+QUICK_ROUNDS: Final = 3
+"""Proposals in a row that may be voted down without a wait: of a liar, of a clock that is wrong, of a lock that is held
+elsewhere. With more of them something is wrong that haste does not mend."""
 
 
 class State(Struct, frozen=True, gc=False):
@@ -222,6 +228,9 @@ def _skip(state: State, heard: Heard) -> Outcome | None:
 def _next_round(state: State, heard: Heard) -> Outcome | None:
     if not heard.has_nil_precommits(state.round):
         return None
+    came = heard.proposed(state.round) is not None and not heard.is_proposer(state.round)
+    if came and state.round >= QUICK_ROUNDS:
+        return None  # the timer of lines 47-48 runs
     return _start_round(state, state.round + 1, heard)
 
 
