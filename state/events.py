@@ -15,7 +15,7 @@ from concento.accounts import address
 from concento.cids import cid
 from concento.encoding import encode
 from concento.errors import Broken
-from concento.units import format_beat
+from concento.units import format_beat, format_instant, format_percent
 from state.calls import Event, Value
 
 NameOf: TypeAlias = Callable[[bytes], str | None]
@@ -46,6 +46,9 @@ ACCOUNT_FIELDS: Final = frozenset(
 )
 """Fields whose bytes are accounts; any other bytes are ids, hashes or keys, but for `content`, which has a CID."""
 
+_INSTANTS: Final = frozenset({"deadline_ms", "expires_ms", "from_ms", "until_ms"})
+"""Fields that are a time of day; other milliseconds are a length."""
+
 _SENTENCES: Final[dict[str, str]] = {
     "tokens.transferred": "{from} paid {to} {amount_ubeat}",
     "identity.admitted": "{issuer} admitted {name} as {roles}",
@@ -71,13 +74,12 @@ _SENTENCES: Final[dict[str, str]] = {
     "access.closed": "lane {lane} of {licensee} at {gateway} is closed after {size} receipts",
     "receipts.anchored": "{gateway} anchored {receipts} receipts of {licensee} for {amount_ubeat}, under root {root}",
     "licence.renewed": "{licensee} paid {price_ubeat} for another period of licence {licence}",
-    "lineage.linked": "asset {asset} was made from {parents} and owes them {rel_bps} of 10,000",
+    "lineage.linked": "asset {asset} was made from {parents} and owes them {rel_bps}",
     "lineage.outputs_authorised": "{licensee} lets {service} register {outputs} outputs under licence {licence}, "
     "{used} of them are registered",
-    "lineage.amendment_proposed": "{sender} says that asset {asset} was made from {parent} and owes it {rel_bps} of "
-    "10,000",
+    "lineage.amendment_proposed": "{sender} says that asset {asset} was made from {parent} and owes it {rel_bps}",
     "lineage.amendment_withdrawn": "{sender} no longer says that asset {asset} was made from {parent}",
-    "lineage.amended": "asset {asset} was made from {parent} and owes it {rel_bps} of 10,000 from block {from_height}",
+    "lineage.amended": "asset {asset} was made from {parent} and owes it {rel_bps} from block {from_height}",
     "revenue.reported": "{payer} reported {gross_ubeat} made with asset {asset} and paid {paid_ubeat}",
     "usage.opened": "the use of {units} units of {asset} is paid from pot {pot} until {deadline_ms}",
     "usage.posted": "{units} units in {rows} rows were posted for pot {pot}: {amount_ubeat} for their members",
@@ -188,5 +190,9 @@ def _shown(name: str, value: Value, dev: bool, name_of: NameOf) -> str:
             return value.hex()[:12]
         case int() if name.endswith("_ubeat"):
             return f"{format_beat(value)} BEAT"
+        case int() if name.endswith("_bps"):
+            return format_percent(value)
+        case int() if name in _INSTANTS:
+            return format_instant(value)
         case _:
             return str(cast(object, value))

@@ -33,6 +33,15 @@ def test_lists_read_as_lists() -> None:
     assert event_text(event, True, NAMES.get) == "issuer admitted zoe as creator, developer"
 
 
+def test_times_and_rates_read_as_people_write_them() -> None:
+    suspended = Event(
+        "validators.suspended", {"validator": "node2", "height": 195, "until_ms": 1_795_336_626_719, "key": bytes(32)}
+    )
+    assert event_text(suspended, True, NAMES.get).endswith("earns no fees until 2026-11-22 08:37 UTC")
+    linked = Event("lineage.linked", {"asset": b"\1" * 32, "parents": (b"\2" * 32,), "rel_bps": (2_000,)})
+    assert event_text(linked, True, NAMES.get).endswith("owes them 20 %")
+
+
 def test_an_event_without_a_sentence_names_its_fields() -> None:
     event = Event("later.module", {"account": ALICE, "id": bytes(32), "amount_ubeat": 1, "height": 7, "note": None})
     assert event_text(event, True, NAMES.get) == (
