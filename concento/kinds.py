@@ -437,7 +437,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "store.format": (
         "the store {path} has format {found}, this release reads format {expected}",
-        "run: concento node resync",
+        "run: concento node resync; a local network begins again with: concento testnet up --reset",
     ),
     "store.locked": ("the store {path} is in use by another process", "stop the other node first: concento doctor"),
     "store.lost": ("the store {path} cannot be repaired: {reason}", "run: concento node resync"),
