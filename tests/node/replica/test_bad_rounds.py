@@ -13,7 +13,7 @@ from consensus.effects import Timer
 from consensus.timeouts import timeout_ms
 from sim.network import Network
 
-LONG_MS = 60_000
+LONG_MS = 50_000
 
 
 def most_rounds(network: Network, duration_ms: int) -> int:
@@ -44,7 +44,7 @@ def test_proposals_that_nobody_finds_valid_cost_a_timeout_each_and_not_a_vote(mo
     with monkeypatch.context() as patch:
         for node in network.nodes.values():
             patch.setattr(node.core._chain, "check", refuse)
-        network.submit("node1", payment := network.transfer("bob", "carol", 1))
+        network.submit("node1", payment := network.transfer("bob", "carol", 1, valid_ms=110_000))
         before = network.sent_count
         network.run(LONG_MS)
         rounds = [node.core.status().round for node in network.nodes.values()]
