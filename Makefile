@@ -10,9 +10,10 @@ SHARE ?= 1
 FIRST ?= 1
 HISTORIES ?= 50
 SECONDS ?= 20
+HOURS ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup testnet test check sim sim-check sim-long twins-long fuzz fuzz-long crash-long money-long bench bench-full docs clean
+.PHONY: help setup testnet test check sim sim-check sim-long twins-long fuzz fuzz-long crash-long soak money-long bench bench-full docs clean
 
 help: ## print this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,9 @@ money-long: setup ## thousands of random histories of payments against a second,
 
 crash-long: setup ## kill a real node at every write and sync of its disk, in every way, 50 times; goes on where it was stopped
 	@$(BIN)/python -m bench.crashes --times 50
+
+soak: setup ## a network under mixed load and faults for HOURS; memory, descriptors, disk, rate and latency must not grow
+	@$(BIN)/python -m bench.soak --hours $(HOURS)
 
 bench: setup ## speed as a ratio to the signature limit, finality, and CometBFT beside it where it is installed
 	@$(BIN)/python -m bench

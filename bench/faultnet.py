@@ -192,6 +192,18 @@ class FaultNetwork:
                 if cursor is None or not page["items"] or page["items"][-1]["height"] <= first:
                     return found[::-1]
 
+    def transactions(self, name: str, first: int, last: int) -> list[int]:
+        """How many transactions each of these heights has, the newest first, as this node tells it."""
+        found: list[int] = []
+        with Client(self.url(name), timeout_s=20) as client:
+            cursor: str | None = None
+            while True:
+                page = client.call("chain_getBlocks", from_height=last, cursor=cursor, limit=200)
+                found += [block["transactions"] for block in page["items"] if first <= block["height"] <= last]
+                cursor = page["next"]
+                if cursor is None or not page["items"] or page["items"][-1]["height"] <= first:
+                    return found
+
 
 def wait_for(condition: Callable[[], bool], seconds: float, complaint: Callable[[], str]) -> float:
     """Seconds until it holds. Raises RuntimeError with the complaint."""

@@ -236,7 +236,7 @@ def _kill(network: FaultNetwork, watch: Watch) -> dict[str, float]:
     time.sleep(DOWN_S)
     started = time.monotonic()
     network.start("node4", program="node.app")
-    back_s = _until_tip(network, ("node4",), started)
+    back_s = until_tip(network, ("node4",), started)
     return {"back_s": back_s, "gap_s": round(watch.longest_gap_s(began, time.monotonic()), 1)}
 
 
@@ -245,7 +245,7 @@ def _pause(network: FaultNetwork, watch: Watch, fault_s: float) -> dict[str, flo
     network.signal("node3", signal.SIGSTOP)
     time.sleep(fault_s)
     network.signal("node3", signal.SIGCONT)
-    back_s = _until_tip(network, ("node3",), time.monotonic())
+    back_s = until_tip(network, ("node3",), time.monotonic())
     return {"back_s": back_s, "gap_s": round(watch.longest_gap_s(began, time.monotonic()), 1)}
 
 
@@ -256,11 +256,11 @@ def _split(network: FaultNetwork, watch: Watch, fault_s: float) -> dict[str, flo
     healed = time.monotonic()
     network.heal()
     block_s = wait_for(lambda: network.height(WATCHED) > stood, 60, lambda: "no block came after the split")
-    back_s = _until_tip(network, network.names[1:], healed)
+    back_s = until_tip(network, network.names[1:], healed)
     return {"back_s": back_s, "block_s": round(block_s, 1)}
 
 
-def _until_tip(network: FaultNetwork, names: Sequence[str], since: float) -> float:
+def until_tip(network: FaultNetwork, names: Sequence[str], since: float) -> float:
     """Seconds since then until all of these have reached the height that the watched one has."""
     wait_for(
         lambda: (tip := network.height(WATCHED) - BEHIND) > 0 and all(network.height(name) >= tip for name in names),
