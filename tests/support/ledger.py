@@ -50,6 +50,7 @@ class Ledger:
         self.time_ms = self.genesis.time_ms
         self.validators: dict[int, ValidatorSet] = {1: self.genesis.validators, 2: self.genesis.validators}
         self.outcomes: list[BlockOutcome] = []
+        self.app_hashes: list[bytes] = []
         view = open_view(self.kv)
         write_genesis(view, self.genesis)
         self.tree = Tree()
@@ -119,6 +120,7 @@ class Ledger:
         self._write(outcome.changes, outcome.history)
         self.kv.write({TRANSACTION + result.id: bytes(16) for result in included(outcome)})
         self.outcomes.append(outcome)
+        self.app_hashes.append(self.tree.root)
         return outcome
 
     def run(self, sender: str, *actions: Action, keys: Iterable[str] | None = None) -> list[Event]:
