@@ -36,6 +36,7 @@ MEANINGS: Final = {
 
 _BY_KIND: Final = {
     "tx.outcome_unknown": UNKNOWN_OUTCOME,
+    "tx.field_invalid": USAGE,
     "identity.role_required": REFUSED,
     "identity.party_required": REFUSED,
     "tx.authority": REFUSED,

@@ -482,7 +482,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "tokens.amount_zero": ("an amount of nothing cannot be sent", None),
     "tokens.balance_low": (
         "the balance is {balance_beat} BEAT, less than the {needed_beat} BEAT needed",
-        "see: concento wallet balance",
+        "see: concento wallet history WHO; on a development network: concento wallet send WHO BEAT --from treasury",
     ),
     "tx.authority": (
         "the signatures do not meet the policy of {account}",

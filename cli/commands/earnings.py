@@ -60,6 +60,7 @@ class _Earnings(Noun):
 def earnings() -> None:
     """Who was paid how much, when and why.
 
+    \b
     concento earnings alice        WHO's statement (default: --from)
     concento earnings verify FILE  recompute one that was written with --out
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def run(context: Context, node_home: Path | None, settings: Sequence[str], sync:
 @with_context
 def status(context: Context) -> None:
     """Where the node at --url stands."""
-    context.printer.result(context.client.status(), text.status)
+    context.printer.result(context.client.status(), functools.partial(text.status, url=context.client.url))
 
 
 @node.command()

@@ -168,7 +168,7 @@ def balance(context: Context, who: str | None, verify: bool) -> None:
         document = context.client.account(context.who(named))
     if verify:
         document = _proved_balance(context, document)
-    context.printer.result(document, text.balance)
+    context.printer.result(document, functools.partial(text.balance, book=context.book))
 
 
 @wallet.command()

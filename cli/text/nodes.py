@@ -9,7 +9,7 @@ from cli.printer import Facts, Piece, Table
 from cli.text.forms import instant, plural, short, size
 
 
-def status(document: dict[str, Any]) -> Iterator[Piece]:
+def status(document: dict[str, Any], url: str) -> Iterator[Piece]:
     """Where a node stands."""
     ready = "is ready" if document["ready"] else "is catching up" if document["syncing"] else "is not ready"
     age_s = document["tip_age_ms"] / 1000
@@ -29,6 +29,8 @@ def status(document: dict[str, Any]) -> Iterator[Piece]:
             ("version", f"{document['version']}, protocol {document['protocol']}"),
         ]
     )
+    if not document["ready"]:
+        yield f"Why: curl -s '{url}/readyz?verbose'"
 
 
 def _count(value: Any) -> Any:

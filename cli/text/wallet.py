@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cli.printer import Facts, Piece, Table
-from cli.text.forms import beat, moment, more, number, short, who, words
+from cli.text.forms import NO_NAMES, beat, moment, more, number, short, who, words
 
 _KINDS = {"key": "key file", "dev": "development account", "contact": "contact, no key"}
 
@@ -57,9 +57,9 @@ def entry(document: dict[str, Any]) -> Iterator[Piece]:
         yield Facts([("file", document["file"])])
 
 
-def balance(document: dict[str, Any]) -> Iterator[Piece]:
+def balance(document: dict[str, Any], book: Mapping[str, str] = NO_NAMES) -> Iterator[Piece]:
     """What an account has, and who it is."""
-    name = document["name"]
+    name = document["name"] or book.get(document["address"])
     yield f"{name + ' has' if name else 'Balance:'} {beat(document['balance_ubeat'])} at height {document['height']}."
     party, policy = document["party"], document["policy"]
     pairs = [("address", document["address"])]
