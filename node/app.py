@@ -65,9 +65,6 @@ GC_THRESHOLDS: Final = (100_000, 20, 50)
 _MENDS: Final = re.compile(r"concento node (repair|resync)")
 """Commands that want to know which node."""
 
-JOIN_LOOK_S: Final = 0.1
-"""How often to look whether the snapshot is there."""
-
 CoreFactory = Callable[[Replica], Core]
 """Puts something between runner and replica: the simulator's misbehaving nodes are made so."""
 DiskFactory = Callable[[LevelDb, DiskFiles], tuple[KeyValue, Files]]
@@ -237,9 +234,8 @@ class _Node:
             gc.freeze()
             if not replica.store.is_counted:
                 counting = Counting(replica.store, runner.fail)
-            ends: list[asyncio.Future[Any]] = [stop, runner.failed]
-            while not any(end.done() for end in ends) and not (joining and joining.is_done):
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=JOIN_LOOK_S if joining else None)
+            ends: list[asyncio.Future[Any]] = [stop, runner.failed, runner.finished]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if runner.failed.done():
                 runner.failed.result()
             if not stop.done():

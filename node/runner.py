@@ -25,6 +25,7 @@ from node.replica.events import (
     Disconnect,
     Effect,
     Event,
+    Finished,
     Halt,
     Now,
     Outcome,
@@ -88,6 +89,8 @@ class Runner:
         self._watchers: list[Callable[[Committed], None]] = []
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Ends with the exception that ended the node."""
+        self.finished: asyncio.Future[None] = self._loop.create_future()
+        """Ends when the core has done what it was made for."""
 
     def connect(self, links: Links) -> None:
         """Names whom `Send` goes through; before the first event."""
@@ -190,6 +193,8 @@ class Runner:
                 raise Broken(effect.sentence)
             case Stop():
                 self.fail(effect.reason)
+            case Finished():
+                self.finished.set_result(None)
             case _:
                 raise Broken(f"no such effect: {type(effect).__name__}")
 

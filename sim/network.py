@@ -34,6 +34,7 @@ from node.replica.events import (
     Disconnect,
     Effect,
     Event,
+    Finished,
     Halt,
     Log,
     Now,
@@ -477,6 +478,9 @@ class Network:
             case Stop(reason):
                 node.halted = str(reason)
                 node.replica = None
+            case Finished():
+                # Who joins in a test asks its core.
+                pass
             case _:
                 assert_never(effect)
 

@@ -233,6 +233,10 @@ class Stop(Struct, frozen=True):
     reason: ConcentoError
 
 
+class Finished(Struct, frozen=True, gc=False):
+    """The core has done what it was made for: another one takes over."""
+
+
 Effect: TypeAlias = (
     Append
     | Sync
@@ -248,4 +252,5 @@ Effect: TypeAlias = (
     | Log
     | Halt
     | Stop
+    | Finished
 )

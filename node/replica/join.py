@@ -24,6 +24,7 @@ from node.replica.events import (
     ArmTimer,
     Effect,
     Event,
+    Finished,
     Now,
     Outcome,
     PeerDown,
@@ -193,7 +194,7 @@ class Joining:
             self._out.log("snapshot.begun", height=self._manifest.height)
         elif not offers and waited_ms >= PATIENCE_MS and self._sources:
             self._out.log("snapshot.none", "warning")
-            self.is_done = True
+            self._finish()
 
     def _give_up_where_stale(self, now: Now) -> None:
         if self._manifest is None:
@@ -357,7 +358,12 @@ class Joining:
         changes[COMMIT_KEY] = encode(commit)
         self._out.emit(Write(changes))
         self._out.log("snapshot.joined", height=manifest.height, state_keys=commit.state_keys)
-        self.is_done = self.has_joined = True
+        self.has_joined = True
+        self._finish()
+
+    def _finish(self) -> None:
+        self.is_done = True
+        self._out.emit(Finished())
 
 
 def is_half_joined(kv: KeyValue) -> bool:
