@@ -460,10 +460,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "start one whose engine is our own: concento testnet up --reset --engine own",
     ),
     "testnet.down": ("no node of the network in {home} runs", "start it with: concento testnet up --detach"),
-    "testnet.engine_fixed": (
-        "a network whose engine is {engine} is not changed from here",
-        "start one of this project's own engine: concento testnet up --reset --engine own",
-    ),
     "testnet.mode_unknown": ("no node lies like this: {mode}", "choose of: {modes}"),
     "testnet.no_such_node": ("this network has no {name}, only {names}", "see: concento testnet status"),
     "testnet.not_decided": ("the validators did not decide it: {reason}", "see: concento gov list"),

@@ -184,6 +184,17 @@ def test_a_statement_proves_what_was_paid_and_names_what_it_cannot_prove(network
     assert refused.returncode == 8
 
 
+def test_a_fifth_validator_is_voted_in_and_out_while_the_network_runs(network: CometNetwork) -> None:
+    joined = network.done("testnet", "add-node")
+    assert (joined["name"], joined["validators"], joined["quorum"]) == ("node5", 5, 4)
+    with Client(network.url("node5")) as client:
+        assert client.status()["role"] == "validator"
+        assert client.block(height=joined["first_block"])["proposer_name"] == "node5"
+    left = network.done("testnet", "remove-node", "node5")
+    assert (left["validators"], left["quorum"]) == (4, 3)
+    assert len(network.app_hashes(network.pay())) == 1
+
+
 def test_a_node_whose_signing_state_was_lost_does_not_start_and_says_so(network: CometNetwork) -> None:
     """Made anew it would be empty, and the key might sign a second time what it signed before."""
     network.done("testnet", "kill", "node4")
