@@ -124,7 +124,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "{text} is nothing that this program or its node knows.{suggestion}",
         "explain takes an id, address, name, CID, block height, method, error kind or file",
     ),
-    "file.exists": ("{path} exists already", "choose another name, or remove it first"),
     "file.unreadable": ("{path} cannot be read: {reason}", "check its name and its owner, or name another file"),
     "file.unwritable": ("{path} cannot be written: {reason}", "check the folder's owner, its disk and its space"),
     "gateway.content_changed": (
@@ -519,7 +518,6 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "a set of {count} validators, or with a key twice, is not possible (at most {count_max})",
         None,
     ),
-    "vote.invalid": ("the vote is not valid: {reason}", None),
     "voucher.foreign": ("the voucher is not one for lane {lane} of licence {licence}, by its key", None),
     "voucher.size_differs": ("the voucher signs {size} receipts where {expected} would be anchored", None),
     "voucher.units_exceeded": (

@@ -11,7 +11,6 @@ REVENUE_KINDS: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "dispute.answered": ("dispute {dispute} is answered already", "see: concento dispute show {dispute}"),
     "dispute.bond_low": ("a bond of {bond_beat} BEAT is below the least, {bond_min_beat}", "set a larger --bond"),
-    "dispute.claim_empty": ("a dispute of this kind claims nothing", "claim a part of a leg, or shares of a holder"),
     "dispute.claim_form": ("a claim is on a leg, in bps, or on a holder's shares, not on both", None),
     "dispute.conflict": ("{account} takes part in dispute {dispute} and cannot judge it", None),
     "dispute.evidence_repeated": (

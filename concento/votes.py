@@ -95,12 +95,6 @@ def proposal_check(network: Network, proposal: Proposal) -> Check:
     return proposal.proposer, message, proposal.signature
 
 
-def check_block_id(block_id: bytes) -> None:
-    """Raises Rejected unless these bytes are nil or a whole block id."""
-    if len(block_id) not in (0, 32):
-        raise Rejected("vote.invalid", reason=f"a block id of {len(block_id)} bytes")
-
-
 def commit_votes(validators: ValidatorSet, commit: Commit) -> list[Vote]:
     """The precommits that a commit stands for. Raises Rejected where a position does not exist or repeats."""
     votes = []

@@ -109,10 +109,6 @@ class NodeConfig:
         return 0 if self.snapshot_every == "never" else _span_ms("snapshot_every", self.snapshot_every)
 
     @property
-    def lock_path(self) -> Path:
-        return self.home / "lock"
-
-    @property
     def log_path(self) -> Path | None:
         return self.home / "logs" / "node.log" if self.log_file else None
 

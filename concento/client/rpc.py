@@ -9,7 +9,6 @@ from typing import Any, Final
 from concento.errors import ConcentoError, Unavailable
 
 CODE_NOT_FOUND: Final = -32001
-CODE_UNAVAILABLE: Final = -32002
 
 _PROTOCOL_KINDS: Final = {
     -32700: "rpc.parse_error",

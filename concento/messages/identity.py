@@ -14,8 +14,6 @@ from concento.units import Amount
 ROLES: Final = ("creator", "developer", "gateway", "operator", "issuer", "arbiter")
 """What a party may be admitted as; `issuer` stands in genesis only."""
 
-PARTY_KINDS: Final = ("person", "organisation", "group", "service")
-
 Role = Literal["creator", "developer", "gateway", "operator", "issuer", "arbiter"]
 PartyKind = Literal["person", "organisation", "group", "service"]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_BYTES_MAX)]

@@ -27,7 +27,6 @@ INSTALL: Final = f"go install github.com/cometbft/cometbft/cmd/cometbft@{VERSION
 RELEASES: Final = "0.38."
 BLOCK_BYTES_MAX: Final = 4 << 20
 """As large as a block of the own engine."""
-MEMPOOL_COUNT_MAX: Final = {"default": 5_000, "tuned": 100_000}
 PROFILES: Final[dict[str, dict[str, dict[str, object]]]] = {
     "default": {"mempool": {"size": 5_000, "cache_size": 10_000}},
     "tuned": {

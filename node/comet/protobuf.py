@@ -14,9 +14,7 @@ from typing import Any, Final, TypeVar
 M = TypeVar("M")
 
 VARINT: Final = 0
-FIXED64: Final = 1
 LENGTH: Final = 2
-FIXED32: Final = 5
 VARINT_BYTES_MAX: Final = 10
 """A 64-bit number in groups of seven bits."""
 DEPTH_MAX: Final = 16

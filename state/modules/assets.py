@@ -104,10 +104,6 @@ IDENTIFIERS = Kind(b"identifier/", IdentifierClaim)
 # Reading
 
 
-def find_asset(view: View, asset: bytes) -> Asset | None:
-    return view.find(ASSETS, asset)
-
-
 def require_asset(view: View, asset: bytes) -> Asset:
     """The asset. Raises Rejected("asset.not_found")."""
     found = view.find(ASSETS, asset)

@@ -31,8 +31,6 @@ INDEX: Final = b"x"
 REPLICA: Final = b"r"
 """What the replica keeps for itself: missed proposers, validator sets, commits."""
 
-SPACES: Final = (STATE, TREE, META, BLOCK, BLOCK_HEIGHT, TRANSACTION, HISTORY, INDEX, REPLICA)
-
 _NUMBER_BYTES: Final = 8
 
 

@@ -15,7 +15,6 @@ from concento.votes import (
     Proposal,
     Vote,
     VoteType,
-    check_block_id,
     proposal_bytes,
     verify_commit,
     vote_bytes,
@@ -106,14 +105,6 @@ def test_forged_commits_are_refused(forged: Commit) -> None:
 def test_a_commit_of_another_set_is_refused() -> None:
     with pytest.raises(Rejected):
         verify_commit(NETWORK, validator_set(5), commit([0, 1, 2]), 5, BLOCK)
-
-
-@pytest.mark.parametrize("length", [1, 31, 33])
-def test_a_block_id_is_whole_or_nil(length: int) -> None:
-    check_block_id(NIL)
-    check_block_id(BLOCK)
-    with pytest.raises(Rejected):
-        check_block_id(bytes(length))
 
 
 def vote(block: bytes, round_: int = 0, seed: bytes = b"\x01" * 32) -> Vote:
