@@ -59,6 +59,12 @@ class NodeConfig:
     """The program, by name or path, where engine is comet."""
     comet_profile: str = "default"
     """default: CometBFT's own timeouts; tuned: what its operators turn for throughput."""
+    comet_rpc: str = ""
+    """host:port where CometBFT's own RPC listens, for the light clients of nodes that join; empty: nowhere."""
+    comet_servers: tuple[str, ...] = ()
+    """comet_rpc of two or more other nodes: where a node that begins with a snapshot follows the headers."""
+    comet_trust: str = ""
+    """height:hash of a header of CometBFT that a node that begins with a snapshot trusts, as another operator told."""
     sync: str = "blocks"
     """How a node without a state begins: blocks (every block from the first on) or snapshot (a state of its peers)."""
     retain: str = "archive"
@@ -168,6 +174,12 @@ def check_config(config: NodeConfig) -> None:
     if config.snapshots_kept < 1:
         _refuse("snapshots_kept", "must be above 0; to take none: snapshot_every = never")
     _ = config.retain_ms, config.snapshot_ms
+    if config.comet_rpc:
+        parse_address(config.comet_rpc, "comet_rpc")
+    for server in config.comet_servers:
+        parse_address(server, "comet_servers")
+    if config.engine == "comet" and config.sync == "snapshot":
+        _check_comet_sync(config)
     for key in config.observers:
         _key(key, "observers")
     for peer in config.peers:
@@ -175,6 +187,14 @@ def check_config(config: NodeConfig) -> None:
         if not who or not at:
             _refuse("peers", f"{peer} is not name@host:port")
         parse_address(where, "peers")
+
+
+def _check_comet_sync(config: NodeConfig) -> None:
+    if len(config.comet_servers) < 2:
+        _refuse("comet_servers", "two or more are needed to begin with a snapshot under CometBFT")
+    height, _, header_hash = config.comet_trust.partition(":")
+    if not _is_number(height) or len(header_hash) != 64 or not set(header_hash.lower()) <= set("0123456789abcdef"):
+        _refuse("comet_trust", f"{config.comet_trust} is not height:hash, the hash of a header in 64 hex digits")
 
 
 def load_genesis(config: NodeConfig) -> Genesis:

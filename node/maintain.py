@@ -16,6 +16,7 @@ from concento.encoding import encode
 from concento.errors import Rejected
 from concento.genesis import Genesis, genesis_json
 from concento.keys import SEED_BYTES
+from node.comet.home import forget_blocks
 from node.config import NodeConfig, check_config, load_genesis, write_config
 from node.lock import lock_home
 from node.replica.files import GUARD_FILE, DiskFiles
@@ -191,4 +192,7 @@ def resync(config: NodeConfig) -> None:
         for file in config.files_path.iterdir():
             if file.name != GUARD_FILE:
                 file.unlink()
+        if config.engine == "comet" and config.sync == "snapshot":
+            # Otherwise CometBFT would give its own blocks once more, and ask for no snapshot.
+            forget_blocks(config)
         LevelDb.create(config.store_path).close()

@@ -114,10 +114,10 @@ class SnapshotShelf:
     def finish(self, height: int, manifest: Manifest) -> None:
         """The files are all there: from now on it is a snapshot, and the oldest ones go."""
         part = self._path(height).with_suffix(_PART)
-        _write_durably(part / _MANIFEST, encode(manifest))
-        _sync_folder(part)
+        write_durably(part / _MANIFEST, encode(manifest))
+        sync_folder(part)
         part.rename(self._path(height))
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         for old in self.heights()[: -self._kept]:
             shutil.rmtree(self._path(old))
             self._ends.pop(old, None)
@@ -167,10 +167,10 @@ def take(
     age_ms = genesis.params.consensus.evidence_age_ms
     sizes, summaries = [], []
     with (folder / _FILES).open("wb") as file:
-        for pairs in _sorted_chunks(view, folder, pause):
+        for pairs in sorted_chunks(view, folder, pause):
             sizes.append(file.write(encode_chunk(pairs)))
             summaries.append(summary(pairs))
-        sizes.append(file.write(encode(tuple(_ids(view, pause)))))
+        sizes.append(file.write(encode(tuple(ids_of(view, pause)))))
         sizes.append(file.write(encode(tuple(_headers(view, _header(view, height), age_ms, pause)))))
         file.flush()
         os.fsync(file.fileno())
@@ -251,7 +251,7 @@ class _Stopped(Exception):
     """The node ends."""
 
 
-def _sorted_chunks(view: KeyValueView, folder: Path, pause: Callable[[], None]) -> Iterator[list[Pair]]:
+def sorted_chunks(view: KeyValueView, folder: Path, pause: Callable[[], None]) -> Iterator[list[Pair]]:
     """The records of every chunk; a large state goes over the disk."""
     waiting: dict[int, list[Pair]] = {}
     size = 0
@@ -289,7 +289,8 @@ def _spilt(data: bytes) -> Iterator[Pair]:
         at += key_bytes + value_bytes
 
 
-def _ids(view: KeyValueView, pause: Callable[[], None]) -> Iterator[IdsOf]:
+def ids_of(view: KeyValueView, pause: Callable[[], None]) -> Iterator[IdsOf]:
+    """The ids that may not come back, by height."""
     for height, _ in remembered_heights(View(lambda key: view.get(STATE + key))):
         pause()
         ids = find_ids(view, height)
@@ -316,14 +317,16 @@ def _header(view: KeyValueView, height: int) -> Header:
     return header
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes) -> None:
+    """Writes a file and has it synced."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Has the names in a folder synced."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -26,6 +26,7 @@ from concento.validators import ValidatorSet
 from node.comet import messages as abci
 from node.comet.blocks import Decided, decide, tip_time_ms
 from node.comet.signatures import Signatures
+from node.comet.snapshots import CometShelf, Restoring
 from state.replay import check_window
 from state.store.blockstore import find_transaction
 from state.store.kv import STATE
@@ -62,6 +63,10 @@ class Application:
         self.refusals: dict[bytes, ConcentoError] = {}
         """By digest: why CheckTx refused it last."""
         self.on_commit: Callable[[Decided], None] = lambda decided: None
+        self.shelf: CometShelf | None = None
+        """Where this node's snapshots lie; None: it gives none."""
+        self.restoring: Restoring | None = None
+        """Takes one; None: this node begins with the first block."""
         self._wall_ms = wall_ms
         self._decided: Decided | None = None
         self._tip_view = open_view(store.kv)
@@ -86,6 +91,8 @@ class Application:
                 return self.init_chain(request)
             case abci.Query():
                 return self.query(request)
+            case abci.ListSnapshots() | abci.OfferSnapshot() | abci.LoadSnapshotChunk() | abci.ApplySnapshotChunk():
+                return self.snapshots(request)
             case _:
                 return _plain_answer(request)
 
@@ -127,6 +134,34 @@ class Application:
             proof = abci.ProofOps((abci.ProofOp(PROOF_TYPE, request.data, nodes),))
         value = self.store.kv.get(STATE + request.data)
         return abci.QueryAnswer(key=request.data, value=value or b"", proof=proof, height=commit.height)
+
+    # Snapshots
+
+    def snapshots(self, request: Any) -> Any:
+        """What this node has, and what it is offered while it has no block."""
+        match request:
+            case abci.ListSnapshots():
+                return abci.ListSnapshotsAnswer(self.shelf.listed() if self.shelf else ())
+            case abci.LoadSnapshotChunk():
+                found = self.shelf.chunk(request.height, request.format, request.chunk) if self.shelf else b""
+                return abci.LoadSnapshotChunkAnswer(found)
+            case abci.OfferSnapshot():
+                verdict = self.restoring.offer(request) if self.restoring else abci.SnapshotVerdict.REJECT
+                return abci.OfferSnapshotAnswer(verdict)
+            case _ if self.restoring is None:
+                return abci.ApplySnapshotChunkAnswer(abci.ChunkVerdict.ABORT)
+            case _:
+                answer, store = self.restoring.apply(request)
+                if store is not None:
+                    self._begin_with(store)
+                return answer
+
+    def _begin_with(self, store: OpenStore) -> None:
+        """Goes on from the height of a snapshot."""
+        self.store.tree.become(store.tree)
+        self.store.commit = store.commit
+        self._tip_view = open_view(self.store.kv)
+        self._tip_ms = tip_time_ms(self.genesis, self.store.kv, store.commit.height)
 
     # Transactions that wait
 
@@ -299,7 +334,7 @@ def _size(raw: bytes) -> int:
 
 
 def _plain_answer(request: Any) -> Any:
-    """What needs no state. Vote extensions are not used, and snapshots are neither made nor taken."""
+    """What needs no state. Vote extensions are not used."""
     match request:
         case abci.Echo():
             return abci.EchoAnswer(request.message)
@@ -310,14 +345,6 @@ def _plain_answer(request: Any) -> Any:
         case abci.VerifyVoteExtension():
             verdict = abci.Verdict.REJECT if request.extension else abci.Verdict.ACCEPT
             return abci.VerifyVoteExtensionAnswer(verdict)
-        case abci.ListSnapshots():
-            return abci.ListSnapshotsAnswer()
-        case abci.OfferSnapshot():
-            return abci.OfferSnapshotAnswer(abci.SnapshotVerdict.REJECT)
-        case abci.LoadSnapshotChunk():
-            return abci.LoadSnapshotChunkAnswer()
-        case abci.ApplySnapshotChunk():
-            return abci.ApplySnapshotChunkAnswer(abci.ChunkVerdict.ABORT)
         case _:
             raise Broken("there is no answer to {request}", request=type(request).__name__)
 

@@ -36,11 +36,15 @@ class Broadcast:
 class Engine:
     """One CometBFT node."""
 
-    def __init__(self, binary: str, home: Path, app_socket: Path, rpc_socket: Path, log: Path) -> None:
+    def __init__(
+        self, binary: str, home: Path, app_socket: Path, rpc_socket: Path, log: Path, rpc_listen: str = ""
+    ) -> None:
+        """`rpc_listen` is where its RPC listens besides, for the light clients of nodes that join."""
         self._binary = binary
         self._home = home
         self._app_socket = app_socket
         self._rpc_socket = rpc_socket
+        self._rpc_listen = rpc_listen
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -51,7 +55,7 @@ class Engine:
             self._process = await asyncio.create_subprocess_exec(
                 *(self._binary, "start", "--home", str(self._home)),
                 *("--abci", "socket", "--proxy_app", f"unix://{self._app_socket}"),
-                *("--rpc.laddr", f"unix://{self._rpc_socket}"),
+                *("--rpc.laddr", f"unix://{self._rpc_socket}" + (f",tcp://{rpc}" if (rpc := self._rpc_listen) else "")),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

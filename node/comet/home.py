@@ -86,6 +86,17 @@ def check(config: NodeConfig) -> None:
             raise Rejected("comet.home_incomplete", path=str(home / name))
 
 
+def forget_blocks(config: NodeConfig) -> None:
+    """Throws away what CometBFT has decided and keeps what it has signed."""
+    for entry in (comet_home(config) / "data").iterdir():
+        if entry.name == "priv_validator_state.json":
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
 def write_settings(config: NodeConfig, genesis: Genesis) -> None:
     """Writes config.toml: where to listen, whom to dial, and the profile; everything else is CometBFT's default."""
     targets = peer_targets(config, genesis, read_key(config.key_path).public)
@@ -106,6 +117,15 @@ def write_settings(config: NodeConfig, genesis: Genesis) -> None:
         "tx_index": {"indexer": "null"},
         "instrumentation": {"prometheus": False},
     }
+    if config.sync == "snapshot":
+        height, _, header_hash = config.comet_trust.partition(":")
+        settings["statesync"] = {
+            "enable": True,
+            "rpc_servers": ",".join(f"http://{server}" for server in config.comet_servers),
+            "trust_height": int(height),
+            "trust_hash": header_hash,
+            "discovery_time": "5s",
+        }
     for section, values in PROFILES[config.comet_profile].items():
         settings[section].update(values)
     is_quiet = config.log_level == "error" or config.comet_profile == "tuned"

@@ -51,6 +51,7 @@ class SnapshotVerdict(IntEnum):
 class ChunkVerdict(IntEnum):
     ACCEPT = 1
     ABORT = 2
+    RETRY = 3
 
 
 @dataclass(frozen=True, slots=True)

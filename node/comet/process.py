@@ -24,6 +24,7 @@ from node.comet.engine import Engine
 from node.comet.home import check, comet_home, find_binary, write_settings
 from node.comet.proofs import comet_methods
 from node.comet.server import Server
+from node.comet.snapshots import CometShelf, Restoring, Taking
 from node.config import NodeConfig, parse_address
 from node.health import LoopLag
 from node.logs import Log, open_log
@@ -31,6 +32,7 @@ from node.narrate import Narrator
 from node.ports import port_error
 from node.replica.chain import create_chain_store
 from node.replica.events import Committed
+from node.replica.join import clear, is_half_joined
 from node.rpc.server import serve
 from node.signer import NodeKey
 from node.verify import VerifyThread
@@ -63,10 +65,14 @@ class CometNode:
         verifier = VerifyThread()
         sockets, is_temporary = _socket_folder(comet_home(self._config))
         try:
+            if is_half_joined(kv):
+                clear(kv)
             if is_empty(kv):
                 create_chain_store(self._genesis, kv)
             store = open_store(kv, self._genesis.network)
             application = Application(self._genesis, store, _wall_ms)
+            if self._config.sync == "snapshot":
+                application.restoring = Restoring(self._genesis, kv, self._config.snapshots_path / "incoming")
             code = await self._serve(application, verifier, sockets, stop)
             close_store(application.store)
             return code
@@ -85,10 +91,12 @@ class CometNode:
     ) -> int:
         config = self._config
         log_file = config.home / "logs" / "cometbft.log"
-        engine = Engine(self._binary, comet_home(config), sockets / "app", sockets / "rpc", log_file)
+        engine = Engine(self._binary, comet_home(config), sockets / "app", sockets / "rpc", log_file, config.comet_rpc)
         lag = LoopLag()
         backend = CometBackend(config, self._genesis, self._key.public, application, engine, lag)
-        application.on_commit = _teller(backend, Narrator(self._log, backend))
+        application.shelf = shelf = CometShelf(config.snapshots_path / "comet", config.snapshots_kept)
+        taking = Taking(self._genesis, application.store.kv, shelf, config.snapshot_ms, self._log)
+        application.on_commit = _teller(backend, Narrator(self._log, backend), taking)
         server = Server(application, _verifying(verifier))
         rpc_at = parse_address(config.rpc_listen, "rpc_listen")
         rpc = None
@@ -125,6 +133,7 @@ class CometNode:
                 await rpc.close()
             await engine.stop()
             await server.close()
+            await taking.stop()
 
 
 def _socket_folder(home: Path) -> tuple[Path, bool]:
@@ -136,11 +145,12 @@ def _socket_folder(home: Path) -> tuple[Path, bool]:
     return home, False
 
 
-def _teller(backend: CometBackend, narrator: Narrator) -> Any:
+def _teller(backend: CometBackend, narrator: Narrator, taking: Taking) -> Any:
     def tell(decided: Decided) -> None:
         events = tuple(tuple(listed) for listed in decided.outcome.events)
         narrator.tell(Committed(decided.stored, decided.transactions, events, synced=False))
         backend.committed(decided)
+        taking.committed(decided.stored.record.block.header)
 
     return tell
 

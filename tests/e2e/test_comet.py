@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,36 @@ def test_a_node_whose_signing_state_was_lost_does_not_start_and_says_so(network:
     state.write_bytes(kept)
     network.done("testnet", "start", "node4")
     assert len(network.app_hashes(height + 1)) == 1
+
+
+def test_a_node_begins_with_a_snapshot_and_not_with_the_first_block(network: CometNetwork) -> None:
+    """The last test here: it changes how the network runs. node4 loses its blocks and keeps what it has signed."""
+    nodes = network.home / "testnet"
+    network.done("testnet", "down")
+    servers = [f"127.0.0.1:{network.base_port + 90 + number}" for number in range(2)]
+    for name, server in zip(NAMES, servers, strict=False):
+        with (nodes / name / "node.toml").open("a") as settings:
+            settings.write(f'comet_rpc = "{server}"\n')
+    assert network.up(CONCENTO_NODE_SNAPSHOT_EVERY="15s").returncode == 0
+    deadline = time.monotonic() + PATIENCE_S
+    # CometBFT needs two blocks above a snapshot to trust its root.
+    while not list((nodes / "node1" / "snapshots").glob("comet/*/manifest")):
+        assert time.monotonic() < deadline, "no snapshot was taken"
+        network.pay()
+    for _ in range(2):
+        network.pay()
+    network.done("testnet", "kill", "node4")
+    with urllib.request.urlopen(f"http://{servers[0]}/commit?height=2") as answer:
+        trusted = json.loads(answer.read())["result"]["signed_header"]["commit"]["block_id"]["hash"]
+    with (nodes / "node4" / "node.toml").open("a") as settings:
+        settings.write(f'sync = "snapshot"\ncomet_servers = {json.dumps(servers)}\ncomet_trust = "2:{trusted}"\n')
+    network.done("node", "resync", "--yes", "--node-home", str(nodes / "node4"))
+    network.done("testnet", "start", "node4")
+    height = network.pay()
+    assert len(network.app_hashes(height)) == 1
+    with Client(network.url("node4")) as client, pytest.raises(ConcentoError) as caught:
+        client.block(height=1)
+    assert caught.value.kind == "block.pruned"
+    network.done("testnet", "kill", "node4")
+    network.done("testnet", "start", "node4")
+    assert len(network.app_hashes(network.pay())) == 1
