@@ -42,12 +42,13 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("cli.commands.explain", "Say what something is: an id, an address, an error, a file."),
     "watch": ("cli.commands.watch", "Follow events as they become final."),
     "bench": ("cli.commands.bench", "How fast a network makes transfers final."),
+    "simulate": ("cli.commands.simulate", "Four replicas under made-up faults and liars, by seed."),
     "completion": ("cli.commands.completion", "Completion for bash, zsh and fish."),
 }
 
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "Networks and nodes": ("testnet", "node", "doctor", "gov", "bench"),
+    "Networks and nodes": ("testnet", "node", "doctor", "gov", "bench", "simulate"),
     "People and money": ("wallet", "identity"),
     "Music and rights": ("asset", "dataset", "model", "licence"),
     "Access": ("gateway", "fetch", "receipt"),

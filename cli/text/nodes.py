@@ -113,6 +113,16 @@ def doctor(document: dict[str, Any]) -> Iterator[Piece]:
     yield "All is well." if not bad else f"{plural(bad, 'check')} of {len(document['checks'])} failed."
 
 
+def simulated(document: dict[str, Any]) -> Iterator[Piece]:
+    """How a run of the simulator ended, in the words of `make sim`."""
+    seed = document["seed"]
+    if document["ok"]:
+        yield f"seed {seed} ok heights {document['heights']} trace {document['trace']}"
+        return
+    yield f"seed {seed} FAILS at {document['virtual_ms']} ms: {document['violation']}"
+    yield f"Next: make sim SEED={seed}, which shows the least faults that make it fail"
+
+
 def bench(document: dict[str, Any]) -> Iterator[Piece]:
     """How fast a network was."""
     idle = document["idle_finality_ms"]
