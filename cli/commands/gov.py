@@ -142,7 +142,7 @@ def approve(context: Context, identity: str) -> int:
     found = context.client.proposal(context.id(identity))
     document = context.session.send([Approve(bytes.fromhex(found["id"]))])
     after = context.client.proposal(found["id"]) if document["status"] == "final" else found
-    return context.finish({**document, "proposal": after}, lambda done: text.approved(done))
+    return context.finish({**document, "proposal": after}, lambda done: text.approved(done, _nodes(context)))
 
 
 @gov.command()
@@ -150,7 +150,8 @@ def approve(context: Context, identity: str) -> int:
 @with_context
 def show(context: Context, identity: str) -> None:
     """A PROPOSAL: what it changes, and who is for it."""
-    context.printer.result(context.client.proposal(context.id(identity)), lambda found: text.show(found, context.book))
+    document = context.client.proposal(context.id(identity))
+    context.printer.result(document, lambda found: text.show(found, context.book, _nodes(context)))
 
 
 @gov.command("list")
@@ -161,7 +162,7 @@ def show(context: Context, identity: str) -> None:
 def list_proposals(context: Context, state: str | None, cursor: str | None, limit: int | None) -> None:
     """Proposals."""
     document = context.client.call("gov_listProposals", state=state, cursor=cursor, limit=limit)
-    context.printer.result(document, lambda found: text.listed(found, context.book))
+    context.printer.result(document, lambda found: text.listed(found, context.book, _nodes(context)))
 
 
 @gov.command()
@@ -195,6 +196,13 @@ def _propose(context: Context, change: Change, days: float) -> int:
     document = {**document, "proposal": made}
     hint = f"concento gov approve {short(made)}" if made else None
     return context.finish(document, lambda done: written(done, f"Proposal {made} is open.", hint))
+
+
+def _nodes(context: Context) -> dict[str, str]:
+    """Key -> name of everybody who validates or observes now."""
+    return {
+        node["key"]: node["name"] for node in context.client.validators()["items"] + context.client.observers()["items"]
+    }
 
 
 def _key(named: str) -> bytes:

@@ -10,9 +10,9 @@ from cli.text.forms import instant, more, short, who
 from cli.text.tx import written
 
 
-def show(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]:
+def show(document: dict[str, Any], book: Mapping[str, str], nodes: Mapping[str, str]) -> Iterator[Piece]:
     """One proposal."""
-    yield f"{what(document['change'])}: {_standing(document)}."
+    yield f"{what(document['change'], nodes)}: {_standing(document)}."
     pairs = [
         ("proposal", document["id"]),
         ("by", who(document["proposer"], book=book)),
@@ -31,12 +31,12 @@ def show(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]:
     yield Table(("VALIDATOR", "VOICE", "ACCOUNT"), rows)
 
 
-def listed(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]:
+def listed(document: dict[str, Any], book: Mapping[str, str], nodes: Mapping[str, str]) -> Iterator[Piece]:
     """Proposals, one a line."""
     rows = [
         (
             short(item["id"]),
-            what(item["change"]),
+            what(item["change"], nodes),
             item["state"],
             f"{item['approvals']} of {item['needed']}",
             who(item["proposer"], book=book),
@@ -51,10 +51,10 @@ def listed(document: dict[str, Any], book: Mapping[str, str]) -> Iterator[Piece]
     yield from more(document)
 
 
-def approved(document: dict[str, Any]) -> Iterator[Piece]:
+def approved(document: dict[str, Any], nodes: Mapping[str, str]) -> Iterator[Piece]:
     """What an approval did."""
     proposal = document["proposal"]
-    sentence = f"You are for it: {what(proposal['change'])}; {_standing(proposal)}."
+    sentence = f"You are for it: {what(proposal['change'], nodes)}; {_standing(proposal)}."
     yield from written(document, sentence, f"concento gov show {short(proposal['id'])}")
 
 
@@ -84,25 +84,29 @@ def upgrades(document: dict[str, Any]) -> Iterator[Piece]:
     )
 
 
-def what(change: dict[str, Any]) -> str:
-    """A change in words."""
+def what(change: dict[str, Any], nodes: Mapping[str, str]) -> str:
+    """A change in words; `nodes`: key -> name, of those that the network has now."""
     match change:
         case {"kind": "observer.add", "name": name, "key": key}:
             return f"let {name} ({short(key)}) observe"
         case {"kind": "observer.remove", "key": key}:
-            return f"let {short(key)} observe no longer"
+            return f"let {_node(key, nodes)} observe no longer"
         case {"kind": "validator.add", "key": key}:
-            return f"make {short(key)} a validator"
+            return f"make {_node(key, nodes)} a validator"
         case {"kind": "validator.remove", "key": key}:
-            return f"remove the validator {short(key)}"
+            return f"remove the validator {_node(key, nodes)}"
         case {"kind": "validator.replace", "key": key, "new_key": new_key}:
-            return f"replace the validator key {short(key)} by {short(new_key)}"
+            return f"replace the validator key {_node(key, nodes)} by {_node(new_key, nodes)}"
         case {"kind": "protocol.upgrade", "protocol": protocol, "height": height}:
             return f"switch to protocol {protocol} at height {height}"
         case {"kind": "protocol.cancel", "protocol": protocol}:
             return f"do not switch to protocol {protocol}"
         case _:
             return str(change["kind"])
+
+
+def _node(key: str, nodes: Mapping[str, str]) -> str:
+    return nodes.get(key) or short(key)
 
 
 def _standing(document: dict[str, Any]) -> str:

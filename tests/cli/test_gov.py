@@ -143,11 +143,14 @@ def test_approve_sends_the_whole_id_and_says_how_it_stands(concento, council: Fa
 
 def test_reading_says_what_who_and_when(concento, council: FakeNode) -> None:
     shown = concento("gov", "show", PROPOSAL)
-    assert f"make {key_of('node5').hex()[:12]} a validator: open" in shown.out
+    assert "make spare a validator: open" in shown.out
     assert "for it" in shown.out
     assert concento("gov", "show", PROPOSAL, "--json").document == DOCUMENT
     listed = concento("gov", "list", "--state", "open")
     assert "1 of 3" in listed.out
+    assert "make spare a validator" in listed.out
+    council.answers["gov_listObservers"] = page()
+    assert f"make {key_of('node5').hex()[:12]} a validator: open" in concento("gov", "show", PROPOSAL).out
     assert council.called("gov_listProposals")[-1] == {"state": "open"}
     assert "4 validators decide block 118; 3 must sign." in concento("gov", "validators").out
     assert "spare" in concento("gov", "observers").out
