@@ -250,10 +250,11 @@ def check_conservation(view: View) -> None:
     delta = 0
     for account_before, account in view.written(identity.ACCOUNTS):
         delta += (account.balance_ubeat if account else 0) - (account_before.balance_ubeat if account_before else 0)
-    for bucket_before, bucket in view.written(tokens.BUCKETS):
-        delta += (bucket.total_ubeat if bucket else 0) - (bucket_before.total_ubeat if bucket_before else 0)
-    for supply_before, supply in view.written(tokens.SUPPLY):
-        delta -= (supply.minted_ubeat if supply else 0) - (supply_before.minted_ubeat if supply_before else 0)
+    for name in tokens.BUCKET_NAMES:
+        before = view.committed(tokens.BUCKETS, name.encode())
+        delta += tokens.bucket(view, name) - (before.total_ubeat if before else 0)
+    supply, supply_before = view.find(tokens.SUPPLY, b""), view.committed(tokens.SUPPLY, b"")
+    delta -= (supply.minted_ubeat if supply else 0) - (supply_before.minted_ubeat if supply_before else 0)
     if delta:
         raise Broken("block {height} made {delta} ubeat out of nothing", height=view.height, delta=delta)
 

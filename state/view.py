@@ -6,6 +6,7 @@ rolled back to its mark. Nothing is written to a store: the block's changes are 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -71,7 +72,7 @@ class View:
         self._known: Known = {} if known is None else known
         self._overlay: dict[bytes, Record | None] = {}
         self._history: dict[bytes, bytes] = {}
-        self._notes: dict[str, dict[bytes, list[Any]]] = {}
+        self._notes: defaultdict[str, dict[bytes, list[Any]]] = defaultdict(dict)
         self._noted: list[list[Any]] = []
         self._journal: list[tuple[bytes, Record | None]] = []
 
@@ -84,6 +85,14 @@ class View:
             if record is _ABSENT:
                 record = self._committed(kind, name)
         return record  # type: ignore[return-value]  # a name holds records of its kind only: `put` takes no other
+
+    def committed(self, kind: Kind[R], key: bytes) -> R | None:
+        """The record as it was before this block, or None."""
+        name = kind.prefix + key
+        record = self._known.get(name, _ABSENT)
+        if record is _ABSENT:
+            record = self._committed(kind, name)
+        return record  # type: ignore[return-value]  # as in `find`
 
     def get(self, kind: Kind[R], key: bytes) -> R:
         """The record that must be there; its absence is Broken."""
@@ -123,19 +132,13 @@ class View:
 
     def note(self, topic: str, note: Any, about: bytes = b"") -> None:
         """Leaves something for the end of the block, which whoever left it then asks for."""
-        noted = self._notes.get(topic)
-        if noted is None:
-            noted = self._notes[topic] = {}
-        notes = noted.get(about)
-        if notes is None:
-            notes = noted[about] = []
+        notes = self._notes[topic].setdefault(about, [])
         notes.append(note)
         self._noted.append(notes)
 
     def newest_note(self, topic: str, about: bytes) -> Any | None:
         """The last note about something, or None."""
-        noted = self._notes.get(topic)
-        notes = None if noted is None else noted.get(about)
+        notes = self._notes[topic].get(about)
         return notes[-1] if notes else None
 
     def take_notes(self, topic: str) -> list[Any]:

@@ -15,7 +15,7 @@ from concento.encoding import BasisPoints, Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
 from concento.units import Amount
 from state.modules import holds, inbox, pots, shares
-from state.modules.inbox import Boxes, Entry, Inbox, Parked
+from state.modules.inbox import Box, Boxes, Entry, Parked
 from state.modules.revenue import (
     ALL,
     FROM_EDGE,
@@ -112,14 +112,14 @@ def drain(view: View, tally: Tally, boxes: Boxes, generation: int, dust: int, wo
         taken = inbox.take(view, boxes)
         if taken is None:
             return True
-        rank, income = taken
+        rank, box = taken
         mark, tally_mark = view.mark(), tally.mark()
         try:
-            _visit(view, tally, generation, rank, income, dust)
+            _visit(view, tally, generation, rank, box, dust)
         except POISONS:
             view.rollback(mark)
             tally.rollback(tally_mark)
-            inbox.leave_stuck(view, generation, rank, income)
+            inbox.leave_stuck(view, generation, rank, box)
             tally.work += 1
             tally.rows.append(encode(StuckRow(rank, 0, 0)))
         inbox.deliver(boxes, tally.handed)
@@ -144,12 +144,12 @@ def ceiling_key(child: int, parent: int) -> bytes:
     return number_key(child) + number_key(parent)
 
 
-def _visit(view: View, tally: Tally, generation: int, rank: int, income: Inbox, dust: int) -> None:
+def _visit(view: View, tally: Tally, generation: int, rank: int, box: Box, dust: int) -> None:
     payee = find_payee(view, rank)
-    for entry in income.entries:
+    for entry in inbox.entries_of(box):
         if entry.route == ALL:
             entry = _with_parked(entry, inbox.take_parked(view, rank))
-            if entry.src + entry.rel < dust and not income.claimed:
+            if entry.src + entry.rel < dust and not box.claimed:
                 view.put(inbox.PARKED, number_key(rank), Parked(entry.src, entry.rel, entry.since))
                 tally.work += 2
                 continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from concento.encoding import Natural, Record
@@ -71,22 +72,20 @@ PARKED = Kind(b"parked/", Parked)
 _IDLE = Flow(0, 0, 0, 0)
 
 
-@dataclass(slots=True)
-class Sums:
-    """What came in by one route."""
+class Sums(Struct):
+    """What came in by one route, and in this block by whom."""
 
     src: int
     rel: int
     since: int
-    inflows: list[Inflow] = field(default_factory=list)
+    inflows: list[Inflow]
 
 
-@dataclass(slots=True)
-class Box:
-    """What one asset was handed in this block, by route."""
+class Box(Struct):
+    """What one asset was handed, by route."""
 
-    sums: dict[int, Sums] = field(default_factory=dict)
-    claimed: bool = False
+    sums: dict[int, Sums]
+    claimed: bool
 
 
 @dataclass(slots=True)
@@ -119,7 +118,7 @@ def deliver(boxes: Boxes, handed: list[Handed]) -> None:
         sums = _box(boxes, generation, one.rank).sums
         found = sums.get(route)
         if found is None:
-            found = sums[route] = Sums(0, 0, generation)
+            found = sums[route] = Sums(0, 0, generation, [])
         if inflow.kind == FROM_EDGE:
             found.rel += inflow.amount_ubeat
         else:
@@ -157,28 +156,32 @@ def advance(view: View, boxes: Boxes) -> int:
     return record.generation + 1
 
 
-def take(view: View, boxes: Boxes) -> tuple[int, Inbox] | None:
-    """Removes and returns the inbox of the youngest asset that the generation has yet to visit, if there is one."""
+def take(view: View, boxes: Boxes) -> tuple[int, Box] | None:
+    """Removes and returns what the youngest asset was handed that the generation has yet to visit, if there is one."""
     fresh = -boxes.waiting[0] if boxes.waiting else -1
     rank = max(fresh, boxes.stored)
     if rank < 0:
         return None
-    box = Box()
     if rank == fresh:
         heappop(boxes.waiting)
         box = boxes.by_generation[boxes.generation].pop(rank)
-        boxes.passed += _inflows(boxes.generation, rank, box)
+        _remember(boxes, boxes.generation, rank, box)
+    else:
+        box = Box({}, False)
     if rank == boxes.stored:
         ordered.remove(view, _set_name(boxes.generation), rank.to_bytes(RANK_BYTES, "big"))
         boxes.stored = _highest_stored(view, boxes.generation)
         _merge(box, _take_stored(view, _key(boxes.generation, rank)))
-    return rank, _record(box)
+    return rank, box
 
 
-def leave_stuck(view: View, generation: int, rank: int, inbox: Inbox) -> None:
+def entries_of(box: Box) -> list[Entry]:
+    """What a box holds, in the order of the routes."""
+    return [Entry(route, sums.src, sums.rel, sums.since) for route, sums in sorted(box.sums.items())]
+
+
+def leave_stuck(view: View, generation: int, rank: int, box: Box) -> None:
     """An asset that cannot pass its income on keeps it, and is off the list."""
-    box = Box()
-    _merge(box, inbox)
     _store(view, _key(generation, rank), box)
 
 
@@ -186,7 +189,7 @@ def close(view: View, boxes: Boxes) -> None:
     """The end of the block: what is left becomes records, and who handed what is remembered."""
     for generation, left in boxes.by_generation.items():
         for rank, box in left.items():
-            boxes.passed += _inflows(generation, rank, box)
+            _remember(boxes, generation, rank, box)
             ordered.add(view, _set_name(generation), rank.to_bytes(RANK_BYTES, "big"))
             _store(view, _key(generation, rank), box)
     for rank, route, generation, inflows in boxes.passed:
@@ -203,10 +206,12 @@ def take_parked(view: View, rank: int) -> Parked | None:
 
 def _box(boxes: Boxes, generation: int, rank: int) -> Box:
     """The asset's, which waits from now on if its generation is being passed on."""
-    of_generation = boxes.by_generation.setdefault(generation, {})
+    of_generation = boxes.by_generation.get(generation)
+    if of_generation is None:
+        of_generation = boxes.by_generation[generation] = {}
     box = of_generation.get(rank)
     if box is None:
-        box = of_generation[rank] = Box()
+        box = of_generation[rank] = Box({}, False)
         if generation == boxes.generation:
             heappush(boxes.waiting, -rank)
     return box
@@ -237,19 +242,20 @@ def _merge(box: Box, inbox: Inbox) -> None:
 
 
 def _add(sums: dict[int, Sums], entry: Entry) -> None:
-    found = sums.setdefault(entry.route, Sums(0, 0, entry.since))
+    found = sums.setdefault(entry.route, Sums(0, 0, entry.since, []))
     found.src += entry.src
     found.rel += entry.rel
     found.since = min(found.since, entry.since)
 
 
 def _record(box: Box) -> Inbox:
-    entries = [Entry(route, sums.src, sums.rel, sums.since) for route, sums in sorted(box.sums.items())]
-    return Inbox(tuple(entries), box.claimed)
+    return Inbox(tuple(entries_of(box)), box.claimed)
 
 
-def _inflows(generation: int, rank: int, box: Box) -> list[tuple[int, int, int, list[Inflow]]]:
-    return [(rank, route, generation, sums.inflows) for route, sums in box.sums.items() if sums.inflows]
+def _remember(boxes: Boxes, generation: int, rank: int, box: Box) -> None:
+    for route, sums in box.sums.items():
+        if sums.inflows:
+            boxes.passed.append((rank, route, generation, sums.inflows))
 
 
 def _key(generation: int, rank: int) -> bytes:

@@ -239,7 +239,9 @@ def buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
         raise Rejected("licence.tier_required", tier=terms.audience_tier)
     if deposit_ubeat:
         _check_deposit(message.offer, offer.pricing)
-    tokens.require_balance(view, call.sender, price_ubeat + deposit_ubeat)
+        tokens.require_balance(view, call.sender, price_ubeat + deposit_ubeat)
+    # The last that can be refused, and the first that is written.
+    tokens.debit(view, call.sender, price_ubeat, "purchase", offer.owner)
 
     count_sale(view, message.offer, offer)
     licence_id, licence = id_of_licence(call.tx, call.action_index), _licence(call, message, offer, bought)
@@ -249,7 +251,6 @@ def buy_licence(view: View, call: Call, message: BuyLicence) -> list[Event]:
         _schedule_refund(view, call, licence_id, licence.expires_ms)
     events = [_bought(licence_id, licence, offer.owner, asset.description.title, deposit_ubeat)]
     if price_ubeat:
-        tokens.debit(view, call.sender, price_ubeat, "purchase", offer.owner)
         route = route_of(view, offer)
         events.append(royalties.pay_asset(view, call, offer.asset, price_ubeat, "sale", licence_id, call.sender, route))
     if deposit_ubeat:

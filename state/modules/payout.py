@@ -53,7 +53,11 @@ def pay_out(view: View, tally: Tally, timers_max: int) -> list[Payment]:
     fired = wheel.take(view, WHEEL, view.time_ms, timers_max)
     owed: dict[bytes, list[Line]] = {}
     for account, line in tally.lines:
-        owed.setdefault(_earner(view, account, line, owed), []).append(line)
+        earner = _earner(view, account, line, owed) if is_placeholder(account) else account
+        lines_owed = owed.get(earner)
+        if lines_owed is None:
+            lines_owed = owed[earner] = []
+        lines_owed.append(line)
     payments: list[Payment] = []
     claimants, timed = frozenset(tally.claimants), frozenset(fired)
     looked_at = claimants.union(timed, tally.touched)
@@ -86,8 +90,8 @@ def _credit(view: View, account: bytes, holder: bytes, since: int, amount: int, 
 
 
 def _earner(view: View, account: bytes, line: Line, owed: Mapping[bytes, Sequence[Line]]) -> bytes:
-    """Whom a line is owed to: what disputed shares earn beyond the dispute's cap is their holder's."""
-    hold = view.find(SHARE_HOLDS, account) if is_placeholder(account) else None
+    """To whom a placeholder's line is owed: what disputed shares earn beyond the dispute's cap is their holder's."""
+    hold = view.find(SHARE_HOLDS, account)
     if hold is None:
         return account
     due = view.find(DUES, account)

@@ -81,15 +81,18 @@ def _hand_out(view: View, tally: Tally, settlement: Settlement | None, generatio
     if settlement is None:
         return 0
     tally.work += settlement.rows + PART_WORK * len(settlement.parts)
-    total = 0
-    for part in settlement.parts:
-        total += part.amount_ubeat
-        account = shares.held_account(part.holder)
+    table, page, total = settlement.table, settlement.page, settlement.total
+    seen, credited = settlement.seen, settlement.credited
+    settled = 0
+    for number, row, amount in settlement.parts:
+        settled += amount
+        account = shares.held_account(row.holder)
         if account is None:
-            _pass_up(view, tally, settlement, part, generation)
+            _pass_up(view, tally, settlement, (number, row, amount), generation)
         else:
-            tally.lines.append((account, _line(settlement, part)))
-    return total
+            line = Line(table, page, number, seen, credited, row.shares, total, row.frac, amount)
+            tally.lines.append((account, line))
+    return settled
 
 
 def enqueue_if_due(view: View, table: int, row_threshold: int) -> bool:
@@ -129,26 +132,13 @@ def pop(view: View) -> int | None:
 
 def _pass_up(view: View, tally: Tally, settlement: Settlement, part: Part, generation: int) -> None:
     """The part of a row that belongs to an asset or a vault."""
-    origin = row_origin(settlement.table, settlement.page, part.row, settlement.credited)
-    inflow = Inflow(FROM_ROW, origin, part.amount_ubeat, settlement.seen, part.shares, part.frac)
-    rank = shares.held_asset(part.holder)
+    number, row, amount = part
+    origin = row_origin(settlement.table, settlement.page, number, settlement.credited)
+    inflow = Inflow(FROM_ROW, origin, amount, settlement.seen, row.shares, row.frac)
+    rank = shares.held_asset(row.holder)
     if rank is not None:
         tally.handed.append(Handed(generation, rank, ALL, inflow))
         return
-    vault = shares.held_table(part.holder)
+    vault = shares.held_table(row.holder)
     if vault is not None:
-        credit_table(view, tally, vault, part.amount_ubeat, generation, (0, ALL, generation), inflow)
-
-
-def _line(settlement: Settlement, part: Part) -> Line:
-    return Line(
-        settlement.table,
-        settlement.page,
-        part.row,
-        settlement.seen,
-        settlement.credited,
-        part.shares,
-        settlement.total,
-        part.frac,
-        part.amount_ubeat,
-    )
+        credit_table(view, tally, vault, amount, generation, (0, ALL, generation), inflow)

@@ -12,7 +12,7 @@ docs/protocol/royalties.md. This file knows tables, pages and rows; where a paym
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -84,14 +84,8 @@ PAGES = Kind(b"page/", Page)
 COUNTERS = Kind(b"counter/", Counter)
 
 
-class Part(Struct, frozen=True, gc=False):
-    """What one row gets in a settlement; `frac` is the row's before it."""
-
-    row: int
-    holder: bytes
-    shares: int
-    frac: int
-    amount_ubeat: int
+Part: TypeAlias = tuple[int, Row, int]
+"""Number of a row, the row as it was before a settlement, and what it gets."""
 
 
 class Settlement(Struct, frozen=True):
@@ -240,14 +234,14 @@ def _divide(
     for number, row in enumerate(rows):
         amount, frac = divmod(row.shares * grown + row.frac, total)
         if amount:
-            parts.append(Part(number, row.holder, row.shares, row.frac, amount))
+            parts.append((number, row, amount))
         if frac != row.frac:
             after[number] = Row(row.holder, row.shares, frac)
     return Settlement(table, page, seen, credited, total, len(rows), parts), tuple(after)
 
 
 def _sum(settlement: Settlement) -> int:
-    return sum([part.amount_ubeat for part in settlement.parts])
+    return sum([amount for _, _, amount in settlement.parts])
 
 
 def move(view: View, table: int, source: tuple[int, bytes], target: tuple[int, bytes], count: int) -> tuple[int, int]:

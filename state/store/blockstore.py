@@ -83,9 +83,10 @@ def block_changes(stored: StoredBlock) -> dict[bytes, bytes | None]:
         at + _EVENTS_PART: stored.closing_events,
         BLOCK_HEIGHT + block_id(stored.record.block.header): number_key(height),
     }
+    here = number_key(height)
     for index, outcome in enumerate(stored.outcomes):
         space = SKIPPED if outcome.status == "skipped" else TRANSACTION
-        changes[space + outcome.id] = number_key(height) + number_key(index)
+        changes[space + outcome.id] = here + number_key(index)
     return changes
 
 

@@ -154,8 +154,8 @@ def advance(
     batch = block_changes(stored)
     if store.tree.waiting_count >= PIECE_NODES:
         batch.update(store.tree.take_piece(PIECE_NODES))
-    batch.update((STATE + key, value) for key, value in state.items())
-    batch.update((HISTORY + key, value) for key, value in history.items())
+    batch.update({STATE + key: value for key, value in state.items()})
+    batch.update({HISTORY + key: value for key, value in history.items()})
     batch[COMMIT_KEY] = encode(store.commit)
     return batch
 
