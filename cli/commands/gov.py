@@ -200,9 +200,8 @@ def _propose(context: Context, change: Change, days: float) -> int:
 
 def _nodes(context: Context) -> dict[str, str]:
     """Key -> name of everybody who validates or observes now."""
-    return {
-        node["key"]: node["name"] for node in context.client.validators()["items"] + context.client.observers()["items"]
-    }
+    client = context.client
+    return {node["key"]: node["name"] for node in client.validators()["items"] + client.observers()["items"]}
 
 
 def _key(named: str) -> bytes:

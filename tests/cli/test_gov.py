@@ -149,14 +149,17 @@ def test_reading_says_what_who_and_when(concento, council: FakeNode) -> None:
     listed = concento("gov", "list", "--state", "open")
     assert "1 of 3" in listed.out
     assert "make spare a validator" in listed.out
-    council.answers["gov_listObservers"] = page()
-    assert f"make {key_of('node5').hex()[:12]} a validator: open" in concento("gov", "show", PROPOSAL).out
     assert council.called("gov_listProposals")[-1] == {"state": "open"}
     assert "4 validators decide block 118; 3 must sign." in concento("gov", "validators").out
     assert "spare" in concento("gov", "observers").out
     upgrades = concento("gov", "upgrades").out
     assert "Protocol 1 is in force." in upgrades
     assert "5000" in upgrades
+
+
+def test_a_node_that_is_gone_is_called_by_its_key(concento, council: FakeNode) -> None:
+    council.answers["gov_listObservers"] = page()
+    assert f"make {key_of('node5').hex()[:12]} a validator: open" in concento("gov", "show", PROPOSAL).out
 
 
 @pytest.mark.parametrize(
