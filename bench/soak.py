@@ -175,7 +175,7 @@ class Soak:
         verdicts.append(Verdict("seconds without a block, at most", watch.longest_gap_s(began, ended), GAP_S_MAX))
         verdicts.append(Verdict("seconds until a node was back at the tip", max(backs, default=0.0), BACK_S_MAX))
         verdicts += self._audit()
-        waits = [wait for _, wait in finality]
+        waits = sorted(wait for _, wait in finality)
         facts = {
             "minutes": round((ended - began) / 60, 1),
             "blocks": self.samples[-1].height,
@@ -183,7 +183,7 @@ class Soak:
             "reads": load.reads,
             "events": load.events,
             "finality_ms": {"median": round(median(waits)), "p99": round(percentile(waits, 0.99))},
-            "faults": {kind: sum(found == kind for found, _, _ in self.faults) for kind in KINDS},
+            "back_s": {kind: [back_s for found, _, back_s in self.faults if found == kind] for kind in KINDS},
             "memory_mb": {name: self._newest(name).memory_mb for name in STEADY},
             "failures": {what: times for what, times in sorted(load.failures.items()) if times},
         }
