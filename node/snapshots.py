@@ -20,7 +20,7 @@ from typing import Final
 
 from concento.blocks import Header
 from concento.encoding import decode, encode
-from concento.errors import Broken, ConcentoError
+from concento.errors import Broken, ConcentoError, Rejected
 from concento.genesis import Genesis
 from concento.limits import MIB
 from consensus.proposers import Turns
@@ -88,8 +88,8 @@ class SnapshotShelf:
         return min(self.heights(), default=None)
 
     def manifest(self, height: int) -> bytes | None:
-        newest = max(self.heights(), default=0)
-        return self._read(height or newest, _MANIFEST, 0, -1)
+        wanted = height or max(self.heights(), default=0)
+        return None if self._ends_of(wanted) is None else self._read(wanted, _MANIFEST, 0, -1)
 
     def piece(self, height: int, file: int, number: int) -> bytes | None:
         ends = self._ends_of(height)
@@ -123,12 +123,17 @@ class SnapshotShelf:
             self._ends.pop(old, None)
 
     def _ends_of(self, height: int) -> list[int] | None:
-        """Where each file ends among all of them."""
+        """Where each file ends among all of them. None for one that is not here, or whose manifest a disk has damaged:
+        it is not given away, and whoever asks for it goes to another node."""
         if height not in self._ends:
             raw = self._read(height, _MANIFEST, 0, -1)
-            if raw is None:
+            try:
+                sizes = None if raw is None else decode(Manifest, raw, "snapshot manifest").sizes
+            except Rejected:
+                sizes = None
+            if sizes is None:
                 return None
-            self._ends[height] = list(accumulate(decode(Manifest, raw, "snapshot manifest").sizes))
+            self._ends[height] = list(accumulate(sizes))
         return self._ends[height]
 
     def _path(self, height: int) -> Path:
