@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from concento.encoding import encode
 from concento.errors import Rejected
@@ -27,12 +27,10 @@ from node.replica.segments import MARKS_KEY, Marks, end_of
 from node.signer import NodeKey, read_key, write_key, write_private
 from node.snapshots import SnapshotShelf
 from state.store.kept import find_header
+from state.store.kv import BLOCK
 from state.store.leveldb import LevelDb
 from state.store.leveldb import repair as repair_files
-from state.store.opening import CommitRecord, close_store, distrust, is_empty, open_store
-
-_REPLAYABLE: Final = ("store.corrupt", "store.missing_keys")
-"""What is wrong with a store whose blocks may still be whole."""
+from state.store.opening import CommitRecord, close_store, is_empty, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,6 @@ class Mended:
 
     height: int
     app_hash: bytes
-    is_replayed: bool
-    """Whether the state had to be made again by executing every block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,53 +88,52 @@ def init(config: NodeConfig, genesis: Genesis) -> None:
 
 
 def repair(config: NodeConfig) -> Mended:
-    """Mends a store that does not open: has its files read again and compares every record with the commit record.
+    """Mends a store that does not open: has its files read again, and executes every block that is whole anew.
 
-    Where they differ, every block that is still there is executed again from genesis into a new store, up to the last
-    that is whole with its bodies; the damaged one is put aside. Raises Rejected where that cannot be done; then only
-    `resync` helps. A store that comes back lower than it was is fine: the node takes the blocks above from its peers,
-    and the guard remembers what it has signed.
+    What LevelDB saves may have a flipped bit in it, and the app hash vouches for the state alone: not for blocks,
+    results and histories. So nothing is taken over but blocks that their commits prove; the rest is made of them, from
+    genesis, in a new store, and the damaged one is put aside. A store that comes back lower than it was is fine: the
+    node takes the blocks above from its peers, and the guard remembers what it has signed. Raises Rejected where the
+    first blocks are not there; then only `resync` helps.
     """
     genesis = load_genesis(config)
     key = read_key(config.key_path)
+    if config.engine == "comet":
+        raise Rejected(
+            "store.lost", path=str(config.store_path), reason="CometBFT has its blocks, and gives them again"
+        )
     with lock_home(config.home):
         repair_files(config.store_path)
         kv = LevelDb.open(config.store_path)
         try:
             if is_empty(kv):
                 raise Rejected("store.lost", path=str(config.store_path), reason="nothing is left in it")
-            distrust(kv)
-            try:
-                store = open_store(kv, genesis.network)
-                close_store(store)
-                return Mended(store.commit.height, store.commit.app_hash, is_replayed=False)
-            except Rejected as damage:
-                if damage.kind not in _REPLAYABLE:
-                    raise
-                commit = _replayed(config, genesis, key, kv, damage)
+            commit = _replayed(config, genesis, key, kv)
         finally:
             kv.close()
         _put_aside(config.store_path)
         _mended_path(config).rename(config.store_path)
-    return Mended(commit.height, commit.app_hash, is_replayed=True)
+    return Mended(commit.height, commit.app_hash)
 
 
-def _replayed(config: NodeConfig, genesis: Genesis, key: NodeKey, source: LevelDb, damage: Rejected) -> CommitRecord:
-    """A new store beside the damaged one, made of its blocks. Raises the damage where the first ones are not there."""
+def _replayed(config: NodeConfig, genesis: Genesis, key: NodeKey, source: LevelDb) -> CommitRecord:
+    """A new store beside the damaged one, made of its blocks up to the last that is whole."""
     path = _mended_path(config)
     shutil.rmtree(path, ignore_errors=True)
     files, target = DiskFiles(config.files_path), LevelDb.create(path)
     try:
-        commit = replay(genesis, source, files, key, target).store.commit
-        if commit.height == 0:
-            raise damage
+        # A block that does not fit was damaged where no checksum tells: those below it are as good as they were.
+        with suppress(Rejected):
+            replay(genesis, source, files, key, target)
         target.write({MARKS_KEY: encode(Marks(end_of(files), ()))})
         store = open_store(target, genesis.network)
         close_store(store)
-        return store.commit
     finally:
         target.close()
         files.close()
+    if store.commit.height == 0 and next(source.scan(BLOCK), None) is not None:
+        raise Rejected("store.lost", path=str(config.store_path), reason="its first blocks are not there")
+    return store.commit
 
 
 def _mended_path(config: NodeConfig) -> Path:

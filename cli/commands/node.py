@@ -99,7 +99,7 @@ def peers(context: Context) -> None:
 @_folder
 @with_context
 def repair(context: Context, node_home: Path | None) -> None:
-    """Mend a store that does not open, and compare every record of it. The node must not run."""
+    """Mend a store that does not open: execute its blocks again, into a new one. The node must not run."""
     from node.maintain import repair as mend
 
     config = _config(context, node_home, ())
@@ -108,7 +108,6 @@ def repair(context: Context, node_home: Path | None) -> None:
         "home": str(config.home),
         "height": mended.height,
         "app_hash": mended.app_hash.hex(),
-        "replayed": mended.is_replayed,
     }
     context.printer.result(document, text.repaired)
 

@@ -74,8 +74,7 @@ def made(document: dict[str, Any]) -> Iterator[Piece]:
 def repaired(document: dict[str, Any]) -> Iterator[Piece]:
     """A store that is whole again."""
     yield f"The store in {document['home']} is whole at height {document['height']}."
-    if document["replayed"]:
-        yield "Its state was made again from its blocks; the damaged store lies beside it, in store.damaged."
+    yield "It was made again from its blocks; the damaged one lies beside it, in store.damaged."
     yield Facts([("app hash", document["app_hash"])])
     yield "Next: concento node run"
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from concento.development import development_seed
 from concento.devnet import development_genesis
+from concento.encoding import encode
 from concento.errors import Rejected
 from concento.genesis import genesis_json, parse_genesis
 from consensus.guard import FRESH, newest_slot
@@ -22,7 +24,8 @@ from node.replica.events import Append, Effect, Now, Started, Sync, Write, Write
 from node.replica.files import GUARD_FILE, DiskFiles
 from node.signer import node_key, read_key, write_key
 from sim.network import Network
-from state.store.kv import BLOCK, STATE, number_key
+from state.store.blockstore import find_block
+from state.store.kv import BLOCK, BLOCK_HEIGHT, HISTORY, STATE, TRANSACTION, number_key
 from state.store.leveldb import LevelDb
 from state.store.opening import open_store
 
@@ -223,7 +226,7 @@ def test_repair_makes_a_damaged_state_again_from_the_blocks(tmp_path: Path) -> N
     kv.close()
     damaged(config, *lost)
     mended = repair(config)
-    assert (mended.app_hash, mended.is_replayed) == (app_hash, True)
+    assert mended.app_hash == app_hash
     assert config.store_path.with_suffix(".damaged").exists()
     kv = LevelDb.open(config.store_path)
     assert open_store(kv, load_genesis(config).network).commit.app_hash == app_hash
@@ -238,7 +241,43 @@ def test_repair_goes_as_far_as_the_blocks_are_whole(tmp_path: Path) -> None:
     kv.close()
     damaged(config, *lost)
     mended = repair(config)
-    assert (mended.height, mended.is_replayed) == (height - 2, True)
+    assert mended.height == height - 2
+
+
+@pytest.mark.parametrize("space", [HISTORY, TRANSACTION, BLOCK_HEIGHT])
+def test_repair_takes_over_nothing_that_no_commit_vouches_for(tmp_path: Path, space: bytes) -> None:
+    """The app hash says nothing of histories and indexes, and LevelDB's repair checks no log."""
+    config, app_hash = with_blocks(tmp_path)
+    kv = LevelDb.open(config.store_path)
+    key, value = max(kv.scan(space))
+    kv.write({key: value[:-1] + bytes((value[-1] ^ 0x10,))})
+    kv.close()
+    assert repair(config).app_hash == app_hash
+    kv = LevelDb.open(config.store_path)
+    assert kv.get(key) == value
+    kv.close()
+
+
+def test_repair_ends_below_a_block_whose_bytes_changed(tmp_path: Path) -> None:
+    config, _ = with_blocks(tmp_path)
+    kv = LevelDb.open(config.store_path)
+    height = max(int.from_bytes(key[1:9], "big") for key, _ in kv.scan(BLOCK))
+    record = find_block(kv, height - 1)
+    assert record is not None
+    header = structs.replace(record.block.header, time_ms=record.block.header.time_ms ^ 1)
+    spoilt = structs.replace(record, block=structs.replace(record.block, header=header))
+    (key,) = [key for key, value in kv.scan(BLOCK + number_key(height - 1)) if value == encode(record)]
+    kv.write({key: encode(spoilt)})
+    kv.close()
+    assert repair(config).height == height - 2
+
+
+def test_repair_leaves_the_blocks_of_cometbft_to_cometbft(config: NodeConfig) -> None:
+    start(config)
+    with pytest.raises(Rejected) as refusal:
+        repair(replace(config, engine="comet"))
+    assert refusal.value.kind == "store.lost"
+    assert "resync" in (refusal.value.hint or "")
 
 
 def test_repair_of_a_store_without_its_first_blocks_says_to_resync(tmp_path: Path) -> None:
@@ -249,7 +288,8 @@ def test_repair_of_a_store_without_its_first_blocks_says_to_resync(tmp_path: Pat
     damaged(config, *lost)
     with pytest.raises(Rejected) as refusal:
         repair(config)
-    assert refusal.value.kind == "store.missing_keys"
+    assert refusal.value.kind == "store.lost"
+    assert "resync" in (refusal.value.hint or "")
 
 
 def test_pruning_offline_keeps_what_others_need(tmp_path: Path) -> None:
