@@ -185,6 +185,8 @@ def draw_schedule(swarm: Swarm) -> tuple[Fault, ...]:
     """The faults of a run in the order of their time."""
     dice = stream(swarm.seed, "schedule")
     faults = _round_faults(swarm, dice) if swarm.style == "rounds" else _mixed_faults(swarm, dice)
+    if swarm.lie_mode == "lie in sync":
+        faults.append(_straggler(swarm))
     return tuple(sorted(faults, key=lambda fault: fault.at_ms))
 
 
@@ -218,6 +220,13 @@ def _mixed_faults(swarm: Swarm, dice: Random) -> list[Fault]:
         at_ms = dice.randrange(swarm.safety_ms)
         faults.append(Fault(at_ms, dice.choice((20, 1_000)), "wipe", (swarm.wiped,)))
     return faults
+
+
+def _straggler(swarm: Swarm) -> Fault:
+    """Keeps an honest node away for some blocks: a liar in sync deceives nobody who has them all."""
+    dice = stream(swarm.seed, "straggler")
+    node = dice.choice([name for name in swarm.names if name != swarm.liar])
+    return Fault(dice.randrange(swarm.safety_ms // 2), dice.choice((1_000, 4_000)), "pause", (node,))
 
 
 def _round_faults(swarm: Swarm, dice: Random) -> list[Fault]:

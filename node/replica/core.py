@@ -20,7 +20,7 @@ from consensus import effects as asked
 from consensus.engine import Engine
 from consensus.guard import FRESH
 from consensus.messages import Message as ConsensusMessage
-from consensus.messages import Polka, Status, Step
+from consensus.messages import Polka, Status
 from consensus.signer import Crypto
 from node.replica.admission import Admission
 from node.replica.batches import FETCH_TIMER, FLUSH_TIMER, Batches, HeldBatch
@@ -290,15 +290,13 @@ class Replica:
                 assert_never(message)
 
     def _heard_status(self, peer: bytes, status: Status) -> None:
-        height = self._chain.height
         tip = max(0, status.height - 1)
         self._sync.note_tip(peer, tip)
         if self._guard is not None:
             self._guard.note_claim(peer, tip)
             self._look_at_guard()
-        if status.height < height:
-            # It learns that it is behind, and asks one of us for the blocks: not all of us send them at once.
-            self._out.send((peer,), Status(height, 0, Step.NEW_HEIGHT, -1, ()))
+        if status.height < self._chain.height:
+            self._sync.tell_behind(peer, self._now)
         self._first_tips.setdefault(peer, tip)
         if self._wake(is_late=False):
             self._inputs.append(self._start_height())

@@ -13,6 +13,7 @@ from typing import Final
 from concento.batches import batch_check, batch_id, decode_batch
 from concento.blocks import Block, block_id, commit_root, content_root, evidence_root
 from concento.errors import Damaged, Rejected
+from consensus.messages import Status, Step
 from consensus.signer import Crypto
 from node.replica.batches import Batches, HeldBatch, decode_all
 from node.replica.chain import Chain
@@ -32,6 +33,9 @@ DOWNLOAD_MS: Final = 4_000
 """How long all blocks of one request may take: a peer that drips them keeps the others from being asked."""
 LEFT_ALONE_MS: Final = 5_000
 """How long a peer that did not deliver is not asked."""
+TOLD_MS: Final = 100
+"""How long a peer that is behind is not told so again, half of the time between statuses: who repeats old ones would
+else be answered with each of them, and its answers would be answered."""
 NOBODY_HAS_HINT: Final = "stop this node and run: concento node resync, then: concento node run --sync snapshot"
 SYNC_TIMER: Final = ("sync",)
 
@@ -64,6 +68,7 @@ class Sync:
         self._peers = peers
         self._tips: dict[bytes, int] = {}
         self._left_alone: dict[bytes, int] = {}
+        self._told_until: dict[bytes, int] = {}
         self._stopped_short: dict[bytes, int] = {}
         self._gave_nothing: dict[bytes, int] = {}
         self._download: _Download | None = None
@@ -77,8 +82,15 @@ class Sync:
     def note_tip(self, peer: bytes, tip: int) -> None:
         self._tips[peer] = max(tip, self._tips.get(peer, 0))
 
+    def tell_behind(self, peer: bytes, now: Now) -> None:
+        """Lets a peer know this node's height: it asks one of us for the blocks, not all of us send them at once."""
+        if self._told_until.get(peer, 0) <= now.mono_ms:
+            self._told_until[peer] = now.mono_ms + TOLD_MS
+            self._out.send((peer,), Status(self._chain.height, 0, Step.NEW_HEIGHT, -1, ()))
+
     def peer_gone(self, peer: bytes) -> None:
         self._tips.pop(peer, None)
+        self._told_until.pop(peer, None)
         self._gave_nothing.pop(peer, None)
         # `_stopped_short` stays: a new connection is no fresh start. There are as many keys as members and observers.
         if self._download is not None and self._download.peer == peer:

@@ -11,7 +11,7 @@ from concento.encoding import encode
 from concento.votes import Proposal
 from consensus.messages import Status, Step
 from node.replica import wire
-from node.replica.sync import FIRST_BLOCK_MS
+from node.replica.sync import FIRST_BLOCK_MS, TOLD_MS
 from sim.network import Network, Node
 from state.store.blockstore import find_block
 from state.store.kv import BLOCK, number_key
@@ -186,6 +186,30 @@ def test_tip_that_one_member_invents_stops_nobody() -> None:
     payment = network.transfer("bob", "carol", 1)
     network.submit("node1", payment)
     network.run_until(network.is_final(payment), 2_000)
+
+
+def test_peer_that_repeats_old_statuses_is_told_the_height_once_in_a_while() -> None:
+    network = Network()
+    network.start()
+    network.run_until(network.reached(3))
+    answers = []
+
+    def watch(origin: str, to: str, message: object) -> bool:
+        is_answer = isinstance(message, Status) and not message.rounds
+        if is_answer and (origin, to) == ("node1", "node3"):
+            answers.append(message)
+        return False
+
+    network.is_lost = watch
+    old = Status(1, 0, Step.NEW_HEIGHT, -1, ())
+    for _ in range(50):
+        network.inject("node3", "node1", old)
+    network.run(TOLD_MS // 2)
+    assert len(answers) == 1
+    network.run(TOLD_MS)
+    network.inject("node3", "node1", old)
+    network.run(TOLD_MS // 2)
+    assert len(answers) == 2
 
 
 def test_blocks_that_nobody_asked_for_are_ignored() -> None:
