@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -47,7 +48,7 @@ from node.replica.wire import check_payload
 from node.rpc.server import serve
 from node.runner import Core, Runner, time_now
 from node.signer import NodeKey, read_key
-from node.snapshots import SnapshotShelf, Taking
+from node.snapshots import SnapshotShelf, Taking, take
 from node.verify import VerifyMany, VerifyThread
 from state.store.kv import KeyValue, MemoryKeyValue
 from state.store.leveldb import LevelDb
@@ -163,8 +164,9 @@ class _Node:
                 retention=Retention(config.retain_ms, shelf.oldest), shelf=shelf,
             )  # fmt: skip
             runner = Runner(self._core_factory(replica), store, folder, verifier, self._log)
-            taking = Taking(self._genesis, kv, shelf, config.snapshot_ms, self._log)
-            runner.watch(taking.committed)
+            taken = partial(take, self._genesis, kv, shelf)
+            taking = Taking(kv, shelf, taken, config.snapshot_ms, self._log)
+            runner.watch(partial(_tell_decided, taking))
             try:
                 code = await self._serve(replica, runner, verifier, stop)
             finally:
@@ -250,6 +252,12 @@ class _Node:
             await peers.stop()
             if server is not None:
                 await server.close()
+
+
+def _tell_decided(taking: Taking, committed: Committed) -> None:
+    """A node that catches up takes no snapshots."""
+    if not committed.synced:
+        taking.committed(committed.stored.record.block.header)
 
 
 class _Door:

@@ -26,7 +26,6 @@ from concento.limits import MIB
 from consensus.proposers import Turns
 from node.logs import Log
 from node.replica.chain import TURNS_KEY
-from node.replica.events import Committed
 from state.queries import Chain
 from state.queries_chain import handovers_before
 from state.store.blockstore import BlockRecord, find_block
@@ -58,38 +57,69 @@ WAIT_S: Final = 0.05
 SPILL_BYTES: Final = 32 * MIB
 """Records held in memory before they go to the disk, sorted by chunk."""
 
-_MANIFEST: Final = "manifest"
+MANIFEST: Final = "manifest"
+"""The file that is written last: what makes a folder a snapshot."""
 _FILES: Final = "files"
-_PREFIX: Final = "snapshot-"
 _PART: Final = ".part"
 _LENGTHS: Final = struct.Struct(">II")
 
 
-class SnapshotShelf:
-    """The folder of a node's snapshots: the `Shelf` of its replica."""
+class SnapshotFolders:
+    """A node's snapshots on the disk, each in a folder of its own."""
 
-    def __init__(self, folder: Path, kept: int, is_owner: bool = True) -> None:
+    def __init__(self, folder: Path, kept: int, prefix: str, is_owner: bool = True) -> None:
         """The owner forgets what was broken off. `kept` newest ones stay when another is done."""
         self._folder = folder
         self._kept = kept
-        self._ends: dict[int, list[int]] = {}
-        if is_owner and folder.exists():
-            for entry in folder.glob(f"{_PREFIX}*{_PART}"):
+        self._prefix = prefix
+        if is_owner:
+            for entry in folder.glob(f"{prefix}*{_PART}"):
                 shutil.rmtree(entry)
 
     def heights(self) -> list[int]:
         """The heights of the whole snapshots, the oldest first."""
-        if not self._folder.exists():
-            return []
-        names = [entry.name for entry in self._folder.iterdir() if (entry / _MANIFEST).exists()]
-        return sorted(int(name.removeprefix(_PREFIX)) for name in names if not name.endswith(_PART))
+        names = [entry.name for entry in self._folder.glob(f"{self._prefix}*") if (entry / MANIFEST).exists()]
+        return sorted(int(name.removeprefix(self._prefix)) for name in names if not name.endswith(_PART))
+
+    def path(self, height: int) -> Path:
+        """Where the snapshot of a height lies, if there is one."""
+        return self._folder / f"{self._prefix}{height:012d}"
+
+    def size(self, height: int) -> int:
+        """How many bytes a snapshot takes on disk."""
+        return sum(entry.stat().st_size for entry in self.path(height).iterdir())
+
+    def begin(self, height: int) -> Path:
+        """The folder to make a snapshot in."""
+        part = self.path(height).with_suffix(_PART)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        return part
+
+    def finish(self, height: int, manifest: bytes) -> None:
+        """The files are all there: from now on it is a snapshot, and the oldest ones go."""
+        part = self.path(height).with_suffix(_PART)
+        write_durably(part / MANIFEST, manifest)
+        sync_folder(part)
+        part.rename(self.path(height))
+        sync_folder(self._folder)
+        for old in self.heights()[: -self._kept]:
+            shutil.rmtree(self.path(old))
+
+
+class SnapshotShelf(SnapshotFolders):
+    """The `Shelf` of a replica."""
+
+    def __init__(self, folder: Path, kept: int, is_owner: bool = True) -> None:
+        super().__init__(folder, kept, "snapshot-", is_owner)
+        self._ends: dict[int, list[int]] = {}
 
     def oldest(self) -> int | None:
         return min(self.heights(), default=None)
 
     def manifest(self, height: int) -> bytes | None:
         wanted = height or max(self.heights(), default=0)
-        return None if self._ends_of(wanted) is None else self._read(wanted, _MANIFEST, 0, -1)
+        return None if self._ends_of(wanted) is None else self._read(wanted, MANIFEST, 0, -1)
 
     def piece(self, height: int, file: int, number: int) -> bytes | None:
         ends = self._ends_of(height)
@@ -99,49 +129,25 @@ class SnapshotShelf:
         length = min(PIECE_BYTES, ends[file] - start)
         return self._read(height, _FILES, start, length) if length > 0 else None
 
-    def size(self, height: int) -> int:
-        """How many bytes a snapshot takes on disk."""
-        return sum(entry.stat().st_size for entry in self._path(height).iterdir())
-
-    def begin(self, height: int) -> Path:
-        """The folder to make a snapshot in."""
-        part = self._path(height).with_suffix(_PART)
-        if part.exists():
-            shutil.rmtree(part)
-        part.mkdir(parents=True)
-        return part
-
-    def finish(self, height: int, manifest: Manifest) -> None:
-        """The files are all there: from now on it is a snapshot, and the oldest ones go."""
-        part = self._path(height).with_suffix(_PART)
-        write_durably(part / _MANIFEST, encode(manifest))
-        sync_folder(part)
-        part.rename(self._path(height))
-        sync_folder(self._folder)
-        for old in self.heights()[: -self._kept]:
-            shutil.rmtree(self._path(old))
-            self._ends.pop(old, None)
-
     def _ends_of(self, height: int) -> list[int] | None:
         """Where each file ends among all of them. None for one that is not here, or whose manifest a disk has damaged:
         it is not given away, and whoever asks for it goes to another node."""
         if height not in self._ends:
-            raw = self._read(height, _MANIFEST, 0, -1)
+            raw = self._read(height, MANIFEST, 0, -1)
             try:
                 sizes = None if raw is None else decode(Manifest, raw, "snapshot manifest").sizes
             except Rejected:
                 sizes = None
             if sizes is None:
                 return None
+            if len(self._ends) > self._kept:
+                self._ends.clear()
             self._ends[height] = list(accumulate(sizes))
         return self._ends[height]
 
-    def _path(self, height: int) -> Path:
-        return self._folder / f"{_PREFIX}{height:012d}"
-
     def _read(self, height: int, name: str, offset: int, length: int) -> bytes | None:
         try:
-            with (self._path(height) / name).open("rb") as file:
+            with (self.path(height) / name).open("rb") as file:
                 file.seek(offset)
                 return file.read(length)
         except OSError:
@@ -154,13 +160,9 @@ def is_due(parent: Header, header: Header, interval_ms: int) -> bool:
 
 
 def take(
-    genesis: Genesis,
-    view: KeyValueView,
-    above: Callable[[int], BlockRecord],
-    shelf: SnapshotShelf,
-    pause: Callable[[], None],
+    genesis: Genesis, kv: KeyValueView, shelf: SnapshotShelf, view: KeyValueView, pause: Callable[[], None]
 ) -> int:
-    """Takes a snapshot of the store as this view shows it; the height. `above` waits for the block of a height.
+    """Takes a snapshot of the store as this view shows it; the height. Waits until the store has the block above.
 
     Reads and writes for long: not on an event loop. `pause` is called often and may raise to break off.
     """
@@ -179,7 +181,7 @@ def take(
         sizes.append(file.write(encode(tuple(_headers(view, _header(view, height), age_ms, pause)))))
         file.flush()
         os.fsync(file.fileno())
-    found, block = above(height + 1), find_block(view, height)
+    above, block = _block_above(kv, height, pause), find_block(view, height)
     if block is None:
         raise Broken("the block of a snapshot is not in the store")
     chain = Chain(view, None, genesis)
@@ -187,40 +189,52 @@ def take(
     manifest = Manifest(
         SNAPSHOT_FORMAT,
         height,
-        found.block.header,
-        found.commit,
+        above.block.header,
+        above.commit,
         block.block,
-        found.block.last_commit,
+        above.block.last_commit,
         view.get(TURNS_KEY) or encode(Turns((), ())),
         tuple(handovers),
         top_nodes(summaries),
         tuple(sizes),
     )
     check_manifest(genesis, manifest)
-    shelf.finish(height, manifest)
+    shelf.finish(height, encode(manifest))
     return height
 
 
-class Taking:
-    """Takes snapshots of a running node, one at a time, in a thread."""
+def _block_above(kv: KeyValueView, height: int, pause: Callable[[], None]) -> BlockRecord:
+    while (found := find_block(kv, height + 1)) is None:
+        pause()
+        time.sleep(WAIT_S)
+    return found
 
-    def __init__(self, genesis: Genesis, kv: KeyValue, shelf: SnapshotShelf, interval_ms: int, log: Log) -> None:
-        self._genesis = genesis
+
+Take = Callable[[KeyValueView, Callable[[], None]], int]
+"""Takes a snapshot of a view for long, calls the pause often, and tells the height."""
+
+
+class Taking:
+    """Takes snapshots of a running node, one at a time, in a thread: all nodes at the same heights."""
+
+    def __init__(self, kv: KeyValue, folders: SnapshotFolders, take: Take, interval_ms: int, log: Log) -> None:
         self._kv = kv
-        self._shelf = shelf
+        self._folders = folders
+        self._take = take
         self._interval_ms = interval_ms
         self._log = log
+        self._last: Header | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
 
-    def committed(self, committed: Committed) -> None:
+    def committed(self, header: Header) -> None:
         """Looks whether one is due after this block; the store stands at it now."""
-        header = committed.stored.record.block.header
-        parent = find_header(self._kv, header.height - 1)
+        parent, self._last = self._last, header
+        if parent is None or parent.height != header.height - 1:
+            parent = find_header(self._kv, header.height - 1)
         is_busy = self._task is not None and not self._task.done()
-        if is_busy or committed.synced or parent is None or not is_due(parent, header, self._interval_ms):
-            return
-        self._task = asyncio.ensure_future(self._take(self._kv.snapshot()))
+        if not is_busy and parent is not None and is_due(parent, header, self._interval_ms):
+            self._task = asyncio.ensure_future(self._run(self._kv.snapshot()))
 
     async def stop(self) -> None:
         """Breaks off what is being taken: the store goes next."""
@@ -228,10 +242,10 @@ class Taking:
         if self._task is not None:
             await self._task
 
-    async def _take(self, view: KeyValueView) -> None:
+    async def _run(self, view: KeyValueView) -> None:
         try:
-            height = await asyncio.to_thread(take, self._genesis, view, self._above, self._shelf, self._pause)
-            self._log.info("snapshot.taken", height=height, bytes=self._shelf.size(height))
+            height = await asyncio.to_thread(self._take, view, self._pause)
+            self._log.info("snapshot.taken", height=height, bytes=self._folders.size(height))
         except _Stopped:
             pass
         except (ConcentoError, OSError) as error:
@@ -239,12 +253,6 @@ class Taking:
             self._log.error("snapshot.failed", reason=str(error))
         finally:
             view.close()
-
-    def _above(self, height: int) -> BlockRecord:
-        while (found := find_block(self._kv, height)) is None:
-            self._pause()
-            time.sleep(WAIT_S)
-        return found
 
     def _pause(self) -> None:
         if self._is_stopped:

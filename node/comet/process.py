@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from node.comet.engine import Engine
 from node.comet.home import check, comet_home, find_binary, write_settings
 from node.comet.proofs import comet_methods
 from node.comet.server import Server
-from node.comet.snapshots import CometShelf, Restoring, Taking
+from node.comet.snapshots import CometShelf, Restoring, take
 from node.config import NodeConfig, parse_address
 from node.health import LoopLag
 from node.logs import Log, open_log
@@ -35,6 +36,7 @@ from node.replica.events import Committed
 from node.replica.join import clear, is_half_joined
 from node.rpc.server import serve
 from node.signer import NodeKey
+from node.snapshots import Taking
 from node.verify import VerifyThread
 from state.store.leveldb import LevelDb
 from state.store.opening import close_store, is_empty, open_store
@@ -95,7 +97,8 @@ class CometNode:
         lag = LoopLag()
         backend = CometBackend(config, self._genesis, self._key.public, application, engine, lag)
         application.shelf = shelf = CometShelf(config.snapshots_path / "comet", config.snapshots_kept)
-        taking = Taking(self._genesis, application.store.kv, shelf, config.snapshot_ms, self._log)
+        taken = partial(take, self._genesis, shelf)
+        taking = Taking(application.store.kv, shelf, taken, config.snapshot_ms, self._log)
         application.on_commit = _teller(backend, Narrator(self._log, backend), taking)
         server = Server(application, _verifying(verifier))
         rpc_at = parse_address(config.rpc_listen, "rpc_listen")

@@ -9,9 +9,7 @@ that block's record here. If a liar has changed its time, this node's next root 
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -21,21 +19,20 @@ from msgspec import Meta
 
 from concento.blocks import Header, TransactionResult, block_id, results_root
 from concento.encoding import Bytes32, Record, decode, encode
-from concento.errors import Broken, ConcentoError, Rejected
+from concento.errors import Broken, Rejected
 from concento.genesis import Genesis
 from concento.light import HANDOVERS_MAX
 from concento.limits import MIB
 from concento.votes import Commit
 from node.comet import messages as abci
 from node.comet.blocks import BODIES, find_bodies
-from node.logs import Log
 from node.replica.join import clear
-from node.snapshots import ids_of, is_due, sorted_chunks, sync_folder, write_durably
+from node.snapshots import MANIFEST, SnapshotFolders, ids_of, sorted_chunks, write_durably
 from state.modules.licences import holdings_among
 from state.queries import Chain
 from state.queries_chain import handovers_before
 from state.store.blockstore import BlockRecord, StoredBlock, block_changes, find_block, find_events, find_results
-from state.store.kept import Base, base_changes, find_header, header_changes, ids_changes
+from state.store.kept import Base, base_changes, header_changes, ids_changes
 from state.store.kv import HISTORY, STATE, TRANSACTION, KeyValue, KeyValueView, number_key
 from state.store.opening import COMMIT_KEY, STORE_FORMAT, CommitRecord, OpenStore, committed, open_store
 from state.store.snapshots import (
@@ -55,10 +52,6 @@ from state.view import View
 FORMAT: Final = 1
 CHUNK_BYTES: Final = 4 * MIB
 """Files of the state travel together up to this size: CometBFT asks for some ten chunks a second, and takes 16 MB."""
-PAUSE_S: Final = 0.002
-_PREFIX: Final = "height-"
-_PART: Final = ".part"
-_MANIFEST: Final = "manifest"
 _TOP_NODES_MAX: Final = 17
 
 
@@ -104,24 +97,18 @@ class Tip(Record):
 # Taking and giving
 
 
-class CometShelf:
-    """The folder of a node's snapshots; a chunk is a file."""
+class CometShelf(SnapshotFolders):
+    """What CometBFT lists and gives to its peers; a chunk is a file."""
 
     def __init__(self, folder: Path, kept: int) -> None:
-        """Forgets what was broken off. `kept` newest ones stay when another is done."""
-        self._folder = folder
-        self._kept = kept
-        for entry in folder.glob(f"{_PREFIX}*{_PART}"):
-            shutil.rmtree(entry)
+        super().__init__(folder, kept, "height-")
 
     def listed(self) -> tuple[abci.Snapshot, ...]:
         """What is whole, the newest first."""
-        names = sorted((path.name for path in self._folder.glob(f"{_PREFIX}*") if path.suffix != _PART), reverse=True)
         found = []
-        for name in names:
-            raw = (self._folder / name / _MANIFEST).read_bytes()
+        for height in reversed(self.heights()):
+            raw = (self.path(height) / MANIFEST).read_bytes()
             manifest: Manifest = decode(Manifest, raw, "snapshot manifest")
-            height = int(name.removeprefix(_PREFIX))
             found.append(abci.Snapshot(height, FORMAT, manifest.count, sha256(raw).digest(), raw))
         return tuple(found)
 
@@ -130,32 +117,12 @@ class CometShelf:
         if format_ != FORMAT:
             return b""
         try:
-            return (self._path(height) / _chunk_name(number)).read_bytes()
+            return (self.path(height) / _chunk_name(number)).read_bytes()
         except OSError:
             return b""
 
-    def begin(self, height: int) -> Path:
-        """The folder to make a snapshot in."""
-        part = self._path(height).with_suffix(_PART)
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        return part
 
-    def finish(self, height: int, manifest: Manifest) -> None:
-        """The chunks are all there: from now on it is a snapshot, and the oldest ones go."""
-        part = self._path(height).with_suffix(_PART)
-        write_durably(part / _MANIFEST, encode(manifest))
-        sync_folder(part)
-        part.rename(self._path(height))
-        sync_folder(self._folder)
-        for old in self.listed()[self._kept :]:
-            shutil.rmtree(self._path(old.height))
-
-    def _path(self, height: int) -> Path:
-        return self._folder / f"{_PREFIX}{height:012d}"
-
-
-def take(genesis: Genesis, view: KeyValueView, shelf: CometShelf, pause: Callable[[], None]) -> int:
+def take(genesis: Genesis, shelf: CometShelf, view: KeyValueView, pause: Callable[[], None]) -> int:
     """Takes a snapshot of the store as this view shows it; the height. Reads and writes for long."""
     commit = committed(view)
     if commit is None or commit.height < 1:
@@ -170,7 +137,8 @@ def take(genesis: Genesis, view: KeyValueView, shelf: CometShelf, pause: Callabl
     tip, ids = encode(_tip(genesis, view, height)), encode(tuple(ids_of(view, pause)))
     for number, data in enumerate((tip, ids), len(files)):
         write_durably(folder / _chunk_name(number), data)
-    shelf.finish(height, Manifest(top_nodes(summaries), tuple(files), sha256(tip).digest(), sha256(ids).digest()))
+    manifest = Manifest(top_nodes(summaries), tuple(files), sha256(tip).digest(), sha256(ids).digest())
+    shelf.finish(height, encode(manifest))
     return height
 
 
@@ -196,53 +164,6 @@ def _tip(genesis: Genesis, view: KeyValueView, height: int) -> Tip:
         raise Broken("the block of a snapshot is not in the store")
     handovers = handovers_before(Chain(view, None, genesis), height)
     return Tip(block, results, events[-1], bodies, tuple(Handover(step.header, step.commit) for step in handovers))
-
-
-class Taking:
-    """Takes snapshots of a running node, one at a time, in a thread: all nodes at the same heights."""
-
-    def __init__(self, genesis: Genesis, kv: KeyValue, shelf: CometShelf, interval_ms: int, log: Log) -> None:
-        self._genesis = genesis
-        self._kv = kv
-        self._shelf = shelf
-        self._interval_ms = interval_ms
-        self._log = log
-        self._task: asyncio.Task[None] | None = None
-        self._is_stopped = False
-
-    def committed(self, header: Header) -> None:
-        """Looks whether one is due after this block; the store stands at it now."""
-        parent = find_header(self._kv, header.height - 1)
-        is_busy = self._task is not None and not self._task.done()
-        if not is_busy and parent is not None and is_due(parent, header, self._interval_ms):
-            self._task = asyncio.ensure_future(self._take(self._kv.snapshot()))
-
-    async def stop(self) -> None:
-        """Breaks off what is being taken: the store goes next."""
-        self._is_stopped = True
-        if self._task is not None:
-            await self._task
-
-    async def _take(self, view: KeyValueView) -> None:
-        try:
-            height = await asyncio.to_thread(take, self._genesis, view, self._shelf, self._pause)
-            self._log.info("snapshot.taken", height=height)
-        except _Stopped:
-            pass
-        except (ConcentoError, OSError) as error:
-            # The chain goes on without: a later one may succeed, and this says why not.
-            self._log.error("snapshot.failed", reason=str(error))
-        finally:
-            view.close()
-
-    def _pause(self) -> None:
-        if self._is_stopped:
-            raise _Stopped
-        time.sleep(PAUSE_S)
-
-
-class _Stopped(Exception):
-    """The node ends."""
 
 
 # Beginning with one

@@ -42,7 +42,7 @@ def shelf(comet: Comet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Come
     """With a snapshot of height 4, in many chunks."""
     monkeypatch.setattr(snapshots, "CHUNK_BYTES", 500)
     shelf = CometShelf(tmp_path / "given", 2)
-    assert take(comet.genesis, comet.kv, shelf, lambda: None) == 4
+    assert take(comet.genesis, shelf, comet.kv, lambda: None) == 4
     return shelf
 
 
@@ -193,7 +193,7 @@ def test_a_block_of_another_height_is_refused_before_anything_is_written(
 def test_only_the_newest_are_kept_and_what_was_broken_off_is_forgotten(comet: Comet, tmp_path: Path) -> None:
     shelf = CometShelf(tmp_path / "given", 2)
     for _ in range(3):
-        take(comet.genesis, comet.kv, shelf, lambda: None)
+        take(comet.genesis, shelf, comet.kv, lambda: None)
         comet.block(comet.tx("bob", Transfer(account("carol"), 1)).raw)
     assert [snapshot.height for snapshot in shelf.listed()] == [6, 5]
     shelf.begin(9)
