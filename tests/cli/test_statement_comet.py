@@ -14,26 +14,10 @@ import pytest
 from cli.statement import SOURCES, evidence, verify
 from cli.text.earnings import verified
 from concento.blocks import Header
-from concento.cometlight import (
-    CometBlockId,
-    CometCommit,
-    CometHeader,
-    CometSignature,
-    CometTime,
-    address_of,
-    chain_id_of,
-    header_hash,
-    sign_bytes,
-    validators_hash,
-)
-from concento.development import development_seed, validator_names
 from concento.encoding import decode, encode
 from concento.errors import Rejected
-from concento.keys import public_key, sign
+from support.comet_signed import commit, header
 from support.told import Asked, sold
-
-HASH = bytes(range(32))
-SEEDS = {public_key(development_seed(name)): development_seed(name) for name in validator_names(4)}
 
 
 class CometAsked(Asked):
@@ -52,19 +36,10 @@ class CometAsked(Asked):
         document: dict[str, Any] = self._own.proof(key)
         own: Header = decode(Header, base64.b64decode(document["header"]), "header")
         genesis = self.ledger.genesis
-        of = validators_hash(genesis.validators)
-        header = CometHeader(
-            11, 1, chain_id_of(genesis), own.height, CometTime(1_793_491_200, 5), CometBlockId(HASH, 1, HASH), HASH,
-            HASH, of, of, HASH, own.app_hash, HASH, HASH, bytes(20),
-        )  # fmt: skip
-        unsigned = CometCommit(0, CometBlockId(header_hash(header), 1, HASH), ())
-        time = CometTime(1_793_491_201, 7)
-        message = sign_bytes(header.chain_id, header.height, unsigned, time)
-        signatures = tuple(CometSignature(address_of(key), time, sign(seed, message)) for key, seed in SEEDS.items())
-        commit = CometCommit(0, unsigned.block, signatures)
+        signed = header(genesis, own.height, genesis.validators, app_hash=own.app_hash)
         shown = {
-            "header": base64.b64encode(encode(header)).decode(),
-            "commit": base64.b64encode(encode(commit)).decode(),
+            "header": base64.b64encode(encode(signed)).decode(),
+            "commit": base64.b64encode(encode(commit(signed, genesis.validators))).decode(),
         }
         return {**document, "engine": "comet", **shown}
 

@@ -16,10 +16,8 @@ from concento.cometlight import (
     CometCommit,
     CometHandover,
     CometHeader,
-    CometSignature,
     CometTime,
     address_of,
-    chain_id_of,
     header_hash,
     sign_bytes,
     validators_hash,
@@ -29,15 +27,14 @@ from concento.development import development_seed
 from concento.devnet import development_genesis
 from concento.errors import Rejected
 from concento.genesis import Genesis
-from concento.keys import public_key, sign, verify
+from concento.keys import public_key, verify
 from concento.validators import Validator, ValidatorSet
 from node.comet.proofs import commit_of, header_of
+from support import comet_signed
+from support.comet_signed import commit
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "cometbft-commit.json").read_text())
-NAMES = ("node1", "node2", "node3", "node4", "node5")
-SEEDS = {public_key(development_seed(name)): development_seed(name) for name in NAMES}
 GENESIS = development_genesis(5)
-HASH = bytes(range(32))
 
 
 def members(*names: str) -> tuple[Validator, ...]:
@@ -52,22 +49,7 @@ def _key(member: Validator) -> bytes:
 
 
 def header(height: int, of: ValidatorSet, following: ValidatorSet | None = None, **changes: Any) -> CometHeader:
-    found = CometHeader(
-        11, 1, chain_id_of(GENESIS), height, CometTime(1_793_491_200, 5), CometBlockId(HASH, 1, HASH), HASH, HASH,
-        validators_hash(of), validators_hash(following or of), HASH, HASH, HASH, HASH, bytes(20),
-    )  # fmt: skip
-    return msgspec.structs.replace(found, **changes)
-
-
-def commit(signed: CometHeader, of: ValidatorSet, count: int | None = None, round_: int = 0) -> CometCommit:
-    block = CometBlockId(header_hash(signed), 1, HASH)
-    unsigned = CometCommit(round_, block, ())
-    signatures = []
-    for number, key in enumerate(of.keys[:count]):
-        time = CometTime(1_793_491_201, number)
-        message = sign_bytes(signed.chain_id, signed.height, unsigned, time)
-        signatures.append(CometSignature(address_of(key), time, sign(SEEDS[key], message)))
-    return CometCommit(round_, block, tuple(signatures))
+    return comet_signed.header(GENESIS, height, of, following, **changes)
 
 
 # What a real network has signed

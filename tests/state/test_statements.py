@@ -23,7 +23,17 @@ from state.statements import statement
 from state.store.kv import META, MemoryKeyValue
 from state.store.opening import create_store
 from support.histories import histories
-from support.revenue_chain import GENESIS, PAYER, RevenueChain, account, asset_id, holder, make_params, run_until_idle
+from support.revenue_chain import (
+    GENESIS,
+    PAYER,
+    RevenueChain,
+    account,
+    asset_id,
+    free_of_fee,
+    holder,
+    make_params,
+    run_until_idle,
+)
 from support.revenue_stories import PEOPLE, Story
 
 PAIR = ("song", "remix")
@@ -118,8 +128,7 @@ def test_a_line_tells_sale_path_share_and_amount() -> None:
 
 
 def test_two_sales_of_one_block_are_told_apart() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea")
+    chain = free_of_fee("alice", "bea")
     chain.simple(1, SPLIT)
     chain.sell(1, 100)
     chain.sell(1, 10, cause="usage")
@@ -133,8 +142,7 @@ def test_two_sales_of_one_block_are_told_apart() -> None:
 
 
 def test_income_from_a_derivative_is_a_royalty_and_names_what_its_ancestors_took() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "song", "remix")
+    chain = free_of_fee("song", "remix")
     song = chain.simple(1, [(holder("song"), 1)])
     chain.simple(2, [(holder("remix"), 1)], edges=[Edge(song, 2_500, ALL, False)])
     chain.sell(2, 1_000)
@@ -151,8 +159,7 @@ def test_income_from_a_derivative_is_a_royalty_and_names_what_its_ancestors_took
 
 def test_what_was_declared_stays_declared_for_everybody_upstream() -> None:
     """A royalty of revenue that only its reporter vouches for must not read like one of a sale on the chain."""
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "song", "remix")
+    chain = free_of_fee("song", "remix")
     song = chain.simple(1, [(holder("song"), 1)])
     chain.simple(2, [(holder("remix"), 1)], edges=[Edge(song, 2_500, ALL, False)])
     for cause in ("declared", "sale"):
@@ -164,8 +171,7 @@ def test_what_was_declared_stays_declared_for_everybody_upstream() -> None:
 
 
 def test_a_period_counts_what_was_paid_in_it() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea")
+    chain = free_of_fee("alice", "bea")
     chain.simple(1, SPLIT)
     chain.view.put(identity.PAYOUTS, account("alice"), identity.Payout("min", 1_000, 0))
     chain.sell(1, 1_000)
@@ -202,8 +208,7 @@ def test_accrued_counts_rows_that_no_sweep_has_reached() -> None:
 
 
 def test_a_statement_of_a_seller_and_of_a_buyer_of_shares_divide_the_income_at_the_transfer() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea", "carol")
+    chain = free_of_fee("alice", "bea", "carol")
     chain.simple(1, SPLIT)
     chain.sell(1, 1_000)
     chain.finalise()
@@ -216,8 +221,7 @@ def test_a_statement_of_a_seller_and_of_a_buyer_of_shares_divide_the_income_at_t
 
 
 def test_more_payments_than_a_line_can_tell_are_told_together() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea")
+    chain = free_of_fee("alice", "bea")
     chain.simple(1, SPLIT)
     for _ in range(PARTS_MAX + 1):
         chain.sell(1, 10, cause="usage")
@@ -230,8 +234,7 @@ def test_more_payments_than_a_line_can_tell_are_told_together() -> None:
 
 
 def test_the_oldest_of_a_long_line_of_descent_gets_a_statement() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "first")
+    chain = free_of_fee("first")
     rank = chain.simple(1, [(holder("first"), 1)])
     for number in range(2, 400):
         rank = chain.simple(number, [(holder("next"), 1)], edges=[Edge(rank, 10_000, ALL, False)])

@@ -179,6 +179,13 @@ def on_board(chain: RevenueChain, *names: str) -> None:
         chain.view.put(identity.ACCOUNTS, account(name), identity.Account(0, None))
 
 
+def free_of_fee(*names: str) -> RevenueChain:
+    """A chain whose markets keep nothing of a sale, with these people on board."""
+    chain = RevenueChain(make_params(market_bps=0))
+    on_board(chain, *names)
+    return chain
+
+
 def claim(chain: RevenueChain, number: int, page: int = 0, sender: bytes = PAYER) -> None:
     message = Claim(asset_id(number), 0, page)
     royalties.check_claim(chain.view, chain.call(), message)

@@ -7,6 +7,7 @@ from support.revenue_chain import (
     RevenueChain,
     account,
     claim,
+    free_of_fee,
     holder,
     make_params,
     on_board,
@@ -18,16 +19,21 @@ def policy(chain: RevenueChain, name: str, mode: str, amount: int = 0, period_ms
     royalties.touch(chain.view, account(name))
 
 
+def where_alice_asked_for(mode: str, **asked: int) -> RevenueChain:
+    """She holds all of a work."""
+    chain = free_of_fee("alice")
+    chain.simple(1, [(holder("alice"), 1)])
+    policy(chain, "alice", mode, **asked)
+    return chain
+
+
 def due(chain: RevenueChain, name: str) -> int:
     found = chain.view.find(payout.DUES, account(name))
     return 0 if found is None else found.amount_ubeat
 
 
 def test_an_account_that_asked_for_larger_sums_is_paid_once_they_are_reached() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("alice"), 1)])
-    policy(chain, "alice", "min", amount=1_000)
+    chain = where_alice_asked_for("min", amount=1_000)
     chain.sell(1, 999)
     chain.finalise()
     assert (chain.balance("alice"), due(chain, "alice")) == (0, 999)
@@ -37,10 +43,7 @@ def test_an_account_that_asked_for_larger_sums_is_paid_once_they_are_reached() -
 
 
 def test_a_claim_by_the_holder_overrides_the_policy_and_by_another_does_not() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("alice"), 1)])
-    policy(chain, "alice", "min", amount=1_000)
+    chain = where_alice_asked_for("min", amount=1_000)
     chain.sell(1, 10)
     chain.finalise()
     claim(chain, 1)
@@ -52,10 +55,7 @@ def test_a_claim_by_the_holder_overrides_the_policy_and_by_another_does_not() ->
 
 
 def test_an_account_that_asked_for_a_period_is_paid_at_its_end() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("alice"), 1)])
-    policy(chain, "alice", "every", period_ms=60_000)
+    chain = where_alice_asked_for("every", period_ms=60_000)
     start = chain.time_ms
     for _ in range(2):
         chain.sell(1, 10)
@@ -88,10 +88,7 @@ def test_timers_that_do_not_fit_a_block_fire_in_the_next() -> None:
 
 
 def test_a_policy_set_back_to_now_pays_what_waited() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
-    chain.simple(1, [(holder("alice"), 1)])
-    policy(chain, "alice", "min", amount=1_000)
+    chain = where_alice_asked_for("min", amount=1_000)
     chain.sell(1, 10)
     chain.finalise()
     policy(chain, "alice", "now")
@@ -100,8 +97,7 @@ def test_a_policy_set_back_to_now_pays_what_waited() -> None:
 
 
 def test_a_holder_who_is_not_on_board_is_paid_when_an_issuer_binds_an_account() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
+    chain = free_of_fee("alice")
     chain.simple(1, [(holder("somebody"), 1)])
     chain.sell(1, 10)
     chain.finalise()

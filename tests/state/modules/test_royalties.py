@@ -19,6 +19,7 @@ from support.revenue_chain import (
     account,
     asset_id,
     claim,
+    free_of_fee,
     holder,
     make_params,
     on_board,
@@ -99,8 +100,7 @@ def test_a_remix_pays_its_ancestors_once_each_and_keeps_the_rest() -> None:
 
 
 def test_members_are_paid_the_floor_of_what_they_earned_in_all() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "d5", "d3", "d2")
+    chain = free_of_fee("d5", "d3", "d2")
     make_graph(chain)
     for amount in (23_760_000, 7, 1):
         chain.sell(1, amount)
@@ -111,8 +111,7 @@ def test_members_are_paid_the_floor_of_what_they_earned_in_all() -> None:
 
 
 def test_a_third_of_three_units_is_one() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "three")
+    chain = free_of_fee("three")
     chain.simple(1, [(holder("three"), 3), (holder("six"), 6)])
     chain.sell(1, 3)
     chain.finalise()
@@ -120,8 +119,7 @@ def test_a_third_of_three_units_is_one() -> None:
 
 
 def test_wrapping_a_remix_into_a_dataset_does_not_shield_it_from_its_parent() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "song", "remix")
+    chain = free_of_fee("song", "remix")
     song = chain.simple(1, [(holder("song"), 1)])
     remix = chain.simple(2, [(holder("remix"), 1)], edges=[rel(song, 2_500)])
     chain.simple(3, [(asset_holder(remix), 1)])
@@ -131,7 +129,7 @@ def test_wrapping_a_remix_into_a_dataset_does_not_shield_it_from_its_parent() ->
 
 
 def test_a_chain_of_256_ancestors_is_followed_until_nothing_is_left_to_pass() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
+    chain = free_of_fee()
     rank = chain.simple(1, [(holder("first"), 1)])
     for number in range(2, 257):
         rank = chain.simple(number, [(holder("next"), 1)], edges=[rel(rank, 9_000)])
@@ -141,8 +139,7 @@ def test_a_chain_of_256_ancestors_is_followed_until_nothing_is_left_to_pass() ->
 
 
 def test_an_absolute_claim_is_taken_from_sources_only_and_shared_with_the_claimants_parents() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "old", "song", "remix", "set")
+    chain = free_of_fee("old", "song", "remix", "set")
     old = chain.simple(1, [(holder("old"), 1)])
     song = chain.simple(2, [(holder("song"), 1)], edges=[rel(old, 1_000)])
     chain.simple(3, [(holder("remix"), 1)], edges=[rel(song, 2_000)], claims=[Edge(song, 1_000, ALL, False)])
@@ -153,8 +150,7 @@ def test_an_absolute_claim_is_taken_from_sources_only_and_shared_with_the_claima
 
 
 def test_a_ceiling_leaves_the_rest_with_the_child() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "song", "remix")
+    chain = free_of_fee("song", "remix")
     song = chain.simple(1, [(holder("song"), 1)])
     remix = chain.simple(2, [(holder("remix"), 1)], edges=[rel(song, 5_000, limited=True)])
     chain.view.put(CEILINGS, ceiling_key(remix, song), Ceiling(700))
@@ -165,8 +161,7 @@ def test_a_ceiling_leaves_the_rest_with_the_child() -> None:
 
 
 def test_the_recording_layer_alone_pays_nothing_to_the_work() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "writer", "singer")
+    chain = free_of_fee("writer", "singer")
     work = chain.simple(1, [(holder("writer"), 1)])
     own = royalties.new_table(chain.view, [(holder("singer"), 1)])
     chain.asset(2, "recording", [asset_leg(work, 5_000), table_leg(own, 5_000)])
@@ -299,8 +294,7 @@ def test_work_beyond_the_budget_goes_on_in_the_next_block_and_new_sales_wait_the
 
 
 def test_a_lost_record_stops_its_own_income_only() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea")
+    chain = free_of_fee("alice", "bea")
     chain.simple(1, [(holder("alice"), 1)])
     lost = chain.simple(2, [(holder("bea"), 1)])
     chain.finalise()
@@ -332,7 +326,7 @@ def test_a_lost_page_stops_its_own_rows_only() -> None:
 
 
 def test_a_table_that_can_count_no_further_keeps_the_income_where_it_is() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
+    chain = free_of_fee()
     rank = chain.simple(1, [(holder("alice"), 1)])
     full = 2**63 - 5
     table = chain.table(1)
@@ -410,7 +404,7 @@ def test_the_makers_of_an_asset_cannot_promise_more_than_it_earns() -> None:
 
 def test_a_payment_that_comes_after_the_pass_fails_the_check_of_the_books() -> None:
     """What pays assets at the end of a block must come before the pass, which takes what was noted."""
-    chain = RevenueChain(make_params(market_bps=0))
+    chain = free_of_fee()
     chain.simple(1, [(holder("alice"), 1)])
     chain.finalise()
     royalties.finalise(chain.view, chain.params, 0)
@@ -423,8 +417,7 @@ def test_a_payment_that_comes_after_the_pass_fails_the_check_of_the_books() -> N
 
 
 def test_a_payment_that_is_rolled_back_reaches_nobody() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice")
+    chain = free_of_fee("alice")
     chain.simple(1, [(holder("alice"), 1)])
     mark = chain.view.mark()
     chain.sell(1, 10)
@@ -436,7 +429,7 @@ def test_a_payment_that_is_rolled_back_reaches_nobody() -> None:
 
 def test_who_handed_more_than_fits_a_record_is_all_remembered() -> None:
     """More payments of one asset in a block than one history record holds."""
-    chain = RevenueChain(make_params(market_bps=0))
+    chain = free_of_fee()
     chain.simple(1, [(holder("alice"), 1)])
     count = revenue.INFLOWS_PER_RECORD * 2 + 1
     for _ in range(count):

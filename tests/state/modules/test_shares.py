@@ -11,6 +11,7 @@ from support.revenue_chain import (
     SPLIT,
     RevenueChain,
     claim,
+    free_of_fee,
     holder,
     make_params,
     on_board,
@@ -19,8 +20,7 @@ from support.revenue_chain import (
 
 
 def test_income_before_a_transfer_of_shares_is_the_sellers() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea", "carol")
+    chain = free_of_fee("alice", "bea", "carol")
     chain.simple(1, SPLIT)
     chain.sell(1, 1_001)
     chain.finalise()
@@ -85,8 +85,7 @@ def test_a_row_that_was_sold_out_is_used_again() -> None:
 
 
 def test_a_vault_shares_what_it_holds_among_its_accounts() -> None:
-    chain = RevenueChain(make_params(market_bps=0))
-    on_board(chain, "alice", "bea", "carol")
+    chain = free_of_fee("alice", "bea", "carol")
     chain.simple(1, SPLIT)
     vault = royalties.new_table(chain.view, [(holder("bea"), 1), (holder("carol"), 2)], vault=True)
     royalties.transfer_shares(chain.view, 1, 1, (0, holder("bea")), (0, shares.table_holder(vault)), 300_000)
