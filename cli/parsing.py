@@ -12,22 +12,24 @@ from concento.errors import Rejected
 
 if TYPE_CHECKING:
     from concento.messages.licences import Price, Rate, Tier
-    from concento.terms import Terms
+    from concento.terms import Purpose, Terms
 
 DAY_MS: Final = 86_400_000
 UNITS_PER_PRICE: Final = 1_000
 """A metered price is written into the chain per 1,000 units."""
 
 
-def check_purpose(purpose: str) -> None:
-    """Raises Rejected terms.unknown_purpose, naming the one that was probably meant."""
+def parse_purpose(purpose: str) -> Purpose:
+    """A purpose by its name. Raises Rejected terms.unknown_purpose, naming the one that was probably meant."""
     from concento.terms import PURPOSES
 
-    if purpose not in PURPOSES:
-        error = Rejected("terms.unknown_purpose", purpose=purpose)
-        meant = nearest(purpose, PURPOSES)
-        error.hint = f"did you mean {meant}?" if meant else "one of: " + ", ".join(PURPOSES)
-        raise error
+    for known in PURPOSES:
+        if known == purpose:
+            return known
+    error = Rejected("terms.unknown_purpose", purpose=purpose)
+    meant = nearest(purpose, PURPOSES)
+    error.hint = f"did you mean {meant}?" if meant else "one of: " + ", ".join(PURPOSES)
+    raise error
 
 
 def parse_terms(
@@ -38,7 +40,7 @@ def parse_terms(
 
     named = [*_split(allow), *_split(deny), *_split(constrained)]
     for purpose in named:
-        check_purpose(purpose)
+        parse_purpose(purpose)
         if named.count(purpose) > 1:
             raise click.UsageError(f"{purpose} is named twice: say it once, in --allow, --constrained or --deny.")
     if not allow and not constrained:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 from threading import Lock
-from typing import Annotated, Any, Final, TypeVar, dataclass_transform
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform, overload
 
 import msgspec
 from msgspec import Meta
@@ -51,10 +52,18 @@ def encode(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-def decode(kind: type[T], data: bytes, what: str = "record") -> T:
+@overload
+def decode(kind: type[T], data: bytes, what: str = "record") -> T: ...
+
+
+@overload
+def decode(kind: UnionType, data: bytes, what: str = "record") -> Any: ...
+
+
+def decode(kind: Any, data: bytes, what: str = "record") -> Any:
     """The value of type `kind` in these bytes. Raises Rejected where they are malformed or not canonical."""
     try:
-        value: T = _decoder(kind).decode(data)  # type: ignore[arg-type]  # every type is hashable
+        value = _decoder(kind).decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Rejected("encoding.invalid", what=what, reason=_reason(error)) from None
     if kind is Any and not _is_plain(value):

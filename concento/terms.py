@@ -46,8 +46,8 @@ EACH_ITS_OWN: Final = "as each member asks"
 SEVERAL_TEXTS: Final = bytes(32)
 """The legal text of members that have different ones."""
 
-LAYERS: Final = ("work", "recording")
 Layer = Literal["work", "recording"]
+LAYERS: Final[tuple[Layer, ...]] = get_args(Layer)
 
 
 class Permission(IntEnum):

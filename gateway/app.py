@@ -47,9 +47,9 @@ T = TypeVar("T")
 log = logging.getLogger("gateway")
 
 
-def make_app(gateway: Gateway) -> web.Application:
+def make_app(gateway: Gateway, downloads_max: int = DOWNLOADS_MAX, stall_s: float = STALL_S) -> web.Application:
     """The HTTP face of a gateway."""
-    handlers = _Handlers(gateway)
+    handlers = _Handlers(gateway, downloads_max, stall_s)
     app = web.Application(middlewares=[_errors(gateway)], client_max_size=BODY_BYTES_MAX)
     app.router.add_post("/sessions", handlers.open)
     app.router.add_post("/sessions/{token}/vouchers", handlers.voucher)
@@ -64,8 +64,10 @@ def make_app(gateway: Gateway) -> web.Application:
 
 
 class _Handlers:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, downloads_max: int, stall_s: float) -> None:
         self._gateway = gateway
+        self._downloads_max = downloads_max
+        self._stall_s = stall_s
         self._downloads = 0
 
     async def open(self, request: web.Request) -> web.Response:
@@ -102,7 +104,7 @@ class _Handlers:
     async def asset(self, request: web.Request) -> web.StreamResponse:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         session = self._gateway.session(token if scheme == "Bearer" else "")
-        if self._downloads >= DOWNLOADS_MAX:
+        if self._downloads >= self._downloads_max:
             # Before anything is read or logged: what is refused costs nobody anything.
             raise Unavailable("gateway.busy", count=self._downloads)
         self._downloads += 1
@@ -126,13 +128,14 @@ class _Handlers:
             )
             await response.prepare(request)
             for chunk in served.file.chunks():
-                async with asyncio.timeout(STALL_S):
+                async with asyncio.timeout(self._stall_s):
                     await response.write(chunk)
             await response.write_eof()
         except TimeoutError:
+            log.info("a reader took nothing for %s s and was let go", self._stall_s)
             if request.transport is not None:
                 request.transport.abort()
-            raise
+            raise ConnectionResetError from None
         finally:
             served.file.close()
         await self._gateway.anchor_due(session)
@@ -178,9 +181,6 @@ def _errors(gateway: Gateway) -> Any:
             raise
         except Unavailable as error:
             return _refusal(gateway, error, 503)
-        except TimeoutError:
-            log.info("a reader took nothing for %s s and was let go", STALL_S)
-            raise ConnectionResetError from None
         except ConcentoError as error:
             return _refusal(gateway, error, _STATUS.get(error.kind, 409))
         except web.HTTPException as error:

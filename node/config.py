@@ -284,7 +284,8 @@ def _typed(name: str, value: object, source: str) -> Any:
 
 
 def _kind_name(kind: object) -> str:
-    return {int: "a whole number", str: "text", Path: "a path", bool: "true or false"}.get(kind, "a list of texts")  # type: ignore[call-overload, no-any-return]
+    names: dict[object, str] = {int: "a whole number", str: "text", Path: "a path", bool: "true or false"}
+    return names.get(kind, "a list of texts")
 
 
 def _near(name: str, names: Mapping[str, object] | tuple[str, ...]) -> str:

@@ -20,8 +20,8 @@ R = TypeVar("R", bound=Record)
 Read: TypeAlias = Callable[[bytes], bytes | None]
 """The committed value under a state key (without the store's space prefix)."""
 
-Known: TypeAlias = dict[bytes, Record | None]
-"""State key -> committed record, or None where there is none."""
+Known: TypeAlias = dict[bytes, Any]
+"""State key -> committed record of the kind that owns the key's prefix, or None where there is none."""
 
 Mark: TypeAlias = tuple[int, int, int]
 """A moment of a block: how much was written, told and noted until then."""
@@ -51,7 +51,7 @@ class Kind(Generic[R]):
             raise Broken("a record of the state cannot be read: {reason}", reason=str(error)) from error
 
 
-_ABSENT: Final = object()
+_ABSENT: Final[Any] = object()
 """Stands for a name that a dictionary of records, some of them None, does not hold."""
 
 
@@ -70,7 +70,7 @@ class View:
         self._read = read
         self._included = included or _never
         self._known: Known = {} if known is None else known
-        self._overlay: dict[bytes, Record | None] = {}
+        self._overlay: Known = {}
         self._history: dict[bytes, bytes] = {}
         self._notes: defaultdict[str, dict[bytes, list[Any]]] = defaultdict(dict)
         self._noted: list[list[Any]] = []
@@ -79,20 +79,20 @@ class View:
     def find(self, kind: Kind[R], key: bytes) -> R | None:
         """The record as this block has it so far, or None."""
         name = kind.prefix + key
-        record = self._overlay.get(name, _ABSENT)
+        record: R | None = self._overlay.get(name, _ABSENT)
         if record is _ABSENT:
             record = self._known.get(name, _ABSENT)
             if record is _ABSENT:
                 record = self._committed(kind, name)
-        return record  # type: ignore[return-value]  # a name holds records of its kind only: `put` takes no other
+        return record
 
     def committed(self, kind: Kind[R], key: bytes) -> R | None:
         """The record as it was before this block, or None."""
         name = kind.prefix + key
-        record = self._known.get(name, _ABSENT)
+        record: R | None = self._known.get(name, _ABSENT)
         if record is _ABSENT:
             record = self._committed(kind, name)
-        return record  # type: ignore[return-value]  # as in `find`
+        return record
 
     def get(self, kind: Kind[R], key: bytes) -> R:
         """The record that must be there; its absence is Broken."""
@@ -109,7 +109,7 @@ class View:
             before = self._known.get(name, _ABSENT)
             if before is _ABSENT:
                 before = self._committed(kind, name)
-        self._journal.append((name, before))  # type: ignore[arg-type]  # what stands for absence was replaced
+        self._journal.append((name, before))
         self._overlay[name] = record
 
     def add(self, kind: Kind[R], key: bytes, record: R) -> None:
@@ -176,11 +176,7 @@ class View:
     def written(self, kind: Kind[R]) -> list[tuple[R | None, R | None]]:
         """(committed record, record now) of every record of this kind that the block wrote."""
         prefix, known = kind.prefix, self._known
-        return [
-            (known.get(name), record)  # type: ignore[misc]  # as in `find`
-            for name, record in self._overlay.items()
-            if name.startswith(prefix)
-        ]
+        return [(known.get(name), record) for name, record in self._overlay.items() if name.startswith(prefix)]
 
     def changes(self) -> dict[bytes, bytes | None]:
         """State key -> new bytes, or None where it goes; a record put back as it was is no change."""
@@ -199,7 +195,7 @@ class View:
         """History key (without the store's space prefix) -> value."""
         return dict(self._history)
 
-    def _committed(self, kind: Kind[R], name: bytes) -> Record | None:
+    def _committed(self, kind: Kind[R], name: bytes) -> R | None:
         """Read from the store, and known from now on."""
         data = self._read(name)
         record = self._known[name] = None if data is None else kind.decode(data)

@@ -145,12 +145,12 @@ def search(
     limit: int | None,
 ) -> None:
     """Find music that can be licensed."""
-    from cli.parsing import check_purpose
+    from cli.parsing import parse_purpose
     from concento.identifiers import check_isrc, check_iswc, plain
     from concento.units import parse_beat
 
     if purpose:
-        check_purpose(purpose)
+        parse_purpose(purpose)
     recording, composition = plain(isrc or ""), plain(iswc or "")
     check_isrc(recording)
     check_iswc(composition)

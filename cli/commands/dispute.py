@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,6 +12,9 @@ from cli.grammar import Noun
 from cli.text import disputes as text
 from cli.text.forms import short
 from cli.text.tx import written
+
+if TYPE_CHECKING:
+    from concento.messages.disputes import Reason
 
 REASONS: Final = (
     "ownership",
@@ -50,7 +53,7 @@ def dispute() -> None:
 def open_dispute(
     context: Context,
     asset: str,
-    reason: str,
+    reason: Reason,
     leg: int,
     part: str | None,
     holder: str | None,
@@ -71,7 +74,7 @@ def open_dispute(
     found = context.client.vault(context.id(asset)) if vault else context.client.asset(context.id(asset))
     action = OpenDispute(
         asset=bytes.fromhex(found["id"]),
-        reason=reason,  # type: ignore[arg-type]
+        reason=reason,
         leg=leg,
         bps=_bps(part) if part else 0,
         holder=context.account(holder) if holder else b"",

@@ -11,7 +11,7 @@ import click
 from cli.context import Context, with_context
 from cli.gateways import about, gateway_url
 from cli.grammar import Verb
-from cli.parsing import check_purpose
+from cli.parsing import parse_purpose
 from cli.text.fetching import fetched
 from cli.text.forms import permitted
 from concento.errors import Rejected
@@ -29,8 +29,7 @@ def fetch(context: Context, asset: str, folder: Path, purpose: str | None, url: 
 
     found = context.client.asset(context.id(asset))
     session = context.waiting_session
-    wanted: Any = purpose or _only_purpose(context, found["id"], session.address, found)
-    check_purpose(wanted)
+    wanted = parse_purpose(purpose or _only_purpose(context, found["id"], session.address, found))
     place = gateway_url(context, url)
     gateway = about(place)
     total = _count(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from cli.context import Context, with_context
 from cli.grammar import Noun
 from cli.text import identity as text
 from cli.text.tx import written
+
+if TYPE_CHECKING:
+    from concento.messages.identity import PartyKind, PayoutMode, Role
 
 ROLES = ("creator", "developer", "gateway", "operator", "arbiter")
 """What an issuer can give; issuers themselves stand in genesis."""
@@ -31,7 +34,7 @@ def identity() -> None:
 @click.option("--name", help="The party's public name [WHO, where it is a name].")
 @click.option("--kind", type=click.Choice(_KINDS), help="What the party is [person].")
 @with_context
-def admit(context: Context, who: str, roles: tuple[str, ...], name: str | None, kind: str | None) -> int:
+def admit(context: Context, who: str, roles: tuple[Role, ...], name: str | None, kind: PartyKind | None) -> int:
     """Admit WHO as a party with a ROLE, or add roles to one. --from must be an issuer."""
     from concento.messages.identity import Admit
 
@@ -40,8 +43,8 @@ def admit(context: Context, who: str, roles: tuple[str, ...], name: str | None, 
     shown = name or (party["name"] if party else who.removeprefix("@"))
     if shown.startswith(("conc1", "tconc1")):
         raise click.UsageError("A party needs a name: say --name NAME.")
-    sort: Any = kind or (party["kind"] if party else "person")
-    action = Admit(account, shown, sort, tuple(sorted(set(roles))))  # type: ignore[arg-type]
+    sort: PartyKind = kind or (party["kind"] if party else "person")
+    action = Admit(account, shown, sort, tuple(sorted(set(roles))))
     document = context.session.send([action])
     sentence = f"{shown} is admitted as {', '.join(sorted(set(roles)))}."
     return context.finish(document, lambda done: written(done, sentence, f"concento identity show {shown}"))
@@ -51,14 +54,14 @@ def admit(context: Context, who: str, roles: tuple[str, ...], name: str | None, 
 @click.argument("who")
 @click.option("--role", "roles", multiple=True, required=True, type=click.Choice(ROLES), help="Repeat for several.")
 @with_context
-def revoke(context: Context, who: str, roles: tuple[str, ...]) -> int:
+def revoke(context: Context, who: str, roles: tuple[Role, ...]) -> int:
     """Take a ROLE back from WHO; account and money stay. --from must be an issuer."""
     from concento.messages.identity import RevokeRoles
 
     account = context.account(who)
     taken = ", ".join(sorted(set(roles)))
     context.printer.confirm(f"Take {taken} from {who}?")
-    document = context.session.send([RevokeRoles(account, tuple(sorted(set(roles))))])  # type: ignore[arg-type]
+    document = context.session.send([RevokeRoles(account, tuple(sorted(set(roles))))])
     return context.finish(
         document, lambda done: written(done, f"{who} is no longer {taken}.", f"concento identity show {who}")
     )
@@ -89,7 +92,7 @@ def list_parties(context: Context, role: str | None, cursor: str | None, limit: 
 @click.option("--amount", metavar="BEAT", help="With min: what must have gathered.")
 @click.option("--hours", type=click.FloatRange(min=1 / 60), help="With every: how often.")
 @with_context
-def payout(context: Context, mode: str, amount: str | None, hours: float | None) -> int:
+def payout(context: Context, mode: PayoutMode, amount: str | None, hours: float | None) -> int:
     """How income reaches --from: in its block (now), from an amount on (min), or once every so often (every)."""
     from concento.messages.identity import SetPayoutPolicy
     from concento.units import parse_beat
@@ -97,7 +100,7 @@ def payout(context: Context, mode: str, amount: str | None, hours: float | None)
     if (mode == "min") != bool(amount) or (mode == "every") != bool(hours):
         raise click.UsageError("Say: now; or min --amount BEAT; or every --hours N.")
     period_ms = round(hours * _HOUR_MS) if hours else 0
-    action = SetPayoutPolicy(mode, parse_beat(amount) if amount else 0, period_ms)  # type: ignore[arg-type]
+    action = SetPayoutPolicy(mode, parse_beat(amount) if amount else 0, period_ms)
     document = context.session.send([action])
     match mode:
         case "min":

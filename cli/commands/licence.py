@@ -11,7 +11,7 @@ from cli import exits
 from cli.context import Context, with_context
 from cli.grammar import Noun
 from cli.lists import page_of
-from cli.parsing import DAY_MS, check_purpose, parse_pricing, parse_terms, parse_upstream
+from cli.parsing import DAY_MS, parse_pricing, parse_purpose, parse_terms, parse_upstream
 from cli.text import licences as text
 from cli.text.forms import short
 from cli.text.tx import written
@@ -61,7 +61,7 @@ def offer(context: Context, /, asset: str, expires_in_days: int | None, supply: 
     upstream = parse_upstream(given["derived"], given["floor"], given["ceiling"])
     found = context.client.asset(context.id(asset))
     expires_ms = _after_days(context, expires_in_days)
-    layers: Any = tuple(layer for layer in LAYERS if not given["layers"] or layer in given["layers"])
+    layers = tuple(layer for layer in LAYERS if not given["layers"] or layer in given["layers"])
     action = CreateOffer(bytes.fromhex(found["id"]), terms, layers, pricing, expires_ms, supply, upstream)
     document = context.session.send([action])
     document = {**document, "offer": _created(document, "offer")}
@@ -80,7 +80,7 @@ def buy(context: Context, asset: str, purpose: str, max_price: str, wanted: str 
     from concento.messages.licences import BuyLicence
     from concento.units import format_beat, parse_beat
 
-    check_purpose(purpose)
+    known = parse_purpose(purpose)
     limit_ubeat, deposit_ubeat = parse_beat(max_price), parse_beat(deposit)
     found = context.client.asset(context.id(asset))
     chosen = _choose(found, purpose, context.id(wanted) if wanted else None)
@@ -89,7 +89,7 @@ def buy(context: Context, asset: str, purpose: str, max_price: str, wanted: str 
         prices = {"price": format_beat(price_ubeat), "price_max": format_beat(limit_ubeat)}
         raise Rejected("licence.price_above_max", asset=found["id"], purpose=purpose, **prices)
     offer_id, terms = bytes.fromhex(chosen["id"]), bytes.fromhex(chosen["terms_hash"])
-    action = BuyLicence(offer_id, terms, limit_ubeat, purpose, deposit_ubeat)  # type: ignore[arg-type]
+    action = BuyLicence(offer_id, terms, limit_ubeat, known, deposit_ubeat)
     document = context.session.send([action])
     document = {**document, "licence": _created(document, "licence")}
     render = functools.partial(text.bought, title=found["title"], purpose=purpose, price_ubeat=price_ubeat)
@@ -132,7 +132,7 @@ def list_licences(
 @with_context
 def check(context: Context, asset: str, purpose: str, licensee: str | None) -> int:
     """Whether somebody may use an ASSET for a purpose now: exit 0 or 8."""
-    check_purpose(purpose)
+    parse_purpose(purpose)
     document = context.client.check_licence(context.id(asset), context.who(licensee or context.sender), purpose)
     context.printer.result(document, functools.partial(text.checked, purpose=purpose))
     return exits.OK if document["allowed"] else exits.REFUSED

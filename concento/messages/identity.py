@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta
 
@@ -11,10 +11,11 @@ from concento.encoding import Natural, Record
 from concento.limits import NAME_BYTES_MAX
 from concento.units import Amount
 
-ROLES: Final = ("creator", "developer", "gateway", "operator", "issuer", "arbiter")
+Role = Literal["creator", "developer", "gateway", "operator", "issuer", "arbiter"]
 """What a party may be admitted as; `issuer` stands in genesis only."""
 
-Role = Literal["creator", "developer", "gateway", "operator", "issuer", "arbiter"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+PayoutMode = Literal["now", "min", "every"]
 PartyKind = Literal["person", "organisation", "group", "service"]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_BYTES_MAX)]
 Roles = Annotated[tuple[Role, ...], Meta(min_length=1, max_length=len(ROLES))]
@@ -52,6 +53,6 @@ class RotateKeys(Record, tag="identity.rotate_keys"):
 class SetPayoutPolicy(Record, tag="identity.set_payout_policy"):
     """How income reaches the sender: at once, from an amount on, or once every so often."""
 
-    mode: Literal["now", "min", "every"]
+    mode: PayoutMode
     amount_ubeat: Amount
     period_ms: Natural

@@ -176,9 +176,10 @@ def _decoded(payload: bytes) -> HandshakeMessage:
     if len(payload) > HANDSHAKE_FRAME_BYTES_MAX:
         raise Refused("a handshake message is too long")
     try:
-        return decode(HandshakeMessage, payload, "handshake message")  # type: ignore[arg-type]
+        message: HandshakeMessage = decode(HandshakeMessage, payload, "handshake message")
     except Rejected:
         raise Refused("a handshake message is malformed") from None
+    return message
 
 
 def _refuse_key() -> NoReturn:

@@ -75,6 +75,7 @@ from node.replica.wire import (
     SnapshotRequest,
     batch_raw,
     decode_message,
+    with_block,
 )
 from state.ledger import LEDGER, Ledger
 from state.store.kv import KeyValue
@@ -430,8 +431,7 @@ class Replica:
             case Proposal() | Commit():
                 block = self._candidates.find(message.block_id)
                 if block is not None:
-                    with_block = ProposalMessage if isinstance(message, Proposal) else CommitMessage
-                    self._out.send(peers, with_block(message, block))  # type: ignore[arg-type]  # each takes its own
+                    self._out.send(peers, with_block(message, block))
             case Vote() | Polka() | Status():
                 self._out.send(peers, message)
             case _:

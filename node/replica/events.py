@@ -36,6 +36,8 @@ from state.store.blockstore import StoredBlock
 TimerId: TypeAlias = tuple[str | int, ...]
 """Opaque to the shell: given back as it is."""
 
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
 Token: TypeAlias = int
 """Ties an answer to its question. The runner chooses those of `Submit`, the replica those of `Verify`."""
 
@@ -216,7 +218,7 @@ class Committed(Struct, frozen=True, gc=False):
 class Log(Struct, frozen=True, gc=False):
     """Something an operator may want to know: an event name and its fields, never prose to be parsed."""
 
-    level: Literal["debug", "info", "warning", "error"]
+    level: Level
     name: str
     fields: Mapping[str, int | str | bytes]
 

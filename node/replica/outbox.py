@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from node.replica.events import Disconnect, Effect, Log, Priority, Send
+from node.replica.events import Disconnect, Effect, Level, Log, Priority, Send
 from node.replica.wire import Message, encode_message, priority_of
 
 BAN_MS: int = 10_000
@@ -40,8 +40,8 @@ class Outbox:
         self.log("peer.misbehaved", "warning", peer=peer, reason=reason)
         self.emit(Disconnect(peer, reason, BAN_MS))
 
-    def log(self, name: str, level: str = "info", **fields: int | str | bytes) -> None:
-        self.emit(Log(level, name, fields))  # type: ignore[arg-type]
+    def log(self, name: str, level: Level = "info", **fields: int | str | bytes) -> None:
+        self.emit(Log(level, name, fields))
 
     def take(self) -> list[Effect]:
         """Everything since the last call."""

@@ -43,6 +43,11 @@ class CommitMessage(Record):
     block: Block
 
 
+def with_block(decided: Proposal | Commit, block: Block) -> ProposalMessage | CommitMessage:
+    """The message that takes the block along."""
+    return ProposalMessage(decided, block) if isinstance(decided, Proposal) else CommitMessage(decided, block)
+
+
 class BatchAck(Record):
     """To their author: these batches are checked and on disk here."""
 
@@ -143,7 +148,7 @@ Message: TypeAlias = (
 class Rule:
     """What the transport holds a message of this kind to. `per_second` averages over ten seconds, per peer."""
 
-    record: type[Record]
+    record: type[Message]
     bytes_max: int
     per_second: int
     priority: Priority
@@ -210,5 +215,5 @@ def decode_message(payload: bytes) -> Message:
     rule = check_payload(payload)
     if rule.record is Batch:
         return decode_batch(payload[1:])
-    message: Message = decode(rule.record, payload[1:], rule.record.__name__)  # type: ignore[assignment]
+    message: Message = decode(rule.record, payload[1:], rule.record.__name__)
     return message

@@ -129,7 +129,7 @@ FinalisationRow: TypeAlias = NodeRow | SettlementRow | StuckRow | PayoutRow | Le
 
 def decode_row(data: bytes) -> FinalisationRow:
     """One row of a block's finalisation. Raises Rejected where the bytes are none."""
-    row: FinalisationRow = decode(FinalisationRow, data, "row")  # type: ignore[arg-type]  # a union is no `type`
+    row: FinalisationRow = decode(FinalisationRow, data, "row")
     return row
 
 

@@ -106,11 +106,6 @@ def close_store(store: OpenStore) -> None:
     store.kv.write({CLOSED_KEY: number_key(store.commit.height)})
 
 
-def distrust(kv: KeyValue) -> None:
-    """Has the next opening look at every record, however the store was closed."""
-    kv.write({CLOSED_KEY: None})
-
-
 def is_closed(kv: KeyValueView, commit: CommitRecord) -> bool:
     """Whether the store was closed in order and nothing was written since."""
     return kv.get(CLOSED_KEY) == number_key(commit.height)

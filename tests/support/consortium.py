@@ -6,6 +6,7 @@ from concento.accounts import account_of_key
 from concento.development import development_account, development_seed
 from concento.genesis import Genesis
 from concento.keys import public_key
+from concento.messages import Action
 from concento.messages.governance import (
     AddValidator,
     AdmitObserver,
@@ -62,9 +63,9 @@ class Consortium(Network):
         accounts = [member.rewards_to for member in newest.members]
         return [name for name in self.nodes if account_of_key(key_named(name)) in accounts]
 
-    def do(self, sender: str, *actions: object) -> Transaction:
+    def do(self, sender: str, *actions: Action) -> Transaction:
         """A transaction that becomes final at every validator."""
-        transaction = self.act(sender, *actions)  # type: ignore[arg-type]
+        transaction = self.act(sender, *actions)
         self.hand_in(transaction)
         return transaction
 

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from concento.cids import cid
-from gateway import app
+from gateway.app import make_app
 from gateway.content import Content
 from gateway.lanes import Lanes
 from gateway.service import Gateway
@@ -41,8 +41,6 @@ def item(data: bytes) -> dict[str, Any]:
 
 
 async def main(folder: Path, lanes: int, downloads_max: int, stall_s: float) -> None:
-    setattr(app, "DOWNLOADS_MAX", downloads_max)  # noqa: B010  # it is Final for everybody else
-    setattr(app, "STALL_S", stall_s)  # noqa: B010
     (file,) = (folder / "content").iterdir()
     data = file.read_bytes()
     # As if each reader had a licence of his own: one has so many units that are not signed for.
@@ -52,7 +50,7 @@ async def main(folder: Path, lanes: int, downloads_max: int, stall_s: float) -> 
     session: Any = FakeSession(chain)
     gateway = Gateway(client, session, GATEWAY, Content(folder / "content"), Lanes(folder / "lanes"))
     await gateway.start()
-    runner = web.AppRunner(app.make_app(gateway), access_log=None)
+    runner = web.AppRunner(make_app(gateway, downloads_max, stall_s), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     del data

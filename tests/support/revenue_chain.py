@@ -16,7 +16,7 @@ from concento.messages.royalties import Claim
 from state.calls import Call, Event, Finalised
 from state.modules import identity, inbox, payout, pots, royalties, shares, tokens
 from state.modules.revenue import FinalisationRow, decode_row
-from state.view import Kind, View
+from state.view import Kind, R, View
 
 PAYER = sha256(b"payer").digest()
 SUPPLY = 10**15
@@ -111,7 +111,7 @@ class RevenueChain:
     def balance(self, name: str) -> int:
         return tokens.balance(self.view, account(name))
 
-    def all(self, kind: Kind) -> dict[bytes, object]:  # type: ignore[type-arg]
+    def all(self, kind: Kind[R]) -> dict[bytes, R]:
         """Every committed record of a kind."""
         start = len(kind.prefix)
         return {key[start:]: kind.decode(value) for key, value in self.state.items() if key.startswith(kind.prefix)}

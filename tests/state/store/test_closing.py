@@ -10,13 +10,13 @@ from concento.errors import Rejected
 from concento.hashing import Network
 from state.store.kv import BLOCK, STATE, TREE, MemoryKeyValue
 from state.store.opening import (
+    CLOSED_KEY,
     PIECE_NODES,
     OpenStore,
     advance,
     check_records,
     close_store,
     create_store,
-    distrust,
     is_closed,
     open_store,
 )
@@ -116,7 +116,7 @@ def test_a_lost_root_of_the_tree_is_refused_and_mended_by_repair(kv: Counted) ->
     with pytest.raises(Rejected) as caught:
         open_store(kv, NETWORK)
     assert caught.value.kind == "store.corrupt"
-    distrust(kv)
+    kv.write({CLOSED_KEY: None})
     assert open_store(kv, NETWORK).tree.root == store.tree.root
 
 
