@@ -102,13 +102,22 @@ class Printer:
         return not silent and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     @contextmanager
-    def progress(self, label: str, total: int, unit: str = "bytes") -> Iterator[Advance]:
-        """A bar on a terminal, otherwise nothing."""
-        if not self.draws:
-            yield lambda count: None
+    def progress(self, label: str, total: int, unit: str = "bytes", told: str = "") -> Iterator[Advance]:
+        """A bar on a terminal; elsewhere a note at every tenth, where `told` says what has become of the units."""
+        if self.draws:
+            with _bar(label, total, unit) as advance:
+                yield advance
             return
-        with _bar(label, total, unit) as advance:
-            yield advance
+        done = 0
+
+        def note(count: int) -> None:
+            nonlocal done
+            before, done = done, done + count
+            is_told = told and total and not self._settings.json
+            if is_told and (done == total or done * 10 // total > before * 10 // total):
+                self.note(f"{done:,} of {total:,} {unit} {told}.")
+
+        yield note
 
     def failure(self, error: ConcentoError) -> int:
         """An error of ours or a node's refusal; its exit code."""

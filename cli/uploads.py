@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 @contextmanager
 def telling(context: Context, label: str, total: int, unit: str) -> Iterator[OnChunk]:
     """Shows how many entries are on the chain; says after Ctrl-C that nothing is lost."""
-    with context.printer.progress(label, total, unit) as advance:
+    with context.printer.progress(label, total, unit, "are on the chain") as advance:
         shown = 0
 
-        def tell(done: int, count: int) -> None:
+        def tell(done: int, _count: int) -> None:
             nonlocal shown
             advance(done - shown)
-            if not context.printer.draws and (done == count or done * 10 // count > shown * 10 // count):
-                context.printer.note(f"{done:,} of {count:,} {unit} are on the chain.")
             shown = done
 
         try:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from concento.encoding import encode
-from concento.errors import Rejected
+from concento.errors import Broken, Rejected
 from concento.genesis import Genesis, genesis_json
 from concento.keys import SEED_BYTES
 from node.comet.home import forget_blocks
@@ -27,10 +29,14 @@ from node.replica.segments import MARKS_KEY, Marks, end_of
 from node.signer import NodeKey, read_key, write_key, write_private
 from node.snapshots import SnapshotShelf
 from state.store.kept import find_header
-from state.store.kv import BLOCK
+from state.store.kv import BLOCK, key_number, number_key
 from state.store.leveldb import LevelDb
 from state.store.leveldb import repair as repair_files
 from state.store.opening import CommitRecord, close_store, is_empty, open_store
+
+Advance: TypeAlias = Callable[[int], None]
+Progress: TypeAlias = Callable[[int], AbstractContextManager[Advance]]
+"""Shows how far one is among so many blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def init(config: NodeConfig, genesis: Genesis) -> None:
     LevelDb.create(config.store_path).close()
 
 
-def repair(config: NodeConfig) -> Mended:
+def repair(config: NodeConfig, progress: Progress = lambda _blocks: nullcontext(lambda _done: None)) -> Mended:
     """Mends a store that does not open: has its files read again, and executes every block that is whole anew.
 
     What LevelDB saves may have a flipped bit in it, and the app hash vouches for the state alone: not for blocks,
@@ -108,7 +114,8 @@ def repair(config: NodeConfig) -> Mended:
         try:
             if is_empty(kv):
                 raise Rejected("store.lost", path=str(config.store_path), reason="nothing is left in it")
-            commit = _replayed(config, genesis, key, kv)
+            with progress(_height(kv)) as advance:
+                commit = _replayed(config, genesis, key, kv, advance)
         finally:
             kv.close()
         _put_aside(config.store_path)
@@ -116,7 +123,16 @@ def repair(config: NodeConfig) -> Mended:
     return Mended(commit.height, commit.app_hash)
 
 
-def _replayed(config: NodeConfig, genesis: Genesis, key: NodeKey, source: LevelDb) -> CommitRecord:
+def _height(source: LevelDb) -> int:
+    """Where the blocks end, as far as that can be read; 0 otherwise. Good enough to say how long it takes."""
+    try:
+        key, _ = next(source.scan(BLOCK, reverse=True), (BLOCK + number_key(0), b""))
+        return key_number(key[1:9])
+    except (Broken, Rejected):
+        return 0
+
+
+def _replayed(config: NodeConfig, genesis: Genesis, key: NodeKey, source: LevelDb, advance: Advance) -> CommitRecord:
     """A new store beside the damaged one, made of its blocks up to the last that is whole."""
     path = _mended_path(config)
     shutil.rmtree(path, ignore_errors=True)
@@ -124,7 +140,7 @@ def _replayed(config: NodeConfig, genesis: Genesis, key: NodeKey, source: LevelD
     try:
         # A block that does not fit was damaged where no checksum tells: those below it are as good as they were.
         with suppress(Rejected):
-            replay(genesis, source, files, key, target)
+            replay(genesis, source, files, key, target, advance=advance)
         target.write({MARKS_KEY: encode(Marks(end_of(files), ()))})
         store = open_store(target, genesis.network)
         close_store(store)

@@ -103,7 +103,7 @@ def repair(context: Context, node_home: Path | None) -> None:
     from node.maintain import repair as mend
 
     config = _config(context, node_home, ())
-    mended = mend(config)
+    mended = mend(config, lambda blocks: context.printer.progress("Executing", blocks, "blocks", "are executed again"))
     document = {
         "home": str(config.home),
         "height": mended.height,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from concento.batches import decode_batch
 from concento.blocks import block_id
 from concento.encoding import decode
@@ -25,9 +27,11 @@ def replay(
     crypto: Crypto,
     target: KeyValue,
     ledger: Ledger = LEDGER,
+    advance: Callable[[int], None] = lambda _blocks: None,
 ) -> Chain:
     """Fills the empty store `target` from the blocks in `source` and their bodies; up to the last block that is whole.
 
+    `advance` is told of each block when it is in the target.
     Raises Rejected where a block does not fit the state that those below it give: then the source lies, or another
     release made it.
     """
@@ -53,3 +57,4 @@ def replay(
         applied = chain.apply(record.block, record.commit, record.bodies, transactions, Marks(durable, ()))
         target.write(applied.batch)
         chain.records.written()
+        advance(1)

@@ -23,11 +23,11 @@ from node.replica.core import open_replica
 from node.replica.events import Append, Effect, Now, Started, Sync, Write, WriteGuard
 from node.replica.files import GUARD_FILE, DiskFiles
 from node.signer import node_key, read_key, write_key
-from sim.network import Network
 from state.store.blockstore import find_block
 from state.store.kv import BLOCK, BLOCK_HEIGHT, HISTORY, STATE, TRANSACTION, number_key
 from state.store.leveldb import LevelDb
 from state.store.opening import open_store
+from support.stopped import with_blocks
 
 GENESIS = development_genesis()
 NOW = Now(0, GENESIS.time_ms + 1)
@@ -185,32 +185,6 @@ def test_a_missing_or_damaged_guard_does_not_keep_a_node_from_starting(config: N
     check_guard(config, GENESIS, read_key(config.key_path))
     path.unlink()
     check_guard(config, GENESIS, read_key(config.key_path))
-
-
-def with_blocks(tmp_path: Path, name: str = "node1") -> tuple[NodeConfig, bytes]:
-    """The home of a node alone that has decided some blocks, stopped; and its app hash."""
-    genesis = development_genesis(1)
-    config = NodeConfig(home=tmp_path, name=name)
-    config.genesis_path.write_text(genesis_json(genesis), encoding="utf-8")
-    write_key(config.key_path, development_seed(name))
-    init(config, genesis)
-    kv = LevelDb.open(config.store_path)
-    network = Network(1, genesis=genesis, new_store=lambda _name: kv)
-    network.start()
-    for _ in range(6):
-        payment = network.transfer("bob", "carol", 1)
-        network.submit(name, payment)
-        network.run_until(network.is_final(payment))
-    network.run(300)
-    node = network.nodes[name]
-    app_hash = node.core.store.commit.app_hash
-    files = DiskFiles(config.files_path)
-    for file in node.files.names():
-        if file != GUARD_FILE:
-            files.append(file, 0, node.files.read(file, 0, 1 << 26))
-    files.close()
-    kv.close()
-    return config, app_hash
 
 
 def damaged(config: NodeConfig, *keys: bytes) -> None:
