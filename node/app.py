@@ -51,7 +51,7 @@ from node.signer import NodeKey, read_key
 from node.snapshots import SnapshotShelf, Taking, take
 from node.verify import VerifyMany, VerifyThread
 from state.store.kv import KeyValue, MemoryKeyValue
-from state.store.leveldb import LevelDb
+from state.store.leveldb import LevelDb, staggered_bytes
 from state.store.opening import close_store, is_empty
 
 R = TypeVar("R")
@@ -148,7 +148,8 @@ class _Node:
         stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _resolve, stop, 128 + number)
-        kv = LevelDb.open(self._config.store_path)
+        buffer_bytes = staggered_bytes(self._key.public, self._genesis.validators.keys)
+        kv = LevelDb.open(self._config.store_path, buffer_bytes)
         files = DiskFiles(self._config.files_path)
         verifier = VerifyThread(self._verify)
         try:

@@ -38,7 +38,7 @@ from node.rpc.server import serve
 from node.signer import NodeKey
 from node.snapshots import Taking
 from node.verify import VerifyThread
-from state.store.leveldb import LevelDb
+from state.store.leveldb import LevelDb, staggered_bytes
 from state.store.opening import close_store, is_empty, open_store
 
 EXIT_BROKEN: Final = 1
@@ -63,7 +63,8 @@ class CometNode:
         stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _resolve, stop, 128 + number)
-        kv = LevelDb.open(self._config.store_path)
+        buffer_bytes = staggered_bytes(self._key.public, self._genesis.validators.keys)
+        kv = LevelDb.open(self._config.store_path, buffer_bytes)
         verifier = VerifyThread()
         sockets, is_temporary = _socket_folder(comet_home(self._config))
         try:

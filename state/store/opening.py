@@ -37,9 +37,12 @@ STORE_FORMAT: Final = 3
 COMMIT_KEY: Final = META + b"commit"
 CLOSED_KEY: Final = META + b"closed"
 """The height at which the store was closed in order. It says nothing once there is a block above."""
+WAITING_NODES: Final = 1 << 14
+"""Changed tree nodes that wait in memory, some 25 MB. Only what is above is written: a node that waits takes up the
+changes of many blocks, and after a crash the tree is built from the records anyway."""
 PIECE_NODES: Final = 128
-"""Tree nodes written with a block, once so many wait: at most 256 KiB, which hides behind what a block under load
-writes itself. What waits is at most the tree itself; the rest is written when the store is closed."""
+"""Tree nodes written with a block at most, 256 KiB: hides behind what a block under load writes itself. Under long load
+on a large state more wait; the rest is written when the store is closed."""
 CLOSING_NODES: Final = 4_096
 """Tree nodes of one write when a store is closed."""
 
@@ -147,8 +150,9 @@ def advance(
         before.transactions + included_count(stored),
     )
     batch = block_changes(stored)
-    if store.tree.waiting_count >= PIECE_NODES:
-        batch.update(store.tree.take_piece(PIECE_NODES))
+    surplus = store.tree.waiting_count - WAITING_NODES
+    if surplus > 0:
+        batch.update(store.tree.take_piece(min(surplus, PIECE_NODES)))
     batch.update({STATE + key: value for key, value in state.items()})
     batch.update({HISTORY + key: value for key, value in history.items()})
     batch[COMMIT_KEY] = encode(store.commit)

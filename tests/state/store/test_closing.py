@@ -8,6 +8,7 @@ import pytest
 
 from concento.errors import Rejected
 from concento.hashing import Network
+from state.store import opening
 from state.store.kv import BLOCK, STATE, TREE, MemoryKeyValue
 from state.store.opening import (
     CLOSED_KEY,
@@ -120,10 +121,18 @@ def test_a_lost_root_of_the_tree_is_refused_and_mended_by_repair(kv: Counted) ->
     assert open_store(kv, NETWORK).tree.root == store.tree.root
 
 
-def test_a_block_writes_no_more_than_a_piece_of_the_tree(kv: Counted) -> None:
+def test_a_block_writes_of_the_tree_what_is_above_the_nodes_that_may_wait_and_no_more_than_a_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(opening, "WAITING_NODES", 4_000)
     many = {b"account/%d" % number: b"rich" for number in range(50_000)}
     store = create_store(MemoryKeyValue(), NETWORK, many)
-    batch = advance(store, stored_block(1), {b"account/1": b"poor"}, {})
-    nodes = [len(value or b"") for key, value in batch.items() if key.startswith(TREE)]
-    assert len(nodes) == PIECE_NODES
-    assert sum(nodes) < 256 * 1024
+    written = []
+    for height in range(1, 10):
+        batch = advance(store, stored_block(height), {b"account/1": b"%d" % height}, {})
+        nodes = [len(value or b"") for key, value in batch.items() if key.startswith(TREE)]
+        assert sum(nodes) < 256 * 1024
+        written.append(len(nodes))
+    assert written[0] == PIECE_NODES
+    assert written[-1] < 5
+    assert store.tree.waiting_count == 4_000

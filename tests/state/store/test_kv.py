@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from concento.errors import Broken
 from state.store.kv import KeyValue, MemoryKeyValue, key_number, number_key, prefix_end
-from state.store.leveldb import LevelDb
+from state.store.leveldb import BUFFER_BYTES, LevelDb, staggered_bytes
 
 # Short keys of few letters, the last byte value among them: prefixes, neighbours and repeats are common.
 keys = st.lists(st.sampled_from([b"a", b"b", b"\xff"]), min_size=1, max_size=4).map(b"".join)
@@ -146,3 +146,10 @@ def test_a_number_of_the_wrong_length_is_damage() -> None:
 )
 def test_the_end_of_a_prefix(prefix: bytes, end: bytes | None) -> None:
     assert prefix_end(prefix) == end
+
+
+def test_eight_validators_fill_their_buffers_at_eight_different_moments() -> None:
+    keys = [bytes((number,)) * 32 for number in range(9)]
+    sizes = [staggered_bytes(key, keys[:8]) for key in keys]
+    assert len(set(sizes[:8])) == 8
+    assert min(sizes) >= BUFFER_BYTES
