@@ -117,15 +117,20 @@ class Context:
             return keys[0]
         raise click.UsageError("Who acts? Say --from NAME (or set CONCENTO_FROM); see: concento wallet list")
 
-    def signer(self, name: str | None = None) -> Signer:
-        """The key of --from, or of a name."""
+    def signer(self, name: str | None = None, dev: bool | None = None) -> Signer:
+        """The key of --from, or of a name; on the node's network, or on one that is known to be for development."""
+        from concento.client import Signer
+
         wanted = name or self.sender
+        if self.settings.drafts:
+            return Signer(wanted, self.account(wanted), ())
+        is_dev = self.dev if dev is None else dev
         try:
-            return self.wallet.signer(wanted, self.dev, self.password)
+            return self.wallet.signer(wanted, is_dev, self.password)
         except Rejected as error:
             if error.kind != "wallet.key_not_found":
                 raise
-            known = [entry.name for entry in self.wallet.entries(self.dev) if entry.kind != "contact"]
+            known = [entry.name for entry in self.wallet.entries(is_dev) if entry.kind != "contact"]
             raise _suggest(error, wanted, known) from None
 
     @cached_property
@@ -133,6 +138,10 @@ class Context:
         """Acts as --from."""
         from cli.session import WritingSession
 
+        if self.settings.drafts:
+            from cli.drafts import DraftingSession
+
+            return DraftingSession(self.client, self.signer())
         return WritingSession(self.client, self.signer(), self.settings.wait, self.settings.timeout_s)
 
     @cached_property
@@ -140,6 +149,10 @@ class Context:
         """Acts as --from, in several transactions of which each builds on the one before."""
         from cli.session import WritingSession
 
+        if self.settings.drafts:
+            raise click.UsageError(
+                "This takes several transactions, each of which builds on the one before: sign it here."
+            )
         if not self.settings.wait:
             self.printer.note("This waits for finality all the same: each transaction builds on the one before.")
         return WritingSession(self.client, self.signer(), True, self.settings.timeout_s)

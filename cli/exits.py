@@ -37,6 +37,8 @@ MEANINGS: Final = {
 _BY_KIND: Final = {
     "tx.outcome_unknown": UNKNOWN_OUTCOME,
     "tx.field_invalid": USAGE,
+    "tx.file_invalid": USAGE,
+    "tx.unsigned": REFUSED,
     "identity.role_required": REFUSED,
     "identity.party_required": REFUSED,
     "tx.authority": REFUSED,

@@ -41,8 +41,11 @@ class WritingSession(Session):
         raise_refusal(document)
 
     def send(self, actions: Sequence[Action], nonce: bytes | None = None, memo: str = "") -> dict[str, Any]:
-        """As `Session.send`; the document says in `finality_ms` how long finality took."""
-        transaction = self.build(actions, nonce, memo=memo)
+        """As `Session.send`, with the document of `hand_in`."""
+        return self.hand_in(self.build(actions, nonce, memo=memo))
+
+    def hand_in(self, transaction: Transaction) -> dict[str, Any]:
+        """Submits what is signed, and waits; the document says in `finality_ms` how long finality took."""
         started = time.monotonic_ns()
         document: dict[str, Any] = self.client.submit(transaction.raw)
         if self._wait_for_finality:

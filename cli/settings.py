@@ -35,6 +35,8 @@ class Settings:
     verbose: int = 0
     wait: bool = True
     timeout_s: float | None = None
+    drafts: bool = False
+    """Whether a command ends where it would sign."""
 
 
 def is_elsewhere(settings: Settings) -> bool:

@@ -491,6 +491,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
     "tx.expired": ("the transaction was valid until {valid_until_ms}, block time is {time_ms}", "sign it again"),
     "tx.fee_too_low": ("the fee is {fee}, more than the {max_fee} ubeat that the sender allows", "raise max_fee"),
     "tx.field_invalid": ("{field} cannot be like this: {reason}", None),
+    "tx.file_invalid": (
+        "{path} is no transaction that can be signed or sent: {reason}",
+        "make one with: concento tx build FILE COMMAND...",
+    ),
     "tx.malformed": ("the transaction is malformed: {reason}", None),
     "tx.not_found": (
         "no transaction {text} was ever seen here",
@@ -509,6 +513,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the transaction weighs {weight}, more than the {weight_max} of a whole block",
         "split it into several transactions",
     ),
+    "tx.unsigned": ("nobody has signed the transaction in {path}", "sign it with: concento tx sign {path}"),
     "tx.wrong_chain": (
         "the transaction was signed for another network ({chain_id})",
         "check the network with: concento node status",

@@ -108,3 +108,46 @@ def _value(value: Any) -> str:
 def fees(documents: Iterable[dict[str, Any]]) -> int:
     """The fees of several transactions together."""
     return sum(int(document["fee_ubeat"] or 0) for document in documents)
+
+
+def asked_for(document: dict[str, Any], book: Mapping[str, str] = NO_NAMES) -> Iterator[str]:
+    """Everything that a signature would agree to, in full."""
+    yield f"On {document['chain_id']}, {_sender(document['sender'], book)} asks for:"
+    yield from (f"  {_in_full(action, book)}" for action in document["actions"])
+    if document["memo"]:
+        yield f"  with the memo: {document['memo']}"
+    yield f"Fee at most {beat(document['max_fee_ubeat'])}; valid until {instant(document['valid_until_ms'])}."
+
+
+def decoded(document: dict[str, Any], book: Mapping[str, str] = NO_NAMES) -> Iterator[Piece]:
+    """A transaction that a file or a text holds, and who has signed it."""
+    yield from asked_for(document, book)
+    yield f"Transaction {document['tx']}."
+    yield "Signed by " + words(document["signers"]) + "." if document["signers"] else "Nobody has signed it."
+
+
+def built(document: dict[str, Any], book: Mapping[str, str] = NO_NAMES) -> Iterator[Piece]:
+    """A file that somebody can sign now."""
+    yield from decoded(document, book)
+    yield f"Next: concento tx sign {document['file']}"
+
+
+def signed(document: dict[str, Any], name: str) -> Iterator[Piece]:
+    """A signature was added."""
+    count = len(document["signers"])
+    yield f"{document['file']} is signed by {name}; {count} signature{'' if count == 1 else 's'} in it now."
+    yield f"Next: concento tx send {document['file']}"
+
+
+def _in_full(action: Mapping[str, Any], book: Mapping[str, str]) -> str:
+    fields = [f"{name}={_every(value, book)}" for name, value in action.items() if name != "kind" and value is not None]
+    return " ".join([str(action["kind"]), *fields])
+
+
+def _every(value: Any, book: Mapping[str, str]) -> str:
+    """A value with nothing left out: a signature counts for all of it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_every(inner, book)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_every(inner, book) for inner in value) + "]"
+    return f"{book[value]} ({value})" if isinstance(value, str) and value in book else str(value)

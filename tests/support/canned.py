@@ -364,6 +364,7 @@ def _check(params: dict[str, Any]) -> dict[str, Any]:
 
 
 ANSWERS: dict[str, Any] = {
+    "chain_getParams": {"consensus": {"replay_window_ms": 120_000}},
     "node_getStatus": STATUS,
     "node_getPeers": page(
         {
