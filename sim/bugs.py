@@ -289,6 +289,11 @@ _LIST: Final = (
         ((sync, "_check_parts", _nothing),),
     ),
     Bug("liar asked again", "A peer that fails in sync is not left alone.", ((sync.Sync, "_failed", _nothing),)),
+    Bug(
+        "old statuses answered",
+        "Whoever repeats an old status is told the height each time.",
+        ((sync, "TOLD_MS", lambda _: 0),),
+    ),
     Bug("one holder asked", "A missing batch is always asked from the same peer.", ((Batches, "fetch", _same_holder),)),
     Bug(
         "missing block not asked",
@@ -337,6 +342,7 @@ _LIES: Final[dict[str, tuple[str, ...]]] = {
     "commit not checked": ("lie in sync",),
     "parts not checked": ("lie in sync",),
     "liar asked again": ("lie in sync", "withhold"),
+    "old statuses answered": ("replay",),
     "one holder asked": ("withhold", "starve"),
     "proof of lock ignored": ("false proof",),
     "batch not verified": ("junk batches",),

@@ -1,9 +1,13 @@
 """The made-up world does what it says: links that fail one way, clocks that drift, nodes that stand still."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from unittest.mock import Mock
 
-from node.replica.events import Send
+import pytest
+
+from node.replica.events import ArmTimer, Effect, Event, Now, Send, TimerFired
 from sim.network import Network, Node
+from sim.violation import Violation
 
 
 def running() -> Network:
@@ -56,6 +60,40 @@ def test_a_drifting_clock_runs_ahead() -> None:
     now, right = network.now_of(node), network.now
     assert now.mono_ms == right.mono_ms * 101 // 100
     assert now.wall_ms - right.wall_ms == now.mono_ms - right.mono_ms + 500
+
+
+def test_a_timer_is_due_when_the_clock_of_its_node_says_so_and_never_at_once() -> None:
+    network = running()
+    node = network.nodes["node1"]
+    node.drift_ppm = 20_000
+    armed = network.now_of(node).mono_ms
+    fired: list[int] = []
+    handle = node.core.handle
+
+    def watch(event: Event, now: Now) -> Iterable[Effect]:
+        if isinstance(event, TimerFired) and event.timer == ("test",):
+            fired.append(now.mono_ms)
+            return ()
+        return handle(event, now)
+
+    node.replica = Mock(handle=watch)
+    network._perform(node, ArmTimer(("test",), 1))
+    network._perform(node, ArmTimer(("test",), 100))
+    network.run(150)
+    # This clock leaves out one millisecond in fifty.
+    assert all(0 <= at - armed - delay_ms <= 1 for at, delay_ms in zip(fired, (1, 100), strict=True))
+
+
+def test_answers_that_are_answered_without_end_end_the_run() -> None:
+    network = running()
+
+    def again() -> None:
+        network.at(0, again)
+        network.at(0, again)
+
+    again()
+    with pytest.raises(Violation, match="bounded work"):
+        network.run(10)
 
 
 def test_a_twisted_node_sends_what_its_wrapper_says() -> None:
