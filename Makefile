@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '$(SERVES)' 
 BIN := .venv/bin
 FOR ?=
 RESET ?=
+BASE_PORT ?=
 NODES ?= 4
 SEED ?= 1
 SHARE ?= 1
@@ -30,8 +31,8 @@ setup: .venv/.ready ## create .venv with everything that a node and its tests ne
 	         echo "On Debian and Ubuntu the missing piece is often: apt-get install python3-venv" >&2; exit 9; }; \
 	  rm -f .venv.log; touch $@; echo "done in $$(( $$(date +%s) - start )) s"
 
-testnet: setup ## 4 validators and a gateway; plays the story, then a live table (FOR=0: story only; RESET=1: new chain; NODES=n)
-	@$(BIN)/python examples/story.py --nodes $(NODES) $(if $(FOR),--for $(FOR)) $(if $(RESET),--reset)
+testnet: setup ## 4 validators and a gateway; plays the story, then a live table (FOR=0: story only; RESET=1: new chain; NODES=n; BASE_PORT=n)
+	@$(BIN)/python examples/story.py --nodes $(NODES) $(if $(FOR),--for $(FOR)) $(if $(RESET),--reset) $(if $(BASE_PORT),--base-port $(BASE_PORT))
 
 test: setup ## the whole test suite, in parallel
 	@$(BIN)/python -m pytest -q -n auto

@@ -28,7 +28,7 @@ def _set_home(settings: Settings, value: Any) -> None:
 
 
 def _set_url(settings: Settings, value: Any) -> None:
-    settings.url = str(value)
+    settings.named_url = str(value)
 
 
 def _set_sender(settings: Settings, value: Any) -> None:
@@ -66,7 +66,7 @@ def _names(context: click.Context, parameter: click.Parameter, incomplete: str) 
 _GLOBALS: Final[tuple[tuple[tuple[str, ...], Setter, dict[str, Any]], ...]] = (
     (("--json",), _set_json, {"is_flag": True, "help": "Print the answer as JSON."}),
     (("--home",), _set_home, {"metavar": "DIR", "help": "Folder of keys and nodes [CONCENTO_HOME]."}),
-    (("--url",), _set_url, {"metavar": "URL[,URL]", "help": "Node to talk to [CONCENTO_URL]."}),
+    (("--url",), _set_url, {"metavar": "URL[,URL]", "help": "Node to talk to [CONCENTO_URL, the local network]."}),
     (
         ("--from",),
         _set_sender,

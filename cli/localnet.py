@@ -181,14 +181,8 @@ def fresh_genesis(nodes: int) -> Genesis:
 
 
 def start_all(layout: Layout, on_ready: Callable[[str], None] = lambda _: None) -> None:
-    """Start every process that does not run and wait until each says it is ready.
-
-    Raises Rejected port.in_use naming the program that holds a port; Unavailable testnet.not_ready with the log's path.
-    """
-    missing = [name for name in (*layout.names, "gateway") if pid_of(layout, name) is None]
-    for name in missing:
-        for port in _ports(layout, name):
-            check_port_free(HOST, port)
+    """Start every process that does not run, and wait until each is ready. Raises port.in_use, testnet.not_ready."""
+    missing = check_ports(layout)
     if len(missing) > layout.nodes:
         _write(layout.folder / "started", str(time.time_ns() // 1_000_000))
     for group in ([name for name in missing if name != "gateway"], [name for name in missing if name == "gateway"]):
@@ -198,6 +192,14 @@ def start_all(layout: Layout, on_ready: Callable[[str], None] = lambda _: None) 
             wait_ready(layout, name)
             on_ready(name)
     write_ready(layout)
+
+
+def check_ports(layout: Layout) -> list[str]:
+    """The processes that do not run; each could listen. Raises Rejected port.in_use, which writes nothing."""
+    missing = [name for name in (*layout.names, "gateway") if pid_of(layout, name) is None]
+    for port in (port for name in missing for port in _ports(layout, name)):
+        check_port_free(HOST, port)
+    return missing
 
 
 def start_one(layout: Layout, name: str) -> None:
@@ -583,10 +585,7 @@ def _is_ready(probe: str) -> bool:
 
 def _last_line(log: Path) -> str:
     for path in (log.with_suffix(".err"), log):
-        try:
-            lines = path.read_text(errors="replace").strip().splitlines()
-        except FileNotFoundError:
-            continue
+        lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
         if lines:
             # A refusal stands before its hint; both are wanted.
             return "; ".join(lines[-2:] if lines[-1].startswith("hint:") else lines[-1:])[:600]

@@ -143,7 +143,9 @@ class Printer:
         if isinstance(error, click.exceptions.NoArgsIsHelpError) and not self._settings.json:
             click.echo(error.format_message(), err=True)
             return exits.USAGE
-        return self._error(exits.USAGE, error.format_message(), "usage.invalid", {"hint": f"see: {path} --help"})
+        return self._error(
+            exits.USAGE, " ".join(error.format_message().split()), "usage.invalid", {"hint": f"see: {path} --help"}
+        )
 
     def local(self, error: OSError) -> int:
         """Something on this machine that nobody foresaw: disk, permission."""

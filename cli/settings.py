@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ class Settings:
 
     json: bool = False
     home: Path = field(default_factory=lambda: default_home(os.environ))
-    url: str = field(default_factory=lambda: os.environ.get("CONCENTO_URL") or DEFAULT_URL)
+    named_url: str | None = field(default_factory=lambda: os.environ.get("CONCENTO_URL") or None)
     sender: str | None = field(default_factory=lambda: os.environ.get("CONCENTO_FROM") or None)
     password_file: str | None = field(default_factory=lambda: os.environ.get("CONCENTO_PASSWORD_FILE") or None)
     yes: bool = False
@@ -38,12 +38,22 @@ class Settings:
     drafts: bool = False
     """Whether a command ends where it would sign."""
 
+    @property
+    def url(self) -> str:
+        """The nodes to talk to: those that were named, else this home's local network, else the usual port."""
+        return self.named_url or ",".join(_local_urls(self.home)) or DEFAULT_URL
+
 
 def is_elsewhere(settings: Settings) -> bool:
     """Whether this home has a local network that listens at none of the URLs that were asked."""
+    local = _local_urls(settings.home)
+    return bool(local) and set(local).isdisjoint(url.strip().rstrip("/") for url in settings.url.split(","))
+
+
+def _local_urls(home: Path) -> Sequence[str]:
+    """Where the nodes of this home's local network answer; nothing where it has none."""
     try:
-        ready = json.loads((settings.home / "testnet" / "ready.json").read_bytes())
-        urls = {node["rpc"] for node in ready["nodes"]}
+        ready = json.loads((home / "testnet" / "ready.json").read_bytes())
+        return [str(node["rpc"]) for node in ready["nodes"]]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return urls.isdisjoint(url.strip().rstrip("/") for url in settings.url.split(","))
+        return ()

@@ -17,17 +17,14 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "write an address, the beginning of one, or a name such as @alice; see: concento identity list",
     ),
     "address.checksum": ("address {text} has a wrong checksum", "copy the address again; one character is wrong"),
-    "address.malformed": (
-        "{text} is not an address",
-        "an address looks like conc1q... (tconc1q... on a development network)",
-    ),
+    "address.malformed": ("{text} is not an address", "an address looks like conc1q... (tconc1q... in development)"),
     "address.network": (
         "address {text} belongs to a network with prefix {prefix}, this one uses {expected}",
         "use an address of this network",
     ),
     "amount.decimals": ("amount {text} has more than 6 decimals", "1 BEAT has 6 decimals; round the amount"),
     "amount.malformed": ("{text} is not an amount of BEAT", "write for example 12.50"),
-    "amount.range": ("amount {amount} is outside {minimum} to {maximum} ubeat", None),
+    "amount.range": ("amount {amount} is outside {minimum} to {maximum} ubeat", "1 BEAT is 1000000 ubeat"),
     "asset.description_invalid": ("{field} cannot be written so: {reason}", None),
     "asset.duplicate_content": (
         "{path} is registered already, as asset {asset} of {owner}",
@@ -375,7 +372,10 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "an issuer admits it: concento identity admit WHO --role ROLE",
     ),
     "policy.invalid": ("a policy of {threshold} of {keys} keys is not possible: {reason}", None),
-    "port.in_use": ("port {port} is held by process {pid} ({command})", "stop it, or choose another --base-port"),
+    "port.in_use": (
+        "port {port} is held by process {pid} ({command})",
+        "stop it, or take others: make testnet BASE_PORT=28000, concento testnet up --base-port 28000, node.toml",
+    ),
     "port.unusable": ("nothing can listen on {host}:{port}: {reason}", "choose another address"),
     "proof.engine": (
         "this network is decided by CometBFT, whose headers do not commit to this",
@@ -416,7 +416,8 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "for example --layers work=50,recording=50",
     ),
     "split.malformed": ("{text} is not a percentage", "write for example --split alice=70,bea=30"),
-    "split.repeated": ("account {account} appears twice in one split", None),
+    "split.nothing": ("a share of 0 % in a split gives nothing", "leave that name out"),
+    "split.repeated": ("account {account} appears twice in one split", "add its shares up, and name it once"),
     "split.sum": ("the split sums to {percent} %, not to 100 %", "write for example --split alice=70,bea=30"),
     "statement.differs": (
         "block {height} has paid {proved} ubeat, the statement's lines of it say {claimed}",
@@ -488,7 +489,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "submit it to another node, and tell the operator to look for admission.broken in the log",
     ),
     "tx.duplicate": ("transaction {tx} is in the chain already", "see: concento tx show {tx}"),
-    "tx.expired": ("the transaction was valid until {valid_until_ms}, block time is {time_ms}", "sign it again"),
+    "tx.expired": ("the transaction was valid until {valid_until_ms}, block time is {time_ms}", "make another one"),
     "tx.fee_too_low": ("the fee is {fee}, more than the {max_fee} ubeat that the sender allows", "raise max_fee"),
     "tx.field_invalid": ("{field} cannot be like this: {reason}", None),
     "tx.file_invalid": (
@@ -552,12 +553,12 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "see: concento wallet list; or make it with: concento wallet new {name}",
     ),
     "wallet.name_invalid": (
-        "{name} cannot be the name of a key",
+        "{name} cannot be a name in the wallet",
         "use up to 63 lower-case letters, digits, dots and dashes",
     ),
     "wallet.name_taken": ("the wallet has a key or contact named {name} already", "choose another name"),
     "wallet.password_differs": ("the two passwords differ", "type the same password twice"),
-    "wallet.password_empty": ("a key file needs a password of at least one visible character", None),
+    "wallet.password_empty": ("a key file needs a password of at least one visible character", "choose one"),
     "wallet.password_missing": (
         "the password of {name} is needed, and there is no terminal to ask at",
         "use --password-file FILE or set CONCENTO_PASSWORD_FILE",

@@ -20,7 +20,7 @@ AMOUNT_UBEAT_MAX = 10**18
 
 Amount = Annotated[int, Meta(ge=0, le=AMOUNT_UBEAT_MAX)]
 
-_AMOUNT = re.compile(r"(\d{1,13})(?:\.(\d+))?", re.ASCII)
+_AMOUNT = re.compile(r"(\d{1,40})(?:\.(\d+))?", re.ASCII)
 
 
 def parse_beat(text: str) -> int:

@@ -387,7 +387,7 @@ def main() -> int:
         failures = 1
         try:
             failures = play(ready, Path(ready["genesis"]), work)
-            farewell(ready)
+            farewell(ready, options.seconds == 0)
             stay(options.seconds)
         except ConcentoError as error:
             print(f"error: {error.message}\nhint: {error.hint or 'see the logs'}", file=sys.stderr)
@@ -401,8 +401,11 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def farewell(ready: dict[str, Any]) -> None:
+def farewell(ready: dict[str, Any], ends: bool) -> None:
+    """What to try; where the network ends with the story, first how it comes back."""
     url = ready["nodes"][0]["rpc"]
+    if ends:
+        say(f"The network stops now, its state is kept. Bring it back: {COMMAND} testnet up --detach")
     request = '{"jsonrpc":"2.0","id":1,"method":"node_getStatus"}'
     say(f"Look: {url}/ · try: {COMMAND} earnings alice · curl -s {url}/rpc -d '{request}'")
     say(

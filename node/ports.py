@@ -64,7 +64,7 @@ def process_command(pid: int) -> str:
         raw = (_PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
         return ""
-    return raw.replace(b"\0", b" ").decode("utf-8", "replace").strip()[:COMMAND_CHARACTERS_MAX]
+    return " ".join(raw.replace(b"\0", b" ").decode("utf-8", "replace").split())[:COMMAND_CHARACTERS_MAX]
 
 
 def _listening(table: Path, port: int) -> list[str]:

@@ -67,6 +67,7 @@ def up(
         layout = Layout(context.home.absolute(), size, base_port or layout.base_port, engine)
         chosen = chosen or localnet.fresh_genesis(layout.nodes)
     running = [name for name in layout.names if localnet.pid_of(layout, name) is not None]
+    localnet.check_ports(layout)
     localnet.prepare(layout, chosen)
     if running:
         context.printer.note(f"Attached: {len(running)} of {layout.nodes} nodes are running already.")

@@ -125,6 +125,8 @@ def list_names(context: Context) -> None:
     from concento.client.wallet import entry_document
 
     items = [entry_document(entry, context.dev_guess) for entry in context.wallet.entries(context.dev_guess)]
+    for error in context.wallet.spoilt():
+        context.printer.note(f"{error.message} ({error.kind}). Next: {error.hint}")
     context.printer.result({"items": items, "next": None, "height": None}, text.listed)
 
 

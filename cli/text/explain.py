@@ -41,7 +41,12 @@ def explained(finding: dict[str, Any]) -> Iterator[Piece]:
             yield from _method(document)
         case kind:
             yield f"This is {_NAMES.get(kind, 'a ' + kind)}."
-            yield Facts([(name.replace("_", " "), _value(name, value)) for name, value in document.items()])
+            yield Facts(
+                [
+                    (name.removesuffix("_ubeat").replace("_", " "), _value(name, value))
+                    for name, value in document.items()
+                ]
+            )
 
 
 _NAMES = {

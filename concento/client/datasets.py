@@ -124,8 +124,10 @@ def parse_splits(shares: Iterable[tuple[bytes, str]]) -> tuple[Split, ...]:
         if account in rows:
             raise Rejected("split.repeated", account=account)
         rows[account] = int(whole) * 10_000 + int(fraction.ljust(4, "0") or "0")
+        if rows[account] == 0:
+            raise Rejected("split.nothing")
     total = sum(rows.values())
-    if total != SPLIT_SHARES or not all(rows.values()):
+    if total != SPLIT_SHARES:
         raise Rejected("split.sum", percent=f"{total // 10_000}.{total % 10_000:04d}")
     return tuple(Split(account, count) for account, count in sorted(rows.items()))
 

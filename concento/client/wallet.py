@@ -99,12 +99,16 @@ class Wallet:
 
     def entries(self, dev: bool) -> list[Entry]:
         """Every name, those that a signature can be made for first; on a development network its accounts too."""
-        keys = [Entry(name, self._file(name).acts_for, "key", self._path(name)) for name in self.key_names()]
-        taken = {entry.name for entry in keys}
+        keys = [entry for entry in map(self._key_entry, self.key_names()) if isinstance(entry, Entry)]
+        taken = set(self.key_names())
         accounts = [_development_entry(name) for name in ACCOUNTS if name not in taken] if dev else []
         taken.update(entry.name for entry in accounts)
         contacts = [entry for entry in self._contact_entries(dev) if entry.name not in taken]
         return keys + accounts + contacts
+
+    def spoilt(self) -> list[Rejected]:
+        """What is wrong with the key files that cannot be read: `entries` leaves them out."""
+        return [error for error in map(self._key_entry, self.key_names()) if isinstance(error, Rejected)]
 
     def find(self, name: str, dev: bool) -> Entry | None:
         """What this name means here, without a password; None where it is unknown."""
@@ -128,6 +132,12 @@ class Wallet:
                 raise Rejected("wallet.dev_refused", name=name)
             return development_signer(name)
         raise Rejected("wallet.key_not_found", name=name)
+
+    def _key_entry(self, name: str) -> Entry | Rejected:
+        try:
+            return Entry(name, self._file(name).acts_for, "key", self._path(name))
+        except Rejected as error:
+            return error
 
     def key_names(self) -> list[str]:
         """The names that have a key file."""

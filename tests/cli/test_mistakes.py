@@ -75,6 +75,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a split of 99 %": ((*ADD[:6], "alice=69,bea=30", *ADD[7:]), 2, "split.sum"),
     "a split of letters": ((*ADD[:6], "alice=x", *ADD[7:]), 2, "split.malformed"),
     "a split without a number": ((*ADD[:6], "alice", *ADD[7:]), 2, "split.malformed"),
+    "a split with a share of nothing": ((*ADD[:6], "alice=100,bea=0", *ADD[7:]), 2, "split.nothing"),
     "a split with a name twice": ((*ADD[:6], "alice=50,alice=50", *ADD[7:]), 2, "split.repeated"),
     "layers that do not sum": ((*ADD, "--layers", "work=50,recording=60"), 2, "split.layers_malformed"),
     "layers of one": ((*ADD, "--layers", "work=100,recording=0"), 2, "split.layers"),

@@ -79,6 +79,18 @@ def test_a_node_at_other_ports_is_pointed_to(concento, home, monkeypatch):
     assert "start one with: concento testnet up" in concento("wallet", "balance", "alice").err
 
 
+def test_who_names_no_node_talks_to_the_local_network_of_the_home(concento, home, node, monkeypatch):
+    monkeypatch.delenv("CONCENTO_URL")
+    (home / "testnet").mkdir(parents=True)
+    (home / "testnet" / "ready.json").write_text(json.dumps({"nodes": [{"rpc": node.url}]}))
+    assert concento("wallet", "balance", "alice").code == 0
+    (home / "testnet" / "ready.json").write_text(json.dumps({"nodes": [{"rpc": "http://127.0.0.1:1"}]}))
+    refused = concento("wallet", "balance", "alice")
+    assert refused.code == 3
+    assert "no node answers at http://127.0.0.1:1" in refused.err
+    assert "concento testnet up" in refused.err
+
+
 def test_a_dataset_shows_its_members_by_their_titles(concento, sold):
     shown = concento("asset", "show", sold[0]).out
     holders = concento("asset", "show", sold[0], "--json").document["holders"]

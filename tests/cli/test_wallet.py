@@ -147,3 +147,14 @@ def test_only_key_of_the_wallet_acts_without_from(concento, password_file, node:
 @pytest.mark.parametrize("name", ["Alice", "../eve", "", "contacts", "a" * 64])
 def test_bad_names_are_refused_before_a_password_is_asked(concento, name):
     assert concento("wallet", "new", name).code == 2
+
+
+def test_a_spoilt_key_file_hides_no_other_name(concento, home, password_file):
+    for name in ("eve", "sam"):
+        concento("wallet", "new", name, "--password-file", str(password_file))
+    (home / "wallet" / "eve.json").write_text("garbage")
+    listed = concento("wallet", "list")
+    assert listed.code == 0
+    named = [line.split()[0] for line in listed.out.splitlines()]
+    assert ("sam" in named, "eve" in named) == (True, False)
+    assert "eve.json is not a key file (wallet.file_foreign)" in listed.err

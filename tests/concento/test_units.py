@@ -28,6 +28,7 @@ def test_amounts_as_people_type_them(text: str, ubeat: int) -> None:
         ("0.0000001", "amount.decimals"),
         ("-1", "amount.malformed"),
         ("1e3", "amount.malformed"),
+        ("9" * 26, "amount.range"),
         ("1,5", "amount.malformed"),
         ("", "amount.malformed"),
         ("nan", "amount.malformed"),

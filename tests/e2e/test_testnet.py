@@ -116,9 +116,9 @@ def test_a_port_that_somebody_holds_is_named_with_its_process(network: Network, 
     other = Network(tmp_path)
     with socket.create_server(("127.0.0.1", other.base_port + 1)):
         code, kind, text = other.refused("testnet", "up", "--detach", "--base-port", str(other.base_port))
-    other.command("testnet", "down")
     assert (code, kind) == (9, "port.in_use")
     assert str(os.getpid()) in text
+    assert not (other.home / "testnet").exists()
 
 
 def test_another_genesis_is_refused_and_reset_begins_another_chain(tmp_path: Path) -> None:

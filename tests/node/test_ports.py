@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -41,3 +42,10 @@ def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
     with pytest.raises(Rejected) as caught:
         check_port_free("192.0.2.1", 26_600)
     assert caught.value.kind == "port.unusable"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the command of a process")
+def test_a_command_of_several_lines_is_told_in_one() -> None:
+    with subprocess.Popen([sys.executable, "-c", "\nimport sys\n\nsys.stdin.read()"], stdin=subprocess.PIPE) as child:
+        command = process_command(child.pid)
+    assert command.endswith("-c import sys sys.stdin.read()")

@@ -115,7 +115,7 @@ def test_splits_in_percent_become_a_million_shares() -> None:
         ([("a", "100.00001")], "split.malformed"),
         ([("a", "-5"), ("b", "105")], "split.malformed"),
         ([("a", "50"), ("a", "50")], "split.repeated"),
-        ([("a", "0"), ("b", "100")], "split.sum"),
+        ([("a", "0"), ("b", "100")], "split.nothing"),
         ([("a", "1e2")], "split.malformed"),
     ],
 )
