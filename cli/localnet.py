@@ -273,9 +273,11 @@ def state_of(layout: Layout, name: str) -> str:
 
 
 def wait_ready(layout: Layout, name: str, seconds: float = READY_S) -> None:
-    """Wait until a process answers that it is ready; in a network that is cut, until it answers."""
+    """Wait until a process answers that it is ready; in a network that is cut or without a quorum, until it answers."""
     url = layout.gateway_url if name == "gateway" else layout.url(name)
-    probe = f"{url}/livez" if read_faults(layout).get("parts") and name != "gateway" else f"{url}/readyz"
+    running = sum(pid_of(layout, other) is not None for other in layout.names)
+    is_halted = read_faults(layout).get("parts") or running * 3 <= len(layout.names) * 2
+    probe = f"{url}/livez" if is_halted and name != "gateway" else f"{url}/readyz"
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if _is_ready(probe):

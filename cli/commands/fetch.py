@@ -28,6 +28,10 @@ def fetch(context: Context, asset: str, folder: Path, purpose: str | None, url: 
     from concento.client.fetch import fetch as read_all
 
     found = context.client.asset(context.id(asset))
+    if found["kind"] == "model":
+        raise click.UsageError(
+            f'"{found["title"]}" is a model: its weights are not kept by a gateway, only their hash.'
+        )
     session = context.waiting_session
     wanted = parse_purpose(purpose or _only_purpose(context, found["id"], session.address, found))
     place = gateway_url(context, url)

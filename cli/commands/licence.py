@@ -92,8 +92,8 @@ def buy(context: Context, asset: str, purpose: str, max_price: str, wanted: str 
     action = BuyLicence(offer_id, terms, limit_ubeat, known, deposit_ubeat)
     document = context.session.send([action])
     document = {**document, "licence": _created(document, "licence")}
-    render = functools.partial(text.bought, title=found["title"], purpose=purpose, price_ubeat=price_ubeat)
-    return context.finish(document, functools.partial(render, buyer=context.sender, asset=found["id"]))
+    render = functools.partial(text.bought, asset=found, purpose=purpose, price_ubeat=price_ubeat, buyer=context.sender)
+    return context.finish(document, render)
 
 
 @licence.command()

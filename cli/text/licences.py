@@ -20,11 +20,15 @@ def offered(document: dict[str, Any], title: str, asset: str) -> Iterator[Piece]
 
 
 def bought(
-    document: dict[str, Any], title: str, purpose: str, price_ubeat: int, buyer: str, asset: str
+    document: dict[str, Any], asset: dict[str, Any], purpose: str, price_ubeat: int, buyer: str
 ) -> Iterator[Piece]:
-    """A new licence."""
-    sentence = f'{buyer} licenses "{title}" for {purpose}: {beat(price_ubeat)}, licence {short(document["licence"])}.'
-    yield from written(document, sentence, f"concento fetch {short(asset)} DIR --from {buyer}")
+    """A new licence, and what it is good for: files are fetched, a model's service makes outputs."""
+    identity, title = short(document["licence"]), asset["title"]
+    sentence = f'{buyer} licenses "{title}" for {purpose}: {beat(price_ubeat)}, licence {identity}.'
+    use = f"concento fetch {short(asset['id'])} DIR --purpose {purpose} --from {buyer}"
+    if asset["kind"] == "model":
+        use = f"concento licence outputs {identity} COUNT --from {buyer}"
+    yield from written(document, sentence, use)
 
 
 def show(document: dict[str, Any]) -> Iterator[Piece]:

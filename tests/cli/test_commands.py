@@ -105,7 +105,16 @@ def test_buy_takes_the_cheapest_offer_that_permits_the_purpose(concento, node: F
 def test_buy_says_what_was_bought_and_how_to_fetch_it(concento):
     bought = concento("licence", "buy", ASSET, "--purpose", "train-generative", "--max-price", "40", "--from", "bob")
     assert 'bob licenses "Night Bus" for train-generative: 40.000000 BEAT' in bought.out
-    assert f"Next: concento fetch {ASSET[:12]} DIR --from bob" in bought.out
+    assert f"Next: concento fetch {ASSET[:12]} DIR --purpose train-generative --from bob" in bought.out
+
+
+def test_a_model_is_licensed_for_its_outputs_and_has_no_files_to_fetch(concento, node: FakeNode, tmp_path):
+    node.answers["asset_get"] = {**DATASET, "kind": "model"}
+    bought = concento("licence", "buy", ASSET, "--purpose", "train-generative", "--max-price", "40", "--from", "bob")
+    assert "COUNT --from bob" in bought.out
+    refused = concento("fetch", ASSET, str(tmp_path / "data"), "--purpose", "train-generative", "--from", "bob")
+    assert refused.code == 2
+    assert '"Night Bus" is a model' in refused.err
 
 
 @pytest.mark.parametrize(
