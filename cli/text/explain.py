@@ -54,6 +54,7 @@ _NAMES = {
     "proof": "a proof of a record",
     "statement": "a statement with its proofs",
     "key_file": "an encrypted key file",
+    "tx_file": "a transaction to be signed or handed in",
     "audio": "an audio file",
     "cid": "the CID of a file that nobody has registered",
     "json": "a JSON file of no kind that this program writes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 from collections.abc import AsyncIterator, Awaitable
 from types import TracebackType
 from typing import Any
@@ -10,7 +11,7 @@ import aiohttp
 
 from concento.client.client import DEFAULT_URL, TIMEOUT_S
 from concento.client.methods import Methods
-from concento.client.rpc import answer_value, request_bytes
+from concento.client.rpc import answer_value, raise_stream_refusal, request_bytes
 from concento.errors import Unavailable
 from concento.strictjson import loads
 
@@ -48,6 +49,8 @@ class AsyncClient(Methods[Awaitable[Any]]):
             try:
                 timeout = aiohttp.ClientTimeout(sock_read=self._timeout.total)
                 async with self._http().get(f"{self.url}/events", params=query, timeout=timeout) as response:
+                    if response.status != http.HTTPStatus.OK:
+                        raise_stream_refusal(response.status, await response.read(), self.url)
                     async for line in response.content:
                         if line.startswith(b"data:"):
                             event = loads(line[5:], "event")

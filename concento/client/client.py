@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import json
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from concento.client.methods import Methods
-from concento.client.rpc import answer_value, request_bytes
+from concento.client.rpc import answer_value, raise_stream_refusal, request_bytes
 from concento.errors import Rejected, Unavailable
 
 TIMEOUT_S: Final = 40.0
@@ -47,7 +48,7 @@ class Client(Methods[Any]):
     def events(self, topics: str = "", start: str | None = None) -> Iterator[dict[str, Any]]:
         """Events as they become final, for ever, resumed after a broken connection without a gap.
 
-        `start` is a cursor "height.index": the first event after it comes first.
+        `start` is a cursor "height.index": the first event after it comes first. Raises RpcError where it is none.
         """
         cursor = start
         while True:
@@ -55,7 +56,10 @@ class Client(Methods[Any]):
             try:
                 query = urlencode({k: v for k, v in (("topics", topics), ("from", cursor)) if v})
                 connection.request("GET", f"/events?{query}", headers={"Accept": "text/event-stream"})
-                for event in _server_sent(connection.getresponse()):
+                response = connection.getresponse()
+                if response.status != http.HTTPStatus.OK:
+                    raise_stream_refusal(response.status, response.read(), self.url)
+                for event in _server_sent(response):
                     cursor = event.get("cursor", cursor)
                     yield event
             except TimeoutError:

@@ -51,6 +51,13 @@ def request_bytes(number: int, method: str, params: dict[str, Any]) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": given}).encode()
 
 
+def raise_stream_refusal(status: int, body: bytes, url: str) -> None:
+    """What a node answered in place of events: RpcError where the request is wrong, else Unavailable."""
+    if status < 500:
+        answer_value(body, url)
+    raise Unavailable("node.unreachable", url=url, reason=f"it gives no events now ({status})")
+
+
 def answer_value(body: bytes, url: str) -> Any:
     """The result in an answer. Raises RpcError where it is an error, Unavailable where it is no JSON-RPC at all."""
     try:

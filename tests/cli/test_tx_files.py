@@ -52,6 +52,7 @@ def test_a_payment_is_built_signed_without_a_node_and_handed_in(concento, chain:
     assert sent.document["memo"] == "for tea"
     assert chain.balance("bob") - before == 5_000_000
     assert concento("tx", "decode", str(file), "--json", "--url", NOWHERE).document["tx"] == sent.document["tx"]
+    assert "This is a transaction to be signed or handed in." in concento("explain", str(file)).out
 
 
 def test_actions_written_as_json_go_the_same_way_with_names_for_accounts(

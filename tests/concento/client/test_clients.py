@@ -32,6 +32,7 @@ class Node:
         self.streams: list[list[dict[str, Any]]] = []
         self.cursors: list[str] = []
         self.body: bytes | None = None
+        self.refused = 0
         node = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -46,10 +47,14 @@ class Node:
                 node.cursors.append(self.path)
                 events = node.streams.pop(0) if node.streams else []
                 self.close_connection = True
+                if node.refused:
+                    error = {"code": -32602, "message": "no", "data": {"kind": "rpc.cursor_malformed"}}
+                    self._send(json.dumps({"error": error}).encode(), "application/json", node.refused)
+                    return
                 self._send(b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in events), "text/event-stream")
 
-            def _send(self, body: bytes, kind: str) -> None:
-                self.send_response(200)
+            def _send(self, body: bytes, kind: str, status: int = 200) -> None:
+                self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -225,6 +230,26 @@ def test_events_resume_behind_the_last_one_after_every_broken_stream(start: Star
         assert [next(events)["cursor"] for _ in range(3)] == ["1.0", "1.1", "2.0"]
         events.close()
     assert node.cursors == ["/events?topics=tokens&from=0.5", "/events?topics=tokens&from=1.1"]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, "rpc.cursor_malformed"), (503, "node.unreachable")])
+def test_events_that_a_node_does_not_give_are_not_asked_for_again_and_again(
+    start: Start, status: int, kind: str
+) -> None:
+    node = start()
+    node.refused = status
+
+    async def read() -> None:
+        async with AsyncClient(node.url) as client:
+            await anext(client.events(start="abc"))
+
+    with Client(node.url) as client, pytest.raises((RpcError, Unavailable)) as refused:
+        next(client.events(start="abc"))
+    assert refused.value.kind == kind
+    with pytest.raises((RpcError, Unavailable)) as refused:
+        asyncio.run(read())
+    assert refused.value.kind == kind
+    assert len(node.cursors) == 2
 
 
 def test_asyncio_events_resume_too(start: Start) -> None:
