@@ -94,7 +94,9 @@ def show(
     if out is not None:
         from cli.statement import evidence
 
-        write_json(out, evidence(context.client, document))
+        proved = evidence(context.client, document)
+        write_json(out, proved)
+        document["to_height"] = proved["statement"]["to_height"]
         context.printer.note(f"The statement and its proofs are in {out}. Next: concento earnings verify {out}")
     if as_csv:
         context.printer.raw(_csv(document))

@@ -151,6 +151,7 @@ def test_music_goes_from_registration_to_proved_payment(road: Road, album: Path,
     assert opening + earned + other == int(statement["closing_ubeat"])
     assert statement["closing_ubeat"] == road.json("wallet", "balance", "alice")["balance_ubeat"]
     assert road.json("earnings", "verify", str(out))["earned_ubeat"] == statement["earned_ubeat"]
+    assert json.loads(out.read_text())["statement"]["to_height"] == statement["to_height"]
 
 
 def test_balance_is_proved_with_the_genesis_file_alone(road: Road, tmp_path: Path):
