@@ -34,7 +34,7 @@ def test_the_whole_list_needs_no_proof() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_change_of_rows_place_size_or_proof_leads_to_the_root(seed: int) -> None:
     random = Random(seed)
     size = random.randint(2, 70)

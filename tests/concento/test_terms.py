@@ -74,7 +74,7 @@ def test_any_change_gives_terms_another_name() -> None:
 # Combining
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(terms, terms, terms)
 def test_neither_order_nor_grouping_matters(one: Terms, two: Terms, three: Terms) -> None:
     assert combine(one, two) == combine(two, one)
@@ -82,7 +82,7 @@ def test_neither_order_nor_grouping_matters(one: Terms, two: Terms, three: Terms
     assert combine(one, one) == one
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(terms, terms)
 def test_what_both_permit_stays_within_each(one: Terms, two: Terms) -> None:
     both = combine(one, two)
@@ -92,7 +92,7 @@ def test_what_both_permit_stays_within_each(one: Terms, two: Terms) -> None:
         assert excess(both, one) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(terms, terms)
 def test_any_denial_wins(one: Terms, two: Terms) -> None:
     both = combine(one, two)
@@ -152,7 +152,7 @@ def test_what_goes_beyond_is_named(bounds: dict[str, Any], wider: dict[str, Any]
     assert excess(replace(FREE, **wider), replace(FREE, **bounds)) == field
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(terms)
 def test_terms_stay_within_themselves(one: Terms) -> None:
     assert excess(one, one) is None
@@ -166,7 +166,7 @@ def test_one_credit_may_speak_for_several() -> None:
 # One form
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(terms)
 def test_ordinary_forms_are_accepted(one: Terms) -> None:
     check_terms(one)

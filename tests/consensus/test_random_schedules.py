@@ -66,7 +66,7 @@ def survive(cluster: Cluster, size: int, steps: list[tuple[tuple[str, int, int],
     assert accused <= {fake_key(number) for number in cluster.puppets}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(size=st.sampled_from([4, 4, 7, 10]), seed=st.integers(0, 1_000), steps=STEPS)
 def test_crashes_partitions_and_loss_never_fork_and_end_well(
     size: int, seed: int, steps: list[tuple[tuple[str, int, int], int]]
@@ -74,7 +74,7 @@ def test_crashes_partitions_and_loss_never_fork_and_end_well(
     survive(Cluster(size, seed, spacing_ms=SPACING_MS), size, steps)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(size=st.sampled_from([4, 7]), seed=st.integers(0, 1_000), steps=STEPS)
 def test_the_same_with_f_liars_among_them(size: int, seed: int, steps: list[tuple[tuple[str, int, int], int]]) -> None:
     survive(Cluster(size, seed, puppets=tuple(range((size - 1) // 3)), spacing_ms=SPACING_MS), size, steps)

@@ -97,7 +97,7 @@ drafts = st.tuples(
 blocks = st.lists(st.tuples(st.lists(drafts, max_size=6), st.integers(0, 2)), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(blocks)
 def test_every_balance_equals_the_model_after_every_block(
     history: list[tuple[list[tuple[str, list[tuple[str, int]], int, int]], int]],
@@ -171,7 +171,7 @@ def garbage(draw: st.DrawFn) -> Transaction | None:
 BLANK = Ledger()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(garbage(), max_size=8), st.lists(st.tuples(keys, st.integers(0, 3)), max_size=3))
 def test_no_block_of_nonsense_raises_or_loses_money(
     transactions: list[Transaction | None], evidence: list[tuple[bytes, int]]

@@ -125,7 +125,7 @@ def test_an_idle_chain_forgets_nothing_and_writes_nothing() -> None:
     assert ledger.block(time_ms=ledger.time_ms + 10**9).changes == {}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 40_000), st.integers(0, 120_000)), min_size=1, max_size=12))
 def test_no_transaction_ever_runs_twice(steps: list[tuple[int, int]]) -> None:
     ledger = Ledger()

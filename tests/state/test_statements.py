@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -263,7 +263,7 @@ def _small_pages() -> Iterator[None]:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=histories(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=histories(15))
 @pytest.mark.usefixtures("_small_pages")
 def test_statements_of_random_histories_add_up_in_every_period(seed: int) -> None:
     story = Story(Random(seed), 4)

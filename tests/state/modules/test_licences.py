@@ -339,7 +339,7 @@ Steps = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(Steps)
 def test_deposits_are_conserved_whatever_happens(steps: list[tuple[str, int]]) -> None:
     sale = Sale(terms=MINUTE, pricing=(Price("per-access", 1_000),))

@@ -12,7 +12,7 @@ from support.lineage_stories import LineageStory
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=histories(8), deadline=None)
+@settings(max_examples=histories(8))
 def test_whatever_is_linked_and_sold_pays_what_the_slow_model_says(seed: int) -> None:
     story = LineageStory(Random(seed))
     for _ in range(12):

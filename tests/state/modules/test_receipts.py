@@ -525,7 +525,7 @@ def test_lanes_of_one_licence_charge_one_sum() -> None:
     assert case.deposit == BEAT - 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(1, 5)), min_size=1, max_size=12),
     st.integers(1, 3_000),

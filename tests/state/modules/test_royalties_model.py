@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state.modules import inbox, shares
@@ -33,7 +33,7 @@ def tell(story: Story, blocks: int, steps_max: int) -> Iterator[None]:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=histories(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=histories(60))
 def test_every_amount_is_the_slow_models_after_every_block(seed: int) -> None:
     story = Story(Random(seed), PAGE_ROWS)
     for _ in tell(story, blocks=12, steps_max=8):
@@ -42,7 +42,7 @@ def test_every_amount_is_the_slow_models_after_every_block(seed: int) -> None:
 
 @given(st.integers(0, 2**32), st.integers(1, 60))
 @example(seed=4087, work=1)
-@settings(max_examples=histories(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=histories(25))
 def test_a_tiny_budget_loses_nothing_and_everything_arrives_in_the_end(seed: int, work: int) -> None:
     story = Story(Random(seed), PAGE_ROWS, work=work)
     for _ in tell(story, blocks=6, steps_max=6):

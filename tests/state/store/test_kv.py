@@ -113,7 +113,7 @@ def test_no_write_is_taken_after_one_that_the_disk_refused(tmp_path: Path) -> No
     kv.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(writes, max_size=5), st.lists(st.tuples(keys | st.just(b""), st.none() | keys, st.booleans())))
 def test_memory_and_disk_answer_alike(
     history: list[dict[bytes, bytes | None]], scans: list[tuple[bytes, bytes | None, bool]]

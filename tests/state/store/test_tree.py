@@ -56,7 +56,7 @@ def test_root_is_the_defined_root(count: int) -> None:
     assert tree.count == count
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(changes, max_size=6))
 def test_any_history_gives_the_root_of_its_last_state(history: list[dict[bytes, bytes | None]]) -> None:
     tree, records = Tree(), dict[bytes, bytes]()
@@ -120,7 +120,7 @@ def test_the_same_key_twice_is_our_own_error() -> None:
         Tree.build([(b"a", b"%d" % value) for value in range(40)])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from([1, 32, 33, 600]), st.data())
 def test_presence_and_absence_are_proved(count: int, data: st.DataObject) -> None:
     records = numbered(count)
@@ -156,7 +156,7 @@ def test_a_proof_already_given_is_not_changed_by_later_blocks() -> None:
     verify_state(root, b"n3", b"v3", nodes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 400), st.dictionaries(st.integers(0, 450), st.one_of(st.none(), st.binary(max_size=8)), max_size=60)
 )

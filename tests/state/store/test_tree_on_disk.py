@@ -52,7 +52,7 @@ def written(count: int) -> tuple[Disk, Tree]:
     return disk, Tree(disk.read, tree.root)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(BLOCKS, st.sampled_from([0, 1, 3]), st.booleans())
 def test_a_tree_that_comes_and_goes_by_pieces_is_the_tree_in_memory(
     blocks: list[dict[bytes, bytes | None]], nodes: int, reopens: bool
