@@ -46,6 +46,11 @@ def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the command of a process")
 def test_a_command_of_several_lines_is_told_in_one() -> None:
-    with subprocess.Popen([sys.executable, "-c", "\nimport sys\n\nsys.stdin.read()"], stdin=subprocess.PIPE) as child:
+    program = ["python", "-c", "\nprint(flush=True)\n\ninput()"]
+    with subprocess.Popen(program, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        # Before its first line the process may not have become this program.
+        child.stdout.readline()
         command = process_command(child.pid)
-    assert command.endswith("-c import sys sys.stdin.read()")
+        child.communicate(b"\n")
+    assert command == "python -c print(flush=True) input()"
