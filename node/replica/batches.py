@@ -27,6 +27,9 @@ from node.replica.waste import Waste
 from node.replica.wire import BatchAck, BatchRequest, batch_payload
 from state.store.blockstore import BodyPlace
 
+PROPOSED_COUNT_MAX: Final = 2_000
+"""Transactions that this node puts into one block: a third of a second of work. More in one save nothing, and votes
+that wait behind such a block come too late for their round."""
 AUTHOR_BATCHES_MAX: Final = 256
 """Undecided batches held of one author: as many as one block may name."""
 AUTHOR_BYTES_MAX: Final = 16 * MIB
@@ -141,13 +144,16 @@ class Batches:
     def choose(self) -> tuple[bytes, ...]:
         """The ids for a block that is proposed now: in the order of arrival, as many as fit."""
         chosen: list[bytes] = []
-        size = 0
+        size = count = 0
         for batch in self._held.values():
             if not self._is_eligible(batch.author) or len(chosen) == BLOCK_BATCHES_MAX:
                 continue
+            if chosen and count + len(batch.transactions) > PROPOSED_COUNT_MAX:
+                break
             if size + batch.size <= BLOCK_BYTES_MAX:
                 chosen.append(batch.id)
                 size += batch.size
+                count += len(batch.transactions)
         return tuple(chosen)
 
     def _is_eligible(self, author: bytes) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from concento.batches import Batch, batch_id, cut_batch
 from concento.encoding import encode
 from concento.transactions import Signed, Transaction
-from node.replica import wire
+from node.replica import batches, wire
 from node.replica.batches import AUTHOR_BATCHES_MAX
 from sim.network import Network
 
@@ -194,3 +196,18 @@ def test_batch_that_is_asked_for_many_times_in_one_request_is_sent_once() -> Non
     network.inject("node4", "node1", wire.BatchRequest(tuple(held * 200)))
     network.run(10)
     assert network.sent_count - sent < 10
+
+
+def test_a_block_is_proposed_with_no_more_transactions_than_are_executed_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "PROPOSED_COUNT_MAX", 3)
+    network = started()
+    for _ in range(4):
+        network.submit("node1", *(network.transfer("bob", "carol", 1) for _ in range(2)))
+        network.submit("node2", *(network.transfer("carol", "bob", 1) for _ in range(2)))
+    network.run(3_000)
+    records = [committed.stored.record for committed in network.nodes["node1"].committed]
+    assert sum(len(record.transactions) for record in records) == 16
+    # One batch goes into a block whatever its size.
+    assert all(len(record.transactions) <= 3 or len(record.block.batches) == 1 for record in records)
