@@ -25,7 +25,7 @@ from concento.keys import public_key, sign, verify
 from concento.messages import Action
 from concento.transactions import Body, Signed, Transaction, decode_transaction, transaction_id
 
-FORMAT: Final = "concento transaction 1"
+FORMAT: Final = "concento-transaction-1"
 _FIELDS: Final = {"format", "genesis_hash", "dev", "body", "signatures"}
 _LACKING: Final = ("tx.authority", "tx.signature")
 

@@ -80,7 +80,7 @@ def _json_file(path: Path, head: bytes, document: dict[str, Any]) -> Finding:
         statement = document.get("statement") or {}
         facts = {name: statement.get(name) for name in ("who", "address", "from_height", "to_height", "earned_ubeat")}
         return {"is": "statement", "document": {**facts, "next": f"concento earnings verify {path}"}}
-    if form == "concento transaction 1":
+    if form == "concento-transaction-1":
         return {"is": "tx_file", "document": {"path": str(path), "next": f"concento tx decode {path}"}}
     if "crypto" in document:
         from concento.client.keyfile import parse

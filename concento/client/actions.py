@@ -93,7 +93,7 @@ def _record(kind: inspect.StructType, value: Any, name: str, account: Account) -
     if kind.tag is not None:
         given.pop("kind", None)
     fields = {field.name: field for field in kind.fields}
-    for unknown in given.keys() - fields.keys():
+    for unknown in sorted(given.keys() - fields.keys()):
         raise _refusal(unknown, f"{name} has no such field; it has " + ", ".join(fields))
     values = {}
     for field in kind.fields:
