@@ -14,15 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from bench.targets import Item, Target, target
+from bench.targets import BUSY_S, Item, Target, target
 
 BATCH: Final = 250
 BATCH_BYTES: Final = 200_000
 """What one request carries at most, by number and by size."""
+LANES: Final = 4
+"""Connections to each node that hand in as fast as it takes: one would wait for answers more than it offers."""
 TICK_S: Final = 0.02
 """At a rate, what is due is handed to one node after the other this often: requests cost more than what is in them."""
-BUSY_S: Final = 0.02
-"""After an answer that says busy."""
 POLL_S: Final = 0.02
 POLL_CLOSE_S: Final = 0.008
 """How often the height is asked for: at full load seldom, where finality is measured often."""
@@ -80,9 +80,10 @@ def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
     """Offers everything at once and hands it in as fast as the nodes take it, until all of it is final."""
     watch = _Watch(target(arm, urls[0]), POLL_S)
     began = time.perf_counter()
-    with ThreadPoolExecutor(len(urls)) as pool:
-        shares = [items[index :: len(urls)] for index in range(len(urls))]
-        busy = sum(pool.map(lambda url, share: _hand_in(target(arm, url), share), urls, shares))
+    lanes = [url for url in urls for _ in range(LANES)]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        shares = [items[index :: len(lanes)] for index in range(len(lanes))]
+        busy = sum(pool.map(lambda url, share: _hand_in(target(arm, url), share), lanes, shares))
     _wait(watch, len(items))
     seconds = max(watch.seen.values(), default=time.perf_counter()) - began
     watch.stop()

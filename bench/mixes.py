@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
-from bench.targets import Item
+from bench.targets import BUSY_S, Item
 from concento.accounts import account_of_key
 from concento.cids import chunk_root
 from concento.client import Client, Session, Signer
+from concento.client.rpc import RpcError
 from concento.client.wallet import development_signer
 from concento.devnet import development_genesis
 from concento.encoding import encode
@@ -130,11 +131,17 @@ def fill(client: Client, accounts: int, report: Callable[[str], None]) -> None:
         report(f"accounts {min(accounts, (start + 200) * PER_TRANSACTION):,} of {accounts:,}")
 
 
-def _transfers(client: Client, accounts: int) -> Callable[[int], list[Item]]:
+class SignTransfers(Protocol):
+    def __call__(self, count: int, later_ms: int = 0) -> list[Item]:
+        """So many more transfers, to be handed in so much later."""
+        ...
+
+
+def transfers(client: Client, accounts: int) -> SignTransfers:
     network, signers, paid, nonces = network_of(client), senders(), receivers(accounts), _nonces()
     place = iter(range(10**12))
 
-    def sign_more(count: int) -> list[Item]:
+    def sign_more(count: int, later_ms: int = 0) -> list[Item]:
         return [
             _signed(
                 network,
@@ -142,6 +149,7 @@ def _transfers(client: Client, accounts: int) -> Callable[[int], list[Item]]:
                 nonces,
                 Transfer(paid[at * STRIDE % accounts], 1),
                 fee_ubeat_max=TRANSFER_FEE_UBEAT_MAX,
+                later_ms=later_ms,
             )
             for at, _ in zip(place, range(count), strict=False)
         ]
@@ -239,7 +247,7 @@ TRANSFER_BYTES: Final = 249
 """An encoded transfer of the development network, signature included."""
 
 MIXES: Final = {
-    "transfers": Mix("transfers", _transfers),
+    "transfers": Mix("transfers", transfers),
     "access": Mix("access", _access),
     "datasets": Mix("datasets", _datasets),
 }
@@ -257,14 +265,19 @@ def _nonces() -> Iterator[bytes]:
 
 
 def _signed(
-    network: Network, signer: Signer, nonces: Iterator[bytes], *actions: Action, fee_ubeat_max: int = FEE_UBEAT_MAX
+    network: Network,
+    signer: Signer,
+    nonces: Iterator[bytes],
+    *actions: Action,
+    fee_ubeat_max: int = FEE_UBEAT_MAX,
+    later_ms: int = 0,
 ) -> Item:
     body = Body(
         chain_id=network.chain_id,
         genesis_prefix=network.genesis_hash[:8],
         sender=signer.account,
         nonce=next(nonces),
-        valid_until_ms=time.time_ns() // 1_000_000 + VALID_MS,
+        valid_until_ms=time.time_ns() // 1_000_000 + VALID_MS + later_ms,
         max_fee_ubeat=fee_ubeat_max,
         actions=actions,
         memo="",
@@ -278,12 +291,18 @@ def _send_all(client: Client, items: Sequence[Item]) -> None:
     for start in range(0, len(items), 50):
         waiting = [item.raw for item in items[start : start + 50]]
         while waiting:
-            answers = client.submit_batch(waiting)["items"]
+            try:
+                answers = client.submit_batch(waiting)["items"]
+            except RpcError as error:
+                if not error.retryable:
+                    raise
+                time.sleep(BUSY_S)
+                continue
             waiting = [raw for raw, answer in zip(waiting, answers, strict=True) if answer["error"]]
             refused = [answer["error"] for answer in answers if answer["error"]]
             if refused and not refused[0]["data"]["retryable"]:
                 raise RuntimeError(f"preparing failed: {refused[0]}")
-            time.sleep(0.02 if waiting else 0)
+            time.sleep(BUSY_S if waiting else 0)
     for item in items:
         _done(client.transaction(item.key, wait_ms=20_000))
 

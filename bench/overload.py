@@ -2,33 +2,34 @@
 
 The rate of committed transfers, the memory of the nodes, that blocks are decided in their first round and without
 gaps, that refusals say *busy, later*, and that what a node said to be shared becomes final. What is refused goes to
-the end of the line and is offered again, so the pressure stays the same all the time. Rates are compared as shares of
-the signature limit, measured before and after each load: those of a shared machine drift. The whole takes twelve
-minutes; `--seconds 20` shows that it works.
+the head of the line and is offered again, so the pressure stays the same all the time. Everything is signed before
+the clock starts, each for the time at which it is likely to be handed in. Rates are compared as shares of
+the signature limit, measured before and after each load: those of a shared machine drift. The whole takes a quarter of
+an hour; `--seconds 20` shows that it works.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from random import random
 from statistics import linear_regression
 from typing import Any, Final
 
 from bench.arms import LIMIT_S, Plan, Usage, network_with_accounts
 from bench.limit import signature_limit
 from bench.load import BATCH, percentile, sustain
-from bench.mixes import MIXES
+from bench.mixes import SignTransfers, transfers
 from bench.networks import Running
 from bench.targets import Item, LedgerNode
 from concento.client import Client
@@ -36,14 +37,22 @@ from concento.errors import ConcentoError
 
 ARM: Final = "C"
 NODES: Final = 4
-SIGNED_S: Final = 20.0
-"""So much of the network's capacity is kept signed ahead: far less than a transaction is valid for."""
+OF_BEST_MAX: Final = 1.15
+"""As much of the best rate could be taken at most: so much is signed, and none is handed in before it is valid."""
+POOLS_COUNT: Final = 60_000
+"""What waits in the pools and in the line at the end."""
+SIGNING_US_MAX: Final = 110
+"""What signing one takes at most, to know when the load can begin."""
+PRESSING_LANES: Final = 12
+"""Connections to each node. One that is answered "busy" is free at once; one whose transactions are taken waits until
+their signatures are checked, which a node does for some eight requests at a time."""
 SAMPLE_EVERY: Final = 200
 """Of what was taken, every so many is asked for: is it shared, and did it become final."""
 MEMORY_EVERY_S: Final = 5.0
 SETTLE_S: Final = 100.0
 """As long as full pools need to empty."""
-BEST_RUNS: Final = 3
+BEST_RUNS: Final = 2
+"""Half a minute each: a shorter one ends before LevelDB merges what it has written."""
 OF_BEST_MIN: Final = 0.9
 SLOPE_MB_PER_MIN_MAX: Final = 10.0
 """Of the largest node, over the second half of a load; the pool has been full for long then."""
@@ -59,7 +68,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300.0, help="of each overload")
     parser.add_argument("--factors", default="2,5", help="of the sustained rate")
     parser.add_argument("--accounts", type=int, default=100_000)
-    parser.add_argument("--best-transactions", type=int, default=20_000, help="of each run that finds the best rate")
+    parser.add_argument("--best-transactions", type=int, default=100_000, help="of each run that finds the best rate")
     parser.add_argument("--base-port", type=int, default=27_600)
     options = parser.parse_args()
     plan = Plan(nodes=NODES, accounts=options.accounts, base_port=options.base_port)
@@ -68,7 +77,7 @@ def main() -> int:
         folder = Path(name) / ARM
         folder.mkdir()
         with network_with_accounts(ARM, plan, folder, _tell) as network:
-            sign_more = MIXES["transfers"].prepare(Client(*network.urls, timeout_s=60), options.accounts)
+            sign_more = transfers(Client(*network.urls, timeout_s=60), options.accounts)
             best = max((_best(network, sign_more, options.best_transactions) for _ in range(BEST_RUNS)),
                        key=lambda found: found.ratio)  # fmt: skip
             print(f"sustained {best.rate:,.0f} tx/s, {best.ratio:.2f} of the limit")
@@ -89,7 +98,7 @@ class Best:
     ratio: float
 
 
-def _best(network: Running, sign_more: Callable[[int], list[Item]], count: int) -> Best:
+def _best(network: Running, sign_more: SignTransfers, count: int) -> Best:
     items, before = sign_more(count), signature_limit(NODES, LIMIT_S)
     rate = sustain(ARM, network.urls, items).rate
     return Best(rate, rate / ((before + signature_limit(NODES, LIMIT_S)) / 2))
@@ -112,14 +121,11 @@ def judged(record: dict[str, Any]) -> list[tuple[str, bool]]:
     ]  # fmt: skip
 
 
-def overload(
-    network: Running, sign_more: Callable[[int], list[Item]], best: Best, factor: float, seconds: float
-) -> dict[str, Any]:
+def overload(network: Running, sign_more: SignTransfers, best: Best, factor: float, seconds: float) -> dict[str, Any]:
     """Offers `factor` times the best rate for so long; what became of it."""
-    line = _Line(sign_more(round(best.rate * SIGNED_S)))
+    line = _Line(_signed(sign_more, best.rate * OF_BEST_MAX, seconds))
     counted, stop, client = _Counts(), threading.Event(), Client(*network.urls, timeout_s=60)
-    # One connection waits for its answer: more of them, so that slow answers do not slow down what is offered.
-    lanes = [url for url in network.urls for _ in range(2 * math.ceil(factor))]
+    lanes = [url for url in network.urls for _ in range(PRESSING_LANES)]
     limit_before = signature_limit(NODES, LIMIT_S)
     first, memory = client.status()["height"], _Memory(network)
     began = time.perf_counter()
@@ -128,8 +134,6 @@ def overload(
         try:
             while time.perf_counter() - began < seconds:
                 time.sleep(0.5)
-                if len(line) < best.rate * SIGNED_S / 2:
-                    line.put(sign_more(round(best.rate * 2)))
                 memory.look()
                 counted.ask(client)
             last, took = client.status()["height"], time.perf_counter() - began
@@ -159,6 +163,19 @@ def overload(
     }
 
 
+def _signed(sign_more: SignTransfers, rate: float, seconds: float) -> list[Item]:
+    """What can be taken in this time at this rate, and fill the pools; returns when the load can begin."""
+    count = round(rate * seconds) + POOLS_COUNT
+    began = time.perf_counter()
+    signing_s = count * SIGNING_US_MAX / 1e6
+    items: list[Item] = []
+    while len(items) < count:
+        due_s = began + signing_s + max(0, len(items) - POOLS_COUNT) / rate
+        items += sign_more(BATCH, round((due_s - time.perf_counter()) * 1_000))
+    time.sleep(max(0.0, began + signing_s - time.perf_counter()))
+    return items
+
+
 class _Line:
     """What is signed and waits to be offered, for many threads."""
 
@@ -166,12 +183,9 @@ class _Line:
         self._items = deque(items)
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def put(self, items: Sequence[Item]) -> None:
+    def put_back(self, items: Sequence[Item]) -> None:
         with self._lock:
-            self._items.extend(items)
+            self._items.extendleft(reversed(items))
 
     def take(self, count: int) -> list[Item]:
         with self._lock:
@@ -244,17 +258,14 @@ class _Memory:
 def _press(url: str, line: _Line, rate: float, stop: threading.Event, counted: _Counts) -> None:
     """One node is offered this many a second, whatever it answers."""
     node = LedgerNode(url)
-    began, offered = time.perf_counter(), 0
-    while not stop.is_set():
-        if int((time.perf_counter() - began) * rate) - offered < BATCH:
-            time.sleep(0.005)
-            continue
+    due = time.perf_counter() + random() * BATCH / rate
+    while not stop.wait(max(0.0, due - time.perf_counter())):
+        due += BATCH / rate
         items = line.take(BATCH)
-        offered += BATCH
         if items:
             refused = node.submit(items)
             counted.note(items, refused)
-            line.put(refused)
+            line.put_back(refused)
     counted.note_refusals(node.refusals)
 
 

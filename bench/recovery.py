@@ -26,6 +26,7 @@ from typing import Any, Final
 from bench.faultload import MAX_FEE_UBEAT, session
 from bench.faultnet import FaultNetwork, forks, wait_for
 from concento.client import Client, Session
+from concento.client.rpc import RpcError
 from concento.errors import ConcentoError
 from concento.messages.tokens import Transfer
 
@@ -80,6 +81,11 @@ class Load:
                 while waiting:
                     try:
                         told = client.submit_batch(waiting)["items"]
+                    except RpcError as error:
+                        if not error.retryable:
+                            raise
+                        time.sleep(TICK_S)
+                        continue
                     except ConcentoError:
                         return len(raws) - start
                     waiting = [raw for raw, item in zip(waiting, told, strict=True) if _is_busy(item)]

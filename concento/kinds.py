@@ -595,5 +595,5 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
     ),
     "store.damaged": ("the node's disk is damaged: {what}", "ask another node; its operator stops it and runs: {mend}"),
     "proof.no_block": ("no block has committed to the newest state within {seconds} s", "ask again in a moment"),
-    "node.busy": ("the node's pool is full ({count} transactions)", "try again in a moment"),
+    "node.busy": ("the node is full: {count} transactions wait already", "try again in a moment"),
 }

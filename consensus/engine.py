@@ -58,7 +58,7 @@ from consensus.machine import State
 from consensus.messages import Message, Polka, Status, Step
 from consensus.signer import Crypto, Signer
 from consensus.status import answer, is_well_formed, status
-from consensus.timeouts import timeout_ms
+from consensus.timeouts import spacing_ms, timeout_ms
 from consensus.votekeeper import Counted, Passed
 
 EARLY_ROUNDS: Final = 2
@@ -165,7 +165,8 @@ class Engine:
         if self._signer.enabled and self._signer.record.height == start.height:
             self._resume(self._heard)
         else:
-            self._arm(0, Timer.SPACING)
+            wait_ms = spacing_ms(self._params, start.last_count)
+            self._effects.append(ArmTimer(start.height, 0, Timer.SPACING, wait_ms))
             self._arm(0, Timer.HEARTBEAT)
         early, self._early = self._early, {}
         for received in early.values():

@@ -17,7 +17,7 @@ class Sign(Enum):
     DUE = auto()
     """A batch or evidence is held, or the tip's header lacks the current state root."""
     SPACED = auto()
-    """`block_spacing_min_ms` have passed since the last block."""
+    """`spacing_ms` have passed since the last block."""
     HEARTBEAT = auto()
     """`heartbeat_ms` have passed since the last block."""
     HEARD = auto()

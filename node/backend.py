@@ -90,7 +90,10 @@ class Backend(Protocol):
         """One entry a known peer: name, key, address, connected, direction, height, since_ms, queued_bytes."""
 
     async def submit(self, raws: Sequence[bytes]) -> list[Submission]:
-        """Offers encoded transactions to the pool; answers once each is verified and admitted, or refused."""
+        """Offers encoded transactions to the pool; answers once each is verified and admitted, or refused.
+
+        Raises Unavailable where the node takes none now, whatever it is.
+        """
 
     def lookup(self, tx: bytes) -> PoolEntry | None:
         """What the pool knows of this id."""

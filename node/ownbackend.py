@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from concento import __version__
 from concento.blocks import block_id
-from concento.errors import Broken, Rejected
+from concento.errors import Broken, Rejected, Unavailable
 from concento.genesis import Genesis
 from node import backend, health
 from node.backend import Check, PoolEntry, Submission, Watcher
@@ -108,7 +108,11 @@ class OwnBackend:
 
     async def submit(self, raws: Sequence[bytes]) -> list[Submission]:
         now = self._loop.time()
-        submissions = [_submission(outcome) for outcome in await self._runner.submit(raws)]
+        outcomes = await self._runner.submit(raws)
+        for outcome in outcomes[:1]:
+            if outcome.id is None and isinstance(outcome.error, Unavailable):
+                raise outcome.error
+        submissions = [_submission(outcome) for outcome in outcomes]
         for submission in submissions:
             if submission.error is not None and submission.error.kind == "tx.check_failed":
                 self.counts.unchecked()

@@ -68,7 +68,7 @@ class Links(Protocol):
 
 
 class Verifier(Protocol):
-    def submit(self, checks: Sequence[Check], done: Callable[[tuple[bool, ...]], None]) -> None: ...
+    def submit(self, checks: Sequence[Check], done: Callable[[tuple[bool, ...]], None], *, of_batch: bool) -> None: ...
 
 
 class Runner:
@@ -200,7 +200,9 @@ class Runner:
 
     def _verify(self, effect: Verify) -> None:
         token = effect.token
-        self._verifier.submit(effect.checks, lambda verdicts: self.post(Verified(token, verdicts)))
+        self._verifier.submit(
+            effect.checks, lambda verdicts: self.post(Verified(token, verdicts)), of_batch=effect.of_batch
+        )
 
     def _answer(self, effect: Answer) -> None:
         future = self._answers.get(effect.token)

@@ -1,7 +1,8 @@
 """The verify thread: signatures are checked beside the event loop, which stays free because libsodium lets go of it.
 
-One thread is enough: the interpreter runs one thread at a time but for the checks themselves. It takes a chunk of each
-job in turn, so that a batch of a thousand does not keep a single transaction waiting to the end.
+One thread is enough: the interpreter runs one thread at a time but for the checks themselves. Batches come first, the
+oldest to its end: whoever votes on a block waits for them, and what clients hand in beyond what can be done should
+wait outside. Of what clients hand in it takes a chunk of each job in turn, so that a thousand do not keep one waiting.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from itertools import count
+from queue import PriorityQueue
 from threading import Thread
 from typing import Final
 
@@ -26,6 +28,7 @@ Done = Callable[[tuple[bool, ...]], None]
 class _Job:
     checks: Sequence[Check]
     done: Done
+    of_batch: bool
     verdicts: list[bool] = field(default_factory=list)
 
 
@@ -35,7 +38,8 @@ class VerifyThread:
     def __init__(self, verify: VerifyMany = verify_many) -> None:
         self._verify = verify
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: PriorityQueue[tuple[int, int, _Job | None]] = PriorityQueue()
+        self._numbers = count()
         self._waiting = 0
         self._is_closed = False
         self._thread = Thread(target=self._work, name="verify", daemon=True)
@@ -46,27 +50,34 @@ class VerifyThread:
         """Checks handed in and not yet answered."""
         return self._waiting
 
-    def submit(self, checks: Sequence[Check], done: Done) -> None:
+    def submit(self, checks: Sequence[Check], done: Done, *, of_batch: bool) -> None:
         """Starts a job; `done(verdicts)` is called once on the loop, never from within this call."""
         self._waiting += len(checks)
-        self._jobs.put(_Job(checks, done))
+        self._put(_Job(checks, done, of_batch))
 
     def close(self) -> None:
         """Ends the thread after its chunk; what is left is never answered."""
         self._is_closed = True
-        self._jobs.put(None)
+        self._jobs.put((-1, 0, None))
         self._thread.join()
+
+    def _put(self, job: _Job) -> None:
+        self._jobs.put((0 if job.of_batch else 1, next(self._numbers), job))
 
     # In the thread
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None and not self._is_closed:
+        while (entry := self._jobs.get())[2] is not None and not self._is_closed:
+            job = entry[2]
             start = len(job.verdicts)
             job.verdicts += self._verify(job.checks[start : start + CHUNK])
-            if len(job.verdicts) < len(job.checks):
-                self._jobs.put(job)
-            elif not self._is_closed:
-                self._loop.call_soon_threadsafe(self._finish, job)
+            if len(job.verdicts) == len(job.checks):
+                if not self._is_closed:
+                    self._loop.call_soon_threadsafe(self._finish, job)
+            elif job.of_batch:
+                self._jobs.put(entry)
+            else:
+                self._put(job)
 
     # On the loop
 

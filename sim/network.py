@@ -482,7 +482,7 @@ class Network:
                 if node.hurry > 1 and timer[0] == "consensus" and timer[3] in ROUND_TIMERS:
                     delay_ms //= node.hurry
                 self._post(self._true_ms(node, delay_ms), node, TimerFired(timer))
-            case Verify(token, checks):
+            case Verify(token, checks, _):
                 self._post(VERIFY_MS, node, Verified(token, self.signing.verdicts(checks)))
             case Answer(token, outcomes):
                 node.answers[token] = outcomes

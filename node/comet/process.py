@@ -160,9 +160,9 @@ def _teller(backend: CometBackend, narrator: Narrator, taking: Taking) -> Any:
 
 
 def _verifying(verifier: VerifyThread) -> Any:
-    async def verify(checks: Sequence[Check]) -> Sequence[bool]:
+    async def verify(checks: Sequence[Check], is_block: bool) -> Sequence[bool]:
         done: asyncio.Future[tuple[bool, ...]] = asyncio.get_running_loop().create_future()
-        verifier.submit(checks, lambda verdicts: None if done.done() else done.set_result(verdicts))
+        verifier.submit(checks, lambda verdicts: None if done.done() else done.set_result(verdicts), of_batch=is_block)
         return await done
 
     return verify

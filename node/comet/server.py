@@ -24,7 +24,8 @@ FRAME_BYTES_MAX: Final = 64 << 20
 CONNECTIONS_MAX: Final = 16
 """CometBFT opens four; a restarted one may come before its old ones are gone."""
 
-Verify = Callable[[Sequence[Check]], Awaitable[Sequence[bool]]]
+Verify = Callable[[Sequence[Check], bool], Awaitable[Sequence[bool]]]
+"""Checks signatures; the second argument says whether they are of a block."""
 """Checks signatures off the event loop; the verdicts in order."""
 
 
@@ -123,4 +124,6 @@ class Server:
         signatures = self._application.signatures
         wanted = signatures.wanted(raw for request in requests for raw in raws_of(request))
         if wanted:
-            signatures.learn(wanted, await self._verify([check for _, checks in wanted for check in checks]))
+            is_block = not all(isinstance(request, abci.CheckTx) for request in requests)
+            verdicts = await self._verify([check for _, checks in wanted for check in checks], is_block)
+            signatures.learn(wanted, verdicts)

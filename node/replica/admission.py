@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from concento.blocks import TransactionResult
 from concento.errors import Rejected, Unavailable
@@ -17,10 +17,13 @@ from node.replica.batches import Batches
 from node.replica.chain import Chain
 from node.replica.events import Answer, Now, Outcome, Token
 from node.replica.outbox import Outbox
-from node.replica.pool import POOL_COUNT_MAX, Held, Pool
+from node.replica.pool import Held, Pool
 from node.replica.verified import Verifier
 from node.replica.view import PoolView
 from state.view import View
+
+CHECKING_MAX: Final = 2_000
+"""Transactions of clients whose signatures are being checked: a second of work beside what the other nodes send."""
 
 
 @dataclass(slots=True)
@@ -51,14 +54,23 @@ class Admission:
         self._out = out
         self._taken = taken
         self._wall_ms = 0
+        self._checking_count = 0
 
     def submit(self, token: Token, raws: Sequence[bytes], now: Now) -> None:
         """Answers with the outcomes, now or after their signatures are checked."""
         self._wall_ms = now.wall_ms
+        try:
+            self._check_not_busy()
+        except Unavailable as error:
+            # Not even decoded: an overloaded node must refuse for less than it takes.
+            self._out.emit(Answer(token, (Outcome(None, "refused", False, error),) * len(raws)))
+            return
         found = [self._first_look(raw) for raw in raws]
         waiting = [candidate for candidate in found if candidate.outcome is None]
+        self._checking_count += len(waiting)
 
         def checked(bad: list[int | None]) -> None:
+            self._checking_count -= len(waiting)
             view = self._chain.view()
             for candidate, index in zip(waiting, bad, strict=True):
                 if candidate.transaction is not None:
@@ -66,7 +78,8 @@ class Admission:
             self._out.emit(Answer(token, tuple(entry.outcome for entry in found if entry.outcome is not None)))
             self._taken()
 
-        self._verifier.verify([entry.transaction for entry in waiting if entry.transaction is not None], checked)
+        transactions = [entry.transaction for entry in waiting if entry.transaction is not None]
+        self._verifier.verify(transactions, checked, of_batch=False)
 
     def lookup(self, identity: bytes) -> PoolView | None:
         held = self._pool.find(identity)
@@ -96,17 +109,18 @@ class Admission:
             known = self._known(transaction.id)
             if known is None:
                 check_network(self._chain.network, transaction)
-                self._check_room(transaction)
+                if self._key is None or self._key not in self._chain.validators:
+                    raise Unavailable("node.observer")
+                self._pool.check_room(1, len(transaction.raw))
         except (Rejected, Unavailable) as error:
             known = Outcome(transaction.id, "refused", False, error)
         return _Candidate(transaction, known)
 
-    def _check_room(self, transaction: Transaction) -> None:
-        if self._key is None or self._key not in self._chain.validators:
-            raise Unavailable("node.observer")
-        if self._verifier.waiting_count >= POOL_COUNT_MAX:
-            raise Unavailable("node.busy", count=self._verifier.waiting_count)
-        self._pool.check_room(1, len(transaction.raw))
+    def _check_not_busy(self) -> None:
+        """Raises Unavailable where nothing can be taken now, whatever it is."""
+        if self._checking_count >= CHECKING_MAX:
+            raise Unavailable("node.busy", count=self._checking_count)
+        self._pool.check_room(1, 0)
 
     def _known(self, identity: bytes) -> Outcome | None:
         if self._chain.is_recent(identity):

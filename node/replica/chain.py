@@ -105,6 +105,8 @@ class Chain:
         self._recent = load_recent(self.records, store.commit.height, genesis.params.consensus.replay_window_ms)
         self._crypto = crypto
         self.retention = ARCHIVE
+        self.tip_count = 0
+        """Transactions of the newest block, if this process has applied it."""
         height = store.commit.height
         self.tip, self._results_root = _tip(store.kv, height)
         self._turns = _turns(store.kv)
@@ -341,6 +343,7 @@ class Chain:
             params=self.genesis.params,
             network=self.network,
         )
+        self.tip_count = len(transactions)
         view = self.view()
         outcome = self.ledger.apply_block(view, context)
         ids = tuple(transaction.id for transaction in transactions)

@@ -364,7 +364,7 @@ class Replica:
     def _cut(self) -> None:
         if self._key is None or self._key not in self._chain.validators:
             return
-        while transactions := self._pool.take():
+        while self._batches.may_cut and (transactions := self._pool.take()):
             batch = self._batches.cut(transactions, self._now)
             self._pool.mark_batched(transactions, batch.id)
             if not self._pool.fills_batch:
@@ -478,10 +478,10 @@ class Replica:
             self._out.log("signer.observing", height=self._chain.height, signs_from=guard.signs_from or 0)
 
     def _start_height(self) -> asked.StartHeight:
-        chain, guard = self._chain, self._guard
+        chain, guard, due = self._chain, self._guard, self._is_due()
         self._look_at_guard()
         signing = guard is not None and guard.may_sign(chain.height) and self._is_awake
-        return asked.StartHeight(chain.height, chain.validators, chain.proposers, self._is_due(), signing)
+        return asked.StartHeight(chain.height, chain.validators, chain.proposers, due, signing, chain.tip_count)
 
     # Decided blocks
 

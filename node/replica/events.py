@@ -176,14 +176,19 @@ class ArmTimer(Struct, frozen=True, gc=False):
 
 
 class Verify(Struct, frozen=True, gc=False):
-    """Check these signatures away from the loop, in chunks, and answer with `Verified`. Any order among several."""
+    """Check these signatures away from the loop, in chunks, and answer with `Verified`. Any order among several.
+
+    `of_batch`: what validators wait for, to be checked before what clients hand in.
+    """
 
     token: Token
     checks: tuple[Check, ...]
+    of_batch: bool
 
 
 class Outcome(Struct, frozen=True):
-    """What became of one submitted transaction. `id` is None where the bytes are not even a transaction.
+    """What became of one submitted transaction. `id` is None where the bytes are not even a
+    transaction, or were not looked at.
 
     `known`: this node has met exactly this id before. `error` is None where the node now holds it or the chain has it.
     An error knows its traceback, and that this outcome: the garbage collector must see both, or neither ever goes.

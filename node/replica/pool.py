@@ -17,11 +17,12 @@ from concento.limits import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MIB
 from concento.transactions import Transaction
 from state.modules.tokens import balance_low
 
-POOL_COUNT_MAX: Final = 40_000
-"""Some seconds of the fastest network's work: beyond that a client should hear "busy" rather than wait."""
+POOL_COUNT_MAX: Final = 10_000
+"""Four such pools are some ten seconds of the fastest network's work: beyond that a client should hear "busy" rather
+than wait."""
 POOL_BYTES_MAX: Final = 64 * MIB
 """Memory that strangers' bytes may take; decoded they are some four times as large."""
-POOL_SENDER_COUNT_MAX: Final = 20_000
+POOL_SENDER_COUNT_MAX: Final = 5_000
 """No one account may take more than half of the pool."""
 EXPIRED_KEPT_MAX: Final = 4_000
 """Expired transactions that are still known, so that whoever waits for one learns its fate."""

@@ -34,8 +34,8 @@ class Verifier:
         """Transactions whose verdict is not there yet."""
         return self._waiting
 
-    def verify(self, transactions: Sequence[Transaction], done: Done) -> None:
-        """Calls `done` at once where nothing is left to check, else when the verdicts come."""
+    def verify(self, transactions: Sequence[Transaction], done: Done, *, of_batch: bool) -> None:
+        """Calls `done` at once where nothing is left to check, else when the verdicts come; batches come first."""
         checks = []
         counts = []
         for transaction in transactions:
@@ -48,7 +48,7 @@ class Verifier:
         self._token += 1
         self._waiting += len(transactions)
         self._jobs[self._token] = (transactions, counts, done)
-        self._out.emit(Verify(self._token, tuple(checks)))
+        self._out.emit(Verify(self._token, tuple(checks), of_batch))
 
     def answered(self, token: int, verdicts: Sequence[bool]) -> None:
         """The verdicts on a job; an unknown token is ignored."""

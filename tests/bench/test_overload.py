@@ -48,9 +48,9 @@ def test_the_line_gives_everything_once_and_takes_back_what_was_refused() -> Non
     items = [Item(str(number), b"") for number in range(5)]
     line = overload._Line(items)
     first = line.take(3)
-    line.put(first[:1])
+    line.put_back(first[:2])
     assert first == items[:3]
-    assert line.take(10) == [*items[3:], items[0]]
+    assert line.take(10) == [*items[:2], *items[3:]]
     assert line.take(1) == []
 
 

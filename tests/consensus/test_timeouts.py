@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consensus.effects import Timer
-from consensus.timeouts import timeout_ms
+from consensus.timeouts import spacing_ms, timeout_ms
 from sim.cluster import PARAMS
 
 
@@ -21,10 +21,14 @@ from sim.cluster import PARAMS
         (Timer.PREVOTE, 4, 750),
         (Timer.PRECOMMIT, 10, 1_500),
         (Timer.PRECOMMIT, 60, 1_500),
-        (Timer.SPACING, 0, 10),
         (Timer.HEARTBEAT, 0, 5_000),
         (Timer.STATUS, 0, 200),
     ],
 )
 def test_timeout(timer: Timer, round_: int, delay_ms: int) -> None:
     assert timeout_ms(PARAMS, timer, round_) == delay_ms
+
+
+@pytest.mark.parametrize(("last_count", "delay_ms"), [(0, 10), (9, 10), (20, 12), (2_000, 210)])
+def test_the_next_block_waits_longer_behind_a_large_one(last_count: int, delay_ms: int) -> None:
+    assert spacing_ms(PARAMS, last_count) == delay_ms

@@ -73,7 +73,7 @@ class World:
     def disconnect(self, peer: bytes, reason: str, ban_ms: int = 0) -> None:
         self.done.append(("disconnect", peer, reason, ban_ms))
 
-    def submit(self, checks: Sequence[Check], done: Callable[[tuple[bool, ...]], None]) -> None:
+    def submit(self, checks: Sequence[Check], done: Callable[[tuple[bool, ...]], None], *, of_batch: bool) -> None:
         self.done.append("verify")
         asyncio.get_running_loop().call_soon(done, tuple(True for _ in checks))
 
@@ -147,7 +147,7 @@ def test_effects_are_performed_in_their_order() -> None:
 
 def test_an_event_posted_by_an_effect_waits_until_all_effects_are_done() -> None:
     def script(event: Event) -> Sequence[Effect]:
-        first = [Verify(1, ()), Sync("a"), Sync("b")]
+        first = [Verify(1, (), False), Sync("a"), Sync("b")]
         return first if isinstance(event, Started) else [Sync("c")]
 
     async def test(world: World) -> None:

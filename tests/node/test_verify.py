@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
 
 import pytest
 
-from concento.keys import Check, public_key, sign
+from concento.keys import Check, public_key, sign, verify_many
 from node.verify import CHUNK, VerifyThread
 
 SEED = bytes(32)
@@ -24,7 +26,7 @@ def test_every_check_gets_its_verdict_in_order(count: int) -> None:
     async def main() -> tuple[bool, ...]:
         thread = VerifyThread()
         done: asyncio.Future[tuple[bool, ...]] = asyncio.get_running_loop().create_future()
-        thread.submit([check(number, good) for number, good in enumerate(expected)], done.set_result)
+        thread.submit([check(number, good) for number, good in enumerate(expected)], done.set_result, of_batch=True)
         assert not done.done()
         assert thread.waiting == count
         verdicts = await done
@@ -46,10 +48,46 @@ def test_a_small_job_does_not_wait_for_the_end_of_a_large_one() -> None:
             if len(order) == 2:
                 both.set_result(None)
 
-        thread.submit([check(number, True) for number in range(6 * CHUNK)], lambda verdicts: note("large"))
-        thread.submit([check(0, True)], lambda verdicts: note("small"))
+        thread.submit(
+            [check(number, True) for number in range(6 * CHUNK)], lambda verdicts: note("large"), of_batch=False
+        )
+        thread.submit([check(0, True)], lambda verdicts: note("small"), of_batch=False)
         await both
         thread.close()
         return order
 
     assert asyncio.run(main()) == ["small", "large"]
+
+
+def test_batches_are_checked_before_what_clients_hand_in_and_the_oldest_first() -> None:
+    async def main() -> list[str]:
+        loop, started, go_on = asyncio.get_running_loop(), threading.Event(), threading.Event()
+
+        def waiting(checks: Sequence[Check]) -> list[bool]:
+            started.set()
+            go_on.wait()
+            return verify_many(checks)
+
+        thread = VerifyThread(waiting)
+        order: list[str] = []
+        last: asyncio.Future[None] = loop.create_future()
+
+        def hand_in(name: str, count: int, of_batch: bool) -> None:
+            def done(_verdicts: tuple[bool, ...]) -> None:
+                order.append(name)
+                if len(order) == 4:
+                    last.set_result(None)
+
+            thread.submit([check(number, True) for number in range(count)], done, of_batch=of_batch)
+
+        hand_in("under way", 1, of_batch=False)
+        started.wait()
+        hand_in("client", 1, of_batch=False)
+        hand_in("large batch", 3 * CHUNK, of_batch=True)
+        hand_in("small batch", 1, of_batch=True)
+        go_on.set()
+        await last
+        thread.close()
+        return order
+
+    assert asyncio.run(main()) == ["under way", "large batch", "small batch", "client"]

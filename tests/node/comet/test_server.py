@@ -42,12 +42,12 @@ class Connection:
         return [abci.decode_response(payload) for payload in found]
 
 
-async def verify_here(checks: Sequence[Check]) -> Sequence[bool]:
+async def verify_here(checks: Sequence[Check], is_block: bool) -> Sequence[bool]:
     return verify_many(checks)
 
 
 def served(folder: Path, comet: Comet, act: Callable[[Server, Callable[[], Awaitable[Connection]]], Awaitable[None]],
-           verify: Callable[[Sequence[Check]], Awaitable[Sequence[bool]]] = verify_here) -> None:  # fmt: skip
+           verify: Callable[[Sequence[Check], bool], Awaitable[Sequence[bool]]] = verify_here) -> None:  # fmt: skip
     """Runs `act` against a server on a socket of its own."""
 
     async def run() -> None:
@@ -132,7 +132,7 @@ def test_signatures_are_checked_once_for_all_the_requests_that_carry_them(tmp_pa
     raws = tuple(payment(comet) for _ in range(5))
     asked: list[int] = []
 
-    async def counting(checks: Sequence[Check]) -> Sequence[bool]:
+    async def counting(checks: Sequence[Check], is_block: bool) -> Sequence[bool]:
         asked.append(len(checks))
         return verify_many(checks)
 
@@ -166,7 +166,7 @@ def test_one_connection_answers_while_another_waits_for_its_signatures(tmp_path:
 
     begun, released = asyncio.Event(), asyncio.Event()
 
-    async def slow(checks: Sequence[Check]) -> Sequence[bool]:
+    async def slow(checks: Sequence[Check], is_block: bool) -> Sequence[bool]:
         begun.set()
         await released.wait()
         return verify_many(checks)

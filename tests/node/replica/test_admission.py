@@ -9,6 +9,7 @@ import pytest
 from concento.encoding import encode
 from concento.errors import Broken, Rejected, Unavailable
 from concento.transactions import Signed, Transaction
+from node.replica import admission
 from node.replica import pool as pool_file
 from node.replica.events import Outcome
 from node.replica.pool import Pool
@@ -111,6 +112,19 @@ def test_expired_transaction_is_still_known_to_whoever_waits() -> None:
     assert found.raw == payment.raw
     assert network.nodes[name].kv.get(b"t" + payment.id) is None
     assert len(network.nodes[name].core._pool) == 0
+
+
+def test_what_is_beyond_the_checks_under_way_is_refused_without_a_look(
+    monkeypatch: pytest.MonkeyPatch, network: Network
+) -> None:
+    monkeypatch.setattr(admission, "CHECKING_MAX", 2)
+    taken = network.submit("node1", *(network.transfer("bob", "carol", 1) for _ in range(2)))
+    refused = network.submit("node1", network.transfer("bob", "carol", 1), b"nonsense")
+    network.run(5)
+    answers = network.nodes["node1"].answers
+    assert [found.status for found in answers[taken]] == ["pending", "pending"]
+    assert [(found.id, kind(found)) for found in answers[refused]] == [(None, "node.busy")] * 2
+    assert outcome(network, network.transfer("bob", "carol", 1).raw).status == "pending"
 
 
 def test_full_pool_says_busy(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:

@@ -211,3 +211,38 @@ def test_a_block_is_proposed_with_no_more_transactions_than_are_executed_in_time
     assert sum(len(record.transactions) for record in records) == 16
     # One batch goes into a block whatever its size.
     assert all(len(record.transactions) <= 3 or len(record.block.batches) == 1 for record in records)
+
+
+def test_own_batches_that_nobody_is_known_to_hold_are_proposed_where_there_is_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "PROPOSED_UNSHARED_MAX", 1)
+    network = started()
+    network.is_lost = lambda _from, _to, message: isinstance(message, wire.Vote | wire.BatchAck)
+    network.submit("node1", *(network.transfer("bob", "carol", 1) for _ in range(2)))
+    network.run(20)
+    held = network.nodes["node1"].core._batches
+    (own,) = held.held
+    assert held.choose() == (own.id,)
+    network.submit("node2", network.transfer("carol", "bob", 1))
+    network.run(20)
+    (others,) = (batch for batch in held.held if batch is not own)
+    assert held.choose() == (others.id,)
+    own.acks.update((network.nodes[name].key.public, None) for name in ("node2", "node3"))
+    assert held.choose() == (own.id, others.id)
+
+
+def test_no_more_batches_are_cut_while_enough_of_this_node_are_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "OWN_COUNT_MAX", 2)
+    network = started()
+    network.is_lost = lambda _from, _to, message: isinstance(message, wire.Vote)
+    payments = [network.transfer("bob", "carol", 1) for _ in range(6)]
+    for payment in payments:
+        network.submit("node1", payment)
+        network.run(50)
+    core = network.nodes["node1"].core
+    assert [len(batch.transactions) for batch in core._batches.held] == [1, 1]
+    assert core._pool.waiting_count == 4
+    network.heal()
+    for payment in payments:
+        network.run_until(network.is_final(payment), 10_000)
