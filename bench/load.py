@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from bench.targets import BUSY_S, Item, Target, target
+from bench.targets import Item, Target, target
 
 BATCH: Final = 250
 BATCH_BYTES: Final = 200_000
@@ -23,6 +23,8 @@ LANES: Final = 4
 """Connections to each node that hand in as fast as it takes: one would wait for answers more than it offers."""
 TICK_S: Final = 0.02
 """At a rate, what is due is handed to one node after the other this often: requests cost more than what is in them."""
+BUSY_S: Final = 0.02
+"""After an answer that says busy."""
 POLL_S: Final = 0.02
 POLL_CLOSE_S: Final = 0.008
 """How often the height is asked for: at full load seldom, where finality is measured often."""
@@ -83,7 +85,7 @@ def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
     lanes = [url for url in urls for _ in range(LANES)]
     with ThreadPoolExecutor(len(lanes)) as pool:
         shares = [items[index :: len(lanes)] for index in range(len(lanes))]
-        busy = sum(pool.map(lambda url, share: _hand_in(target(arm, url), share), lanes, shares))
+        busy = sum(pool.map(lambda url, share: hand_in(target(arm, url), share), lanes, shares))
     _wait(watch, len(items))
     seconds = max(watch.seen.values(), default=time.perf_counter()) - began
     watch.stop()
@@ -146,8 +148,11 @@ def batches(items: Sequence[Item]) -> list[Sequence[Item]]:
     return [*found, items[start:]] if items else []
 
 
-def _hand_in(node: Target, items: Sequence[Item]) -> int:
-    """Hands in until everything was taken; how often the node said busy."""
+def hand_in(node: Target, items: Sequence[Item]) -> int:
+    """Hands in until everything was taken; how often the node said busy.
+
+    Raises RuntimeError where something is refused for good.
+    """
     busy = 0
     for batch in batches(items):
         waiting = list(batch)

@@ -15,11 +15,11 @@ from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
-from bench.targets import BUSY_S, Item
+from bench.load import hand_in
+from bench.targets import Item, LedgerNode
 from concento.accounts import account_of_key
 from concento.cids import chunk_root
 from concento.client import Client, Session, Signer
-from concento.client.rpc import RpcError
 from concento.client.wallet import development_signer
 from concento.devnet import development_genesis
 from concento.encoding import encode
@@ -287,22 +287,8 @@ def _signed(
 
 
 def _send_all(client: Client, items: Sequence[Item]) -> None:
-    """Hands everything in, some at a time, and waits until all of it is final. Raises RuntimeError where one is not."""
-    for start in range(0, len(items), 50):
-        waiting = [item.raw for item in items[start : start + 50]]
-        while waiting:
-            try:
-                answers = client.submit_batch(waiting)["items"]
-            except RpcError as error:
-                if not error.retryable:
-                    raise
-                time.sleep(BUSY_S)
-                continue
-            waiting = [raw for raw, answer in zip(waiting, answers, strict=True) if answer["error"]]
-            refused = [answer["error"] for answer in answers if answer["error"]]
-            if refused and not refused[0]["data"]["retryable"]:
-                raise RuntimeError(f"preparing failed: {refused[0]}")
-            time.sleep(BUSY_S if waiting else 0)
+    """Hands everything in and waits until all of it is final. Raises RuntimeError where one is not."""
+    hand_in(LedgerNode(client.url), items)
     for item in items:
         _done(client.transaction(item.key, wait_ms=20_000))
 

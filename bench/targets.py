@@ -14,8 +14,6 @@ import msgpack
 
 TIMEOUT_S: Final = 60
 WAIT_MS: Final = 10_000
-BUSY_S: Final = 0.02
-"""After an answer that says busy."""
 BLOCKS: Final = 20
 """As many as CometBFT gives at once."""
 

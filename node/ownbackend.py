@@ -109,9 +109,10 @@ class OwnBackend:
     async def submit(self, raws: Sequence[bytes]) -> list[Submission]:
         now = self._loop.time()
         outcomes = await self._runner.submit(raws)
-        for outcome in outcomes[:1]:
-            if outcome.id is None and isinstance(outcome.error, Unavailable):
-                raise outcome.error
+        refusal = outcomes[0].error if outcomes and outcomes[0].id is None else None
+        if isinstance(refusal, Unavailable):
+            # It looked at none of them.
+            raise refusal
         submissions = [_submission(outcome) for outcome in outcomes]
         for submission in submissions:
             if submission.error is not None and submission.error.kind == "tx.check_failed":

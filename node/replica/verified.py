@@ -27,12 +27,6 @@ class Verifier:
         self._good_before: set[bytes] = set()
         self._jobs: dict[int, tuple[Sequence[Transaction], list[int], Done]] = {}
         self._token = 0
-        self._waiting = 0
-
-    @property
-    def waiting_count(self) -> int:
-        """Transactions whose verdict is not there yet."""
-        return self._waiting
 
     def verify(self, transactions: Sequence[Transaction], done: Done, *, of_batch: bool) -> None:
         """Calls `done` at once where nothing is left to check, else when the verdicts come; batches come first."""
@@ -46,7 +40,6 @@ class Verifier:
             done([None] * len(transactions))
             return
         self._token += 1
-        self._waiting += len(transactions)
         self._jobs[self._token] = (transactions, counts, done)
         self._out.emit(Verify(self._token, tuple(checks), of_batch))
 
@@ -56,7 +49,6 @@ class Verifier:
         if job is None:
             return
         transactions, counts, done = job
-        self._waiting -= len(transactions)
         if all(verdicts):
             self._good.update([transaction.digest for transaction in transactions])
             bad: list[int | None] = [None] * len(transactions)
