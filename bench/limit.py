@@ -7,13 +7,19 @@ Every one of n validators checks every signature once, so n processes on C cores
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 import time
-from typing import Final
+from statistics import median
+from typing import Final, Self
 
-from concento.keys import public_key, sign, verify_many
+from concento.keys import Check, public_key, sign, verify_many
 
 CHECKS: Final = 256
 MESSAGE_BYTES: Final = 200
+SAMPLE_CHECKS: Final = 32
+SAMPLE_EVERY_S: Final = 1.0
+"""A sample takes some 3 ms of one core."""
 
 
 def signature_limit(processes: int, seconds: float) -> float:
@@ -23,14 +29,51 @@ def signature_limit(processes: int, seconds: float) -> float:
     return sum(counts) / processes
 
 
+class Pace:
+    """How fast this machine checks signatures while a load has it: small samples, measured in CPU time.
+
+    A shared machine is half as fast at some minutes as at others, so that a limit measured before a load of minutes
+    says little about it. CPU time leaves out that the load is in the way.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def limit(self, processes: int) -> float:
+        """The signature limit at the median of the samples, in transactions per second."""
+        return (os.cpu_count() or 1) * SAMPLE_CHECKS / median(self._seconds) / processes
+
+    def _sample(self) -> None:
+        checks = _checks(SAMPLE_CHECKS)
+        while not self._seconds or not self._stop.wait(SAMPLE_EVERY_S):
+            began = time.thread_time()
+            verify_many(checks)
+            self._seconds.append(time.thread_time() - began)
+
+
 def _check(seconds: float) -> float:
     """Checks per second of one process, while the others do the same."""
-    checks = []
-    for number in range(CHECKS):
-        seed, message = number.to_bytes(32, "big"), number.to_bytes(MESSAGE_BYTES, "big")
-        checks.append((public_key(seed), message, sign(seed, message)))
+    checks = _checks(CHECKS)
     done, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         verify_many(checks)
         done += CHECKS
     return done / (time.perf_counter() - began)
+
+
+def _checks(count: int) -> list[Check]:
+    checks = []
+    for number in range(count):
+        seed, message = number.to_bytes(32, "big"), number.to_bytes(MESSAGE_BYTES, "big")
+        checks.append((public_key(seed), message, sign(seed, message)))
+    return checks

@@ -3,9 +3,9 @@
 The rate of committed transfers, the memory of the nodes, that blocks are decided in their first round and without
 gaps, that refusals say *busy, later*, and that what a node said to be shared becomes final. What is refused goes to
 the head of the line and is offered again, so the pressure stays the same all the time. Everything is signed before
-the clock starts, each for the time at which it is likely to be handed in. Rates are compared as shares of
-the signature limit, measured before and after each load: those of a shared machine drift. The whole takes a quarter of
-an hour; `--seconds 20` shows that it works.
+the clock starts, each for the time at which it is likely to be handed in. Rates are compared as shares of the signature
+limit, sampled during each load: a shared machine is faster at some minutes than at others. The whole takes a quarter
+of an hour; `--seconds 20` shows that it works.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from random import random
 from statistics import linear_regression
 from typing import Any, Final
 
-from bench.arms import LIMIT_S, Plan, Usage, network_with_accounts
-from bench.limit import signature_limit
+from bench.arms import Plan, Usage, network_with_accounts
+from bench.limit import Pace
 from bench.load import BATCH, percentile, sustain
 from bench.mixes import SignTransfers, transfers
 from bench.networks import Running
@@ -102,9 +102,10 @@ class Best:
 
 
 def _best(network: Running, sign_more: SignTransfers, count: int) -> Best:
-    items, before = sign_more(count), signature_limit(NODES, LIMIT_S)
-    rate = sustain(ARM, network.urls, items).rate
-    return Best(rate, rate / ((before + signature_limit(NODES, LIMIT_S)) / 2))
+    items = sign_more(count)
+    with Pace() as pace:
+        rate = sustain(ARM, network.urls, items).rate
+    return Best(rate, rate / pace.limit(NODES))
 
 
 def judged(record: dict[str, Any]) -> list[tuple[str, bool]]:
@@ -129,10 +130,9 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
     line = _Line(_signed(sign_more, best.rate * OF_BEST_MAX, seconds))
     counted, stop, client = _Counts(), threading.Event(), Client(*network.urls, timeout_s=60)
     lanes = [url for url in network.urls for _ in range(PRESSING_LANES)]
-    limit_before = signature_limit(NODES, LIMIT_S)
     first, memory = client.status()["height"], _Memory(network)
     began = time.perf_counter()
-    with ThreadPoolExecutor(len(lanes)) as pool:
+    with Pace() as pace, ThreadPoolExecutor(len(lanes)) as pool:
         jobs = [pool.submit(_press, url, line, best.rate * factor / len(lanes), stop, counted) for url in lanes]
         try:
             while time.perf_counter() - began < seconds:
@@ -145,8 +145,7 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
         for job in jobs:
             job.result()
     lost = _lost(client, counted.shared)
-    limit = (limit_before + signature_limit(NODES, LIMIT_S)) / 2
-    blocks = _blocks(client, first, last)
+    blocks, limit = _blocks(client, first, last), pace.limit(NODES)
     rate = sum(block["transactions"] for block in blocks) / took
     return {
         "factor": factor,
