@@ -64,23 +64,24 @@ def _file(context: Context, what: str) -> Finding | None:
 
 
 def _json_file(path: Path, head: bytes, document: dict[str, Any]) -> Finding:
-    form = str(document.get("format", ""))
-    if form == "concento-genesis-1":
-        from concento.genesis import parse_genesis
+    from cli import drafts, statement
+    from concento import genesis, light
 
-        genesis = parse_genesis(head)
-        facts = {"chain_id": genesis.chain_id, "genesis_hash": genesis.hash.hex(), "dev": genesis.dev}
-        counts = {"validators": len(genesis.validators), "parties": len(genesis.parties)}
-        supply = {"supply_ubeat": str(genesis.supply_ubeat), "time_ms": genesis.time_ms}
+    form = str(document.get("format", ""))
+    if form == genesis.FORMAT:
+        found = genesis.parse_genesis(head)
+        facts = {"chain_id": found.chain_id, "genesis_hash": found.hash.hex(), "dev": found.dev}
+        counts = {"validators": len(found.validators), "parties": len(found.parties)}
+        supply = {"supply_ubeat": str(found.supply_ubeat), "time_ms": found.time_ms}
         return {"is": "genesis", "document": {**facts, **counts, **supply}}
-    if form == "concento-proof-1":
+    if form == light.FORMAT:
         facts = {name: document.get(name) for name in ("chain_id", "height", "key")}
         return {"is": "proof", "document": {**facts, "next": f"concento proof verify {path}"}}
-    if form == "concento-statement-1":
-        statement = document.get("statement") or {}
-        facts = {name: statement.get(name) for name in ("who", "address", "from_height", "to_height", "earned_ubeat")}
+    if form == statement.FORMAT:
+        told = document.get("statement") or {}
+        facts = {name: told.get(name) for name in ("who", "address", "from_height", "to_height", "earned_ubeat")}
         return {"is": "statement", "document": {**facts, "next": f"concento earnings verify {path}"}}
-    if form == "concento-transaction-1":
+    if form == drafts.FORMAT:
         return {"is": "tx_file", "document": {"path": str(path), "next": f"concento tx decode {path}"}}
     if "crypto" in document:
         from concento.client.keyfile import parse

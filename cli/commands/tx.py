@@ -11,7 +11,7 @@ import click
 
 from cli import exits
 from cli.context import Context, with_context
-from cli.grammar import Noun
+from cli.grammar import Noun, read_globals
 from cli.text import tx as text
 from concento.errors import Rejected, Unavailable
 
@@ -90,6 +90,9 @@ def build(
     from cli.drafts import Drafted, make_draft, write_draft
     from concento.client.session import Session
 
+    if source is not None and command and command[0].startswith("-"):
+        read_globals(click.get_current_context(), command)
+        command = ()
     if command and command[0].startswith("-"):
         raise click.UsageError(f"{command[0]} stands before FILE: what follows it is the COMMAND.")
     if bool(command) == bool(source):
