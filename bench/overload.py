@@ -39,7 +39,12 @@ from concento.errors import ConcentoError
 ARM: Final = "C"
 NODES: Final = 4
 OF_BEST_MAX: Final = 1.15
-"""As much of the best rate could be taken at most: so much is signed, and none is handed in before it is valid."""
+"""As much of the best rate could be taken at most: so much is signed."""
+OF_BEST_PLANNED: Final = 0.9
+"""Each is signed for the time at which it is handed in at this share of the best rate."""
+EARLY_MS: Final = 35_000
+"""So much longer before that time a transaction is valid, and so much shorter after it: a faster network takes it
+early, a slower one late."""
 POOLS_COUNT: Final = 60_000
 """What waits in the pools and in the line at the end."""
 SIGNING_US_MAX: Final = 130
@@ -127,7 +132,7 @@ def judged(record: dict[str, Any]) -> list[tuple[str, bool]]:
 
 def overload(network: Running, sign_more: SignTransfers, best: Best, factor: float, seconds: float) -> dict[str, Any]:
     """Offers `factor` times the best rate for so long; what became of it."""
-    line = _Line(_signed(sign_more, best.rate * OF_BEST_MAX, seconds))
+    line = _Line(_signed(sign_more, best.rate, seconds))
     counted, stop, client = _Counts(), threading.Event(), Client(*network.urls, timeout_s=60)
     lanes = [url for url in network.urls for _ in range(PRESSING_LANES)]
     first, memory = client.status()["height"], _Memory(network)
@@ -165,15 +170,16 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
     }
 
 
-def _signed(sign_more: SignTransfers, rate: float, seconds: float) -> list[Item]:
-    """What can be taken in this time at this rate, and fill the pools; returns when the load can begin."""
-    count = round(rate * seconds) + POOLS_COUNT
+def _signed(sign_more: SignTransfers, best: float, seconds: float) -> list[Item]:
+    """What can be taken in this time where this is the best rate, and fill the pools; returns when the load can
+    begin."""
+    count = round(best * OF_BEST_MAX * seconds) + POOLS_COUNT
     began = time.perf_counter()
     signing_s = count * SIGNING_US_MAX / 1e6
     items: list[Item] = []
     while len(items) < count:
-        due_s = began + signing_s + max(0, len(items) - POOLS_COUNT) / rate
-        items += sign_more(BATCH, round((due_s - time.perf_counter()) * 1_000))
+        due_s = began + signing_s + max(0, len(items) - POOLS_COUNT) / (best * OF_BEST_PLANNED)
+        items += sign_more(BATCH, round((due_s - time.perf_counter()) * 1_000) - EARLY_MS)
     early_s = began + signing_s - time.perf_counter()
     if early_s < 0:
         raise RuntimeError(f"signing {count:,} transactions took {-early_s:.0f} s too long: they would expire")

@@ -34,7 +34,7 @@ def timeout_ms(params: ConsensusParams, timer: Timer, round_: int) -> int:
 
 
 def spacing_ms(params: ConsensusParams, last_count: int) -> int:
-    """How long after a block of so many transactions the next one may begin.
+    """How long after the decision of a block of so many transactions the next one may begin.
 
     What a block costs besides its transactions is best shared by many. Under load those of the next are checked
     meanwhile, so that blocks become larger and none is lost; two milliseconds behind a block of twenty nobody notices.

@@ -405,7 +405,9 @@ class Replica:
             case asked.SendTo(peer, message):
                 self._send_consensus((peer,), message)
             case asked.ArmTimer(height, round_, timer, delay_ms):
-                self._out.emit(ArmTimer(("consensus", height, round_, int(timer)), delay_ms))
+                # From decision to decision: whoever is late because applying the last block took long waits no longer.
+                since_ms = self._now.mono_ms if timer is asked.Timer.SPACING else None
+                self._out.emit(ArmTimer(("consensus", height, round_, int(timer)), delay_ms, since_ms))
             case asked.Build(height, round_):
                 self._build(height, round_)
             case asked.Judge(proposal):

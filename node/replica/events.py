@@ -169,10 +169,14 @@ class Disconnect(Struct, frozen=True, gc=False):
 
 
 class ArmTimer(Struct, frozen=True, gc=False):
-    """Answer with `TimerFired(timer)` in `delay_ms`, on the clock of `Now.mono_ms`."""
+    """Answer with `TimerFired(timer)` in `delay_ms`, on the clock of `Now.mono_ms`.
+
+    Counted from `since_ms` on that clock, otherwise from when the event is handled.
+    """
 
     timer: TimerId
     delay_ms: int
+    since_ms: int | None = None
 
 
 class Verify(Struct, frozen=True, gc=False):

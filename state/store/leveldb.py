@@ -35,7 +35,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 BUFFER_BYTES: Final = 24 * MIB
 """What LevelDB gathers before it writes a table; two such may be held at once. Records come in no order: the more are
-gathered, the fewer older ones each merge reads and writes again. Four times as much took a third of the merging."""
+gathered, the fewer older ones each merge reads and writes again (docs/adr/0022-nodes-merge-at-different-times.md)."""
 _STAGGER_BYTES: Final = 2 * MIB
 _CURRENT: Final = "CURRENT"
 _LOCK: Final = "LOCK"

@@ -178,6 +178,23 @@ def test_a_timer_comes_back_after_its_delay_on_the_clock_that_only_grows() -> No
     with_world(script, test)
 
 
+@pytest.mark.parametrize(("delay_ms", "fires_in_s"), [(500, 0.3), (150, 0.0)])
+def test_a_timer_counts_from_the_moment_that_it_names(delay_ms: int, fires_in_s: float) -> None:
+    def script(event: Event) -> Sequence[Effect]:
+        since_ms = int(asyncio.get_running_loop().time() * 1000) - 200
+        return [ArmTimer(("propose", 3), delay_ms, since_ms)] if isinstance(event, Started) else []
+
+    async def test(world: World) -> None:
+        world.runner.post(Started())
+        await settle()
+        await asyncio.sleep(fires_in_s - 0.001)
+        assert (len(world.core.events) == 2) is (fires_in_s == 0)
+        await asyncio.sleep(0.002)
+        assert world.core.events[1:] == [TimerFired(("propose", 3))]
+
+    with_world(script, test)
+
+
 def test_a_failed_write_ends_everything_before_anything_is_sent() -> None:
     def script(event: Event) -> Sequence[Effect]:
         return [Append("full", 0, b"x"), Sync("full"), Send((b"p",), b"vote", Priority.VOTE)]

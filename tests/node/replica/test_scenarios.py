@@ -6,10 +6,11 @@ import pytest
 
 from concento.evidence import double_vote
 from concento.votes import Vote, VoteType, vote_bytes
+from consensus.effects import Timer
 from consensus.machine import QUICK_ROUNDS
 from consensus.messages import Status, Step
 from node.replica import core, wire
-from node.replica.events import Append, Effect, Send, Sync, Write, WriteGuard
+from node.replica.events import Append, ArmTimer, Effect, Send, Sync, Write, WriteGuard
 from sim.byzantine import Liar
 from sim.network import Network, Node, PowerCut
 from state.store.kv import MemoryKeyValue
@@ -443,3 +444,18 @@ def test_a_block_one_byte_over_the_limit_is_voted_for_by_nobody(monkeypatch: pyt
     monkeypatch.setattr("node.replica.candidates.BLOCK_BYTES_MAX", size)
     network.run_until(network.is_final(payment), 60_000)
     network.check_agreement()
+
+
+def test_blocks_keep_their_distance_from_decision_to_decision_and_not_from_the_end_of_applying() -> None:
+    network = started()
+    armed: list[ArmTimer] = []
+
+    def look(node: Node, effect: Effect) -> None:
+        if isinstance(effect, ArmTimer) and effect.timer[0] == "consensus":
+            expected = network.now_of(node).mono_ms if effect.timer[3] == Timer.SPACING else None
+            assert effect.since_ms == expected
+            armed.append(effect)
+
+    network.before_effect = look
+    pay(network)
+    assert {effect.timer[3] for effect in armed} >= {Timer.SPACING, Timer.PROPOSE}
