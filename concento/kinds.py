@@ -127,10 +127,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the gateway's copy of {cid} is not the registered file any more; nothing was sent",
         "tell the gateway's operator to restore the file from its source",
     ),
-    "gateway.http": (
-        "the gateway refuses this request: {reason} ({status})",
-        "a gateway answers no questions about the chain: --url names a node, --gateway a gateway",
-    ),
+    "gateway.http": ("the gateway refuses this request: {reason} ({status})", "about the chain ask a node: --url URL"),
     "gateway.log_damaged": (
         "the receipt log {path} is damaged at byte {offset}",
         "restore it from a backup: receipts in it may not be anchored yet",
