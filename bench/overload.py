@@ -45,9 +45,11 @@ OF_BEST_PLANNED: Final = 0.9
 EARLY_MS: Final = 35_000
 """So much longer before that time a transaction is valid, and so much shorter after it: a faster network takes it
 early, a slower one late."""
+LATE_S: Final = 35.0
+"""Who comes later than this has made another one: what waits in pools and batches for half a minute must not expire."""
 POOLS_COUNT: Final = 60_000
 """What waits in the pools and in the line at the end."""
-SIGNING_US_MAX: Final = 130
+SIGNING_US_MAX: Final = 180
 """What signing one takes at most, to know when the load can begin."""
 PRESSING_LANES: Final = 12
 """Connections to each node. One that is answered "busy" is free at once; one whose transactions are taken waits until
@@ -132,7 +134,7 @@ def judged(record: dict[str, Any]) -> list[tuple[str, bool]]:
 
 def overload(network: Running, sign_more: SignTransfers, best: Best, factor: float, seconds: float) -> dict[str, Any]:
     """Offers `factor` times the best rate for so long; what became of it."""
-    line = _Line(_signed(sign_more, best.rate, seconds))
+    line = _signed(sign_more, best.rate, seconds)
     counted, stop, client = _Counts(), threading.Event(), Client(*network.urls, timeout_s=60)
     lanes = [url for url in network.urls for _ in range(PRESSING_LANES)]
     first, memory = client.status()["height"], _Memory(network)
@@ -170,37 +172,46 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
     }
 
 
-def _signed(sign_more: SignTransfers, best: float, seconds: float) -> list[Item]:
+def _signed(sign_more: SignTransfers, best: float, seconds: float) -> _Line:
     """What can be taken in this time where this is the best rate, and fill the pools; returns when the load can
     begin."""
     count = round(best * OF_BEST_MAX * seconds) + POOLS_COUNT
     began = time.perf_counter()
     signing_s = count * SIGNING_US_MAX / 1e6
-    items: list[Item] = []
-    while len(items) < count:
-        due_s = began + signing_s + max(0, len(items) - POOLS_COUNT) / (best * OF_BEST_PLANNED)
-        items += sign_more(BATCH, round((due_s - time.perf_counter()) * 1_000) - EARLY_MS)
+    line = _Line()
+    for number in range(0, count, BATCH):
+        due_s = began + signing_s + max(0, number - POOLS_COUNT) / (best * OF_BEST_PLANNED)
+        line.add(sign_more(BATCH, round((due_s - time.perf_counter()) * 1_000) - EARLY_MS), due_s + LATE_S)
     early_s = began + signing_s - time.perf_counter()
     if early_s < 0:
         raise RuntimeError(f"signing {count:,} transactions took {-early_s:.0f} s too long: they would expire")
     time.sleep(early_s)
-    return items
+    return line
 
 
 class _Line:
     """What is signed and waits to be offered, for many threads."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self._items = deque(items)
+    def __init__(self) -> None:
+        self._batches: deque[tuple[list[Item], float]] = deque()
         self._lock = threading.Lock()
 
-    def put_back(self, items: Sequence[Item]) -> None:
-        with self._lock:
-            self._items.extendleft(reversed(items))
+    def add(self, items: list[Item], until_s: float) -> None:
+        """At the end; offered until then and not later."""
+        self._batches.append((items, until_s))
 
-    def take(self, count: int) -> list[Item]:
+    def put_back(self, items: list[Item], until_s: float) -> None:
         with self._lock:
-            return [self._items.popleft() for _ in range(min(count, len(self._items)))]
+            self._batches.appendleft((items, until_s))
+
+    def take(self) -> tuple[list[Item], float]:
+        """The next that are to be offered, as many as one request carries at most; none where the line is empty."""
+        with self._lock:
+            while self._batches:
+                items, until_s = self._batches.popleft()
+                if time.perf_counter() < until_s:
+                    return items, until_s
+        return [], 0.0
 
 
 @dataclass
@@ -272,11 +283,12 @@ def _press(url: str, line: _Line, rate: float, stop: threading.Event, counted: _
     due = time.perf_counter() + random() * BATCH / rate
     while not stop.wait(max(0.0, due - time.perf_counter())):
         due += BATCH / rate
-        items = line.take(BATCH)
+        items, until_s = line.take()
         if items:
             refused = node.submit(items)
             counted.note(items, refused)
-            line.put_back(refused)
+            if refused:
+                line.put_back(refused, until_s)
     counted.note_refusals(node.refusals)
 
 
