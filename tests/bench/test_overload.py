@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from typing import Any
 
 import pytest
 
 from bench import overload
+from bench.limit import Pace
 from bench.overload import judged
 from bench.targets import Item
 
@@ -46,12 +48,28 @@ def test_whatever_suffers_is_one_goal_missed(suffered: dict[str, Any]) -> None:
 
 def test_the_line_gives_everything_once_and_takes_back_what_was_refused() -> None:
     items = [Item(str(number), b"") for number in range(5)]
-    line = overload._Line(items)
-    first = line.take(3)
-    line.put_back(first[:2])
+    line = overload._Line()
+    line.add(items[:3], inf)
+    line.add(items[3:], inf)
+    first, until_s = line.take()
     assert first == items[:3]
-    assert line.take(10) == [*items[:2], *items[3:]]
-    assert line.take(1) == []
+    line.put_back(first[:2], until_s)
+    assert [line.take()[0] for _ in range(3)] == [items[:2], items[3:], []]
+
+
+def test_the_line_drops_what_was_signed_for_an_earlier_time() -> None:
+    items = [Item(str(number), b"") for number in range(2)]
+    line = overload._Line()
+    line.add(items[:1], -inf)
+    line.add(items[1:], inf)
+    assert line.take() == (items[1:], inf)
+
+
+def test_the_pace_of_a_machine_is_sampled_at_least_once_and_shared_by_the_processes() -> None:
+    with Pace() as pace:
+        pass
+    assert pace.limit(1) == pytest.approx(4 * pace.limit(4))
+    assert pace.limit(4) > 0
 
 
 def test_what_was_taken_is_sampled_and_what_was_refused_is_not() -> None:
