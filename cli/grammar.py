@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -103,12 +103,6 @@ def _into(setter: Setter) -> Callable[[click.Context, click.Parameter, Any], Non
             setter(context.ensure_object(Settings), value)
 
     return store
-
-
-def read_globals(context: click.Context, arguments: Sequence[str]) -> None:
-    """Puts global options into the settings that a command found behind what it takes as it stands."""
-    name = context.info_name
-    click.Command(name, params=list(global_options(hidden=True))).make_context(name, list(arguments), context.parent)
 
 
 class Verb(click.Command):

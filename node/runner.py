@@ -175,9 +175,8 @@ class Runner:
             case Write():
                 self._kv.write(effect.changes)
             case ArmTimer():
-                now_ms = time_now().mono_ms
-                ends_ms = (now_ms if effect.since_ms is None else effect.since_ms) + effect.delay_ms
-                self._loop.call_later(max(0, ends_ms - now_ms) / 1000, self.post, TimerFired(effect.timer))
+                gone_ms = 0 if effect.since_ms is None else time_now().mono_ms - effect.since_ms
+                self._loop.call_later(max(0, effect.delay_ms - gone_ms) / 1000, self.post, TimerFired(effect.timer))
             case Verify():
                 self._verify(effect)
             case Answer():

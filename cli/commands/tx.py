@@ -11,7 +11,7 @@ import click
 
 from cli import exits
 from cli.context import Context, with_context
-from cli.grammar import Noun, read_globals
+from cli.grammar import Noun, Verb
 from cli.text import tx as text
 from concento.errors import Rejected, Unavailable
 
@@ -71,7 +71,20 @@ def wait(context: Context, identity: str) -> int:
     return exits.exit_of_tx(document)
 
 
-@tx.command(context_settings={"allow_interspersed_args": False})
+class _Build(Verb):
+    """Options behind FILE are the COMMAND's; where --action stands in place of one, they are this command's own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.allow_interspersed_args = False
+        rest = super().parse_args(ctx, list(args))
+        if ctx.params["source"] is not None:
+            ctx.allow_interspersed_args = True
+            ctx.params.clear()
+            rest = super().parse_args(ctx, list(args))
+        return rest
+
+
+@tx.command(cls=_Build)
 @_file
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option("--action", "source", type=click.Path(path_type=Path), help="A JSON file: one action, or a list of them.")
@@ -90,9 +103,6 @@ def build(
     from cli.drafts import Drafted, make_draft, write_draft
     from concento.client.session import Session
 
-    if source is not None and command and command[0].startswith("-"):
-        read_globals(click.get_current_context(), command)
-        command = ()
     if command and command[0].startswith("-"):
         raise click.UsageError(f"{command[0]} stands before FILE: what follows it is the COMMAND.")
     if bool(command) == bool(source):

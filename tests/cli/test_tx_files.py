@@ -166,11 +166,12 @@ def test_a_build_that_cannot_be_understood_says_why(concento, node: FakeNode, fi
     assert node.called("tx_submit") == []
 
 
-def test_global_options_may_stand_behind_the_file_of_an_action(concento, chain: LiveChain, file: Path, tmp_path: Path):
+def test_options_may_stand_behind_the_file_of_an_action(concento, chain: LiveChain, file: Path, tmp_path: Path):
     actions = tmp_path / "actions.json"
     actions.write_text('{"kind": "tokens.transfer", "to": "bob", "amount_ubeat": "7"}')
-    built = concento("tx", "build", "--action", str(actions), str(file), "--from", "alice")
+    built = concento("tx", "build", "--action", str(actions), str(file), "--from", "alice", "--memo", "for tea")
     assert built.code == 0, built.err
+    assert "for tea" in built.out
     wrong = concento("tx", "build", "--action", str(actions), str(file), "--form", "alice")
     assert wrong.code == exits.USAGE
     assert "No such option '--form'" in wrong.err
