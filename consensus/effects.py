@@ -68,7 +68,8 @@ class StartHeight(Struct, frozen=True, gc=False):
     `proposers` is `proposers.order(...)` of this height. `due`: there is a reason for a block already (work is held,
     or the tip's header lacks the current state root). `signing`: this node's guard is usable at this height; without
     it the node follows and decides but signs nothing (also where it is no member of `validators`).
-    `last_count`: transactions of the last block, where this node knows them; behind a large one the next waits longer.
+    `last_count`: transactions of the last block, where this node knows them; behind a large one the next waits longer,
+    and is waited for longer.
     """
 
     height: int

@@ -78,6 +78,7 @@ class Engine:
         self._signer = Signer(network, key, crypto, guard)
         self._params = params
         self._waiting = Waiting(due=False)
+        self._last_count = 0
         self._heard: HeightHeard | None = None
         self._before: HeightHeard | None = None
         self._early: dict[tuple[object, ...], Received] = {}
@@ -159,13 +160,13 @@ class Engine:
         self._before = self._heard if self.state.height == start.height - 1 else None
         self._heard = HeightHeard(start.height, start.validators, start.proposers, own_key)
         self.state = State(start.height)
-        self._waiting = Waiting(start.due)
+        self._waiting, self._last_count = Waiting(start.due), start.last_count
         self._shown, self._fetched, self._progressed = set(), set(), False
         self._arm(0, Timer.STATUS)
         if self._signer.enabled and self._signer.record.height == start.height:
             self._resume(self._heard)
         else:
-            wait_ms = spacing_ms(self._params, start.last_count)
+            wait_ms = spacing_ms(self._params, self._last_count)
             self._effects.append(ArmTimer(start.height, 0, Timer.SPACING, wait_ms))
             self._arm(0, Timer.HEARTBEAT)
         early, self._early = self._early, {}
@@ -413,7 +414,8 @@ class Engine:
     # Small things
 
     def _arm(self, round_: int, timer: Timer) -> None:
-        self._effects.append(ArmTimer(self.state.height, round_, timer, timeout_ms(self._params, timer, round_)))
+        delay_ms = timeout_ms(self._params, timer, round_, self._last_count)
+        self._effects.append(ArmTimer(self.state.height, round_, timer, delay_ms))
 
     def _status_timer(self, heard: HeightHeard) -> None:
         if not self._progressed:

@@ -41,6 +41,7 @@ from consensus.effects import (
 from consensus.engine import Engine
 from consensus.guard import FRESH, GuardRecord
 from consensus.messages import Message, RoundVotes, Status, Step
+from consensus.timeouts import timeout_ms
 from sim.cluster import (
     NETWORK,
     PARAMS,
@@ -274,6 +275,15 @@ def test_state_rolled_back_below_the_guard_signs_nothing_until_it_is_past_it() -
     record = next(effect.record for effect in effects if isinstance(effect, Persist))
     behind = Bench(record)
     assert not any(isinstance(effect, Persist | Broadcast) for effect in behind.propose())
+
+
+def test_the_proposer_behind_a_large_block_is_waited_for_longer() -> None:
+    bench = Bench()
+    bench.decide()
+    bench.engine.handle(StartHeight(2, VALIDATORS, VALIDATORS.keys, True, True, last_count=2_000))
+    effects = bench.engine.handle(TimerFired(2, 0, Timer.SPACING))
+    waits = [effect.delay_ms for effect in effects if isinstance(effect, ArmTimer) and effect.timer is Timer.PROPOSE]
+    assert waits == [timeout_ms(PARAMS, Timer.PROPOSE, 0, 2_000)]
 
 
 def test_late_answers_of_another_height_are_ignored() -> None:

@@ -32,3 +32,13 @@ def test_timeout(timer: Timer, round_: int, delay_ms: int) -> None:
 @pytest.mark.parametrize(("last_count", "delay_ms"), [(0, 10), (9, 10), (20, 12), (2_000, 210)])
 def test_the_next_block_waits_longer_behind_a_large_one(last_count: int, delay_ms: int) -> None:
     assert spacing_ms(PARAMS, last_count) == delay_ms
+
+
+@pytest.mark.parametrize(("last_count", "delay_ms"), [(0, 500), (3, 500), (20, 505), (2_000, 1_000), (100_000, 3_000)])
+def test_a_proposer_is_waited_for_longer_behind_a_large_block(last_count: int, delay_ms: int) -> None:
+    assert timeout_ms(PARAMS, Timer.PROPOSE, 0, last_count) == delay_ms
+
+
+@pytest.mark.parametrize("timer", [Timer.PREVOTE, Timer.PRECOMMIT, Timer.HEARTBEAT, Timer.STATUS])
+def test_a_large_block_changes_no_other_wait(timer: Timer) -> None:
+    assert timeout_ms(PARAMS, timer, 0, 2_000) == timeout_ms(PARAMS, timer, 0)
