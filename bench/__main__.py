@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bench.arms import Plan, disk_sync_ms, lines, measure_arm
+from bench.arms import Plan, lines, measure_arm
 from bench.mixes import MIXES
 from bench.networks import ARMS, OF_COMET, TITLES, comet_binary, remove
+from bench.usage import disk_sync_ms
 from node.comet.home import INSTALL
 
 RESULTS: Final = Path(__file__).parent / "results.jsonl"

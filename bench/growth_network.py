@@ -22,12 +22,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Final
 
-from bench.arms import Usage
 from bench.growth import FLAT, Ratio, tell
 from bench.load import offer, percentile
 from bench.mixes import MIXES, bench_genesis
 from bench.networks import Running, running
 from bench.targets import Item
+from bench.usage import Usage
 from concento.client import Client
 
 ARM: Final = "C"

@@ -27,12 +27,13 @@ from random import random
 from statistics import linear_regression
 from typing import Any, Final
 
-from bench.arms import Plan, Usage, network_with_accounts
+from bench.arms import Plan, network_with_accounts
 from bench.limit import Pace
 from bench.load import BATCH, percentile, sustain
 from bench.mixes import SignTransfers, transfers
 from bench.networks import Running
 from bench.targets import Item, LedgerNode
+from bench.usage import Usage
 from concento.client import Client
 from concento.errors import ConcentoError
 

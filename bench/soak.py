@@ -26,12 +26,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bench.arms import disk_bytes
 from bench.faultnet import FaultNetwork, double_signatures, forks, signatures
 from bench.load import percentile
 from bench.mixes import bench_genesis
 from bench.recovery import Watch, until_tip
 from bench.soakload import Mixed
+from bench.usage import disk_bytes, memory_mb, status_of
 from concento.genesis import genesis_json
 
 BASE_PORT: Final = 24_100
@@ -268,10 +268,9 @@ KINDS: Final = ("kill", "pause", "cut", "restart")
 
 
 def _memory_and_threads(pid: int) -> tuple[float, int, int]:
-    """Resident memory in MB, open descriptors and threads of a process (proc(5))."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
-    memory_mb = int(lines["VmRSS"].split()[0]) / 1024
-    return round(memory_mb, 1), len(list(Path(f"/proc/{pid}/fd").iterdir())), int(lines["Threads"])
+    """Memory in MB, open descriptors and threads of a process."""
+    descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    return round(memory_mb(pid), 1), descriptors, int(status_of(pid)["Threads"])
 
 
 def main() -> int:
