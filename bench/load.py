@@ -25,7 +25,7 @@ TICK_S: Final = 0.02
 """At a rate, what is due is handed to one node after the other this often: requests cost more than what is in them."""
 BUSY_S: Final = 0.02
 """After an answer that says busy."""
-POLL_S: Final = 0.02
+POLL_S: Final = 0.05
 POLL_CLOSE_S: Final = 0.008
 """How often the height is asked for: at full load seldom, where finality is measured often."""
 PATIENCE_S: Final = 120

@@ -55,8 +55,10 @@ SIGNING_US_MAX: Final = 180
 PRESSING_LANES: Final = 12
 """Connections to each node. One that is answered "busy" is free at once; one whose transactions are taken waits until
 their signatures are checked, which a node does for some eight requests at a time."""
-SAMPLE_EVERY: Final = 200
+SAMPLE_EVERY: Final = 400
 """Of what was taken, every so many is asked for: is it shared, and did it become final."""
+ASKED_AT_ONCE: Final = 10
+"""Of those so many each half second: a question costs a node as much as eight transfers."""
 MEMORY_EVERY_S: Final = 5.0
 SETTLE_S: Final = 100.0
 """As long as full pools need to empty."""
@@ -241,9 +243,9 @@ class _Counts:
             self.refusals += refusals
 
     def ask(self, client: Client) -> None:
-        """Asks for those of the sample that wait; remembers which are said to be shared, or more."""
+        """Asks for the first of the sample that wait; remembers which are said to be shared, or more."""
         with self._lock:
-            keys, self._sample = list(self._sample), deque()
+            keys = [self._sample.popleft() for _ in range(min(ASKED_AT_ONCE, len(self._sample)))]
         for key in keys:
             try:
                 status = client.transaction(key)["status"]
