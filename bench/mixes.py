@@ -26,6 +26,7 @@ from concento.encoding import encode
 from concento.genesis import Genesis, GenesisBalance, GenesisParty
 from concento.hashing import Network
 from concento.keys import public_key, sign
+from concento.limits import LANES_MAX
 from concento.merkle import merkle_root
 from concento.messages import Action
 from concento.messages.assets import (
@@ -179,7 +180,7 @@ def _datasets(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
 
 
 def _access(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
-    """A hundred licensees hold a licence each; lanes are opened as they are needed, outside the measured time."""
+    """A hundred licensees; licences are bought and lanes opened as they are needed, outside the measured time."""
     alice, gateway = development_signer("alice"), development_signer("gateway1")
     network, signers, nonces = network_of(client), senders()[:100], _nonces()
     members = _recordings(client, alice, "access", BODIES)
@@ -197,21 +198,21 @@ def _access(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
         nonce,
     ))  # fmt: skip
     purchase = BuyLicence(offer, terms_hash(TERMS), PRICE_UBEAT, "train-generative", 0)
-    deposit = replace(purchase, deposit_ubeat=1_000 * UBEAT_PER_BEAT)
-    first = [_signed(network, signer, nonces, deposit) for signer in signers]
-    _send_all(client, first)
-    licences = [licence_id(bytes.fromhex(item.key), 0) for item in first]
+    deposit = replace(purchase, deposit_ubeat=100 * UBEAT_PER_BEAT)
+    licences: list[bytes] = []
     reader = sha256(b"lane key").digest()
-    lanes = iter(range(10**9))
+    numbers = iter(range(10**9))
 
     def sign_more(count: int) -> list[Item]:
-        wanted = [next(lanes) for _ in range(count // 2)]
+        wanted = [lane_place(next(numbers), len(signers)) for _ in range(count // 2)]
+        while len(licences) <= max(place for place, _ in wanted):
+            bought = [_signed(network, signer, nonces, deposit) for signer in signers]
+            _send_all(client, bought)
+            licences.extend(licence_id(bytes.fromhex(item.key), 0) for item in bought)
         opened: dict[int, list[Action]] = {}
-        for at in wanted:
-            open_lane = OpenAccess(
-                licences[at % len(licences)], gateway.account, at // len(licences), public_key(reader), BODIES
-            )
-            opened.setdefault(at % len(licences), []).append(open_lane)
+        for place, lane in wanted:
+            open_lane = OpenAccess(licences[place], gateway.account, lane, public_key(reader), BODIES)
+            opened.setdefault(place % len(signers), []).append(open_lane)
         _send_all(
             client,
             [
@@ -222,14 +223,21 @@ def _access(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
         )
         height = client.status()["height"]
         items = []
-        for number, at in enumerate(wanted):
-            licence = licences[at % len(licences)]
-            anchor = _anchor(network, reader, gateway.account, licence, at // len(licences), dataset, members, height)
+        for number, (place, lane) in enumerate(wanted):
+            anchor = _anchor(network, reader, gateway.account, licences[place], lane, dataset, members, height)
             items.append(_signed(network, gateway, nonces, anchor))
             items.append(_signed(network, signers[number % len(signers)], nonces, purchase))
         return items
 
     return sign_more
+
+
+def lane_place(number: int, licensees: int) -> tuple[int, int]:
+    """(place of the licence, lane under it) of the lane that is opened so late: one after the other of the licensees in
+    turn, and each buys another licence when its last one has as many lanes as one may."""
+    generation, within = divmod(number, licensees * LANES_MAX)
+    lane, licensee = divmod(within, licensees)
+    return generation * licensees + licensee, lane
 
 
 def kvstore_pairs() -> Callable[[int], list[Item]]:
