@@ -114,7 +114,7 @@ def measure_mix(
         "blocks": found.blocks,
         "busy": found.busy,
         "tx_s": round(found.rate, 1 if found.rate < 100 else None),
-        "ratio": round(found.rate / limit, 3),
+        "ratio": round(found.rate / limit, 5),
         "cpu_us_per_tx": [round(spent * 1e6 / max(1, found.transactions)) for spent in after.spent_s(before)],
         "cpu_cores": [round(spent / found.seconds, 2) for spent in after.spent_s(before)],
         "generator_us_per_tx": round(own_s * 1e6 / max(1, found.transactions)),
