@@ -205,7 +205,7 @@ def _access(client: Client, _accounts: int) -> Callable[[int], list[Item]]:
 
     def sign_more(count: int) -> list[Item]:
         wanted = [lane_place(next(numbers), len(signers)) for _ in range(count // 2)]
-        while len(licences) <= max(place for place, _ in wanted):
+        while len(licences) <= max((place for place, _ in wanted), default=-1):
             bought = [_signed(network, signer, nonces, deposit) for signer in signers]
             _send_all(client, bought)
             licences.extend(licence_id(bytes.fromhex(item.key), 0) for item in bought)
