@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Rejected
@@ -30,6 +30,14 @@ class Batch(Record):
     header: BatchHeader
     signature: Signature
     transactions: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=BATCH_TRANSACTIONS_MAX)]
+
+
+class _Unopened(Record):
+    """A batch whose transactions are left as they are."""
+
+    header: BatchHeader
+    signature: Signature
+    transactions: Raw
 
 
 def batch_id(header: BatchHeader) -> bytes:
@@ -65,3 +73,16 @@ def decode_batch(raw: bytes) -> Batch:
     if found != (header.count, header.bytes) or content_hash(batch.transactions) != header.content_hash:
         raise Rejected("batch.invalid", reason="its header does not describe its transactions")
     return batch
+
+
+def pick(raws: Iterable[bytes], index: int) -> bytes | None:
+    """The transaction at this position of these batches of our own, counted through; None behind the last.
+
+    Their bytes were checked when they came. Raises Rejected where they are no batches.
+    """
+    for raw in raws:
+        batch = decode(_Unopened, raw, "batch")
+        if index < batch.header.count:
+            return decode(tuple[bytes, ...], bytes(batch.transactions), "batch")[index]
+        index -= batch.header.count
+    return None

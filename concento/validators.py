@@ -59,12 +59,12 @@ class ValidatorSet:
         """f: the largest number of faulty members under which nothing can go wrong."""
         return (len(self.members) - 1) // 3
 
-    @property
+    @cached_property
     def quorum(self) -> int:
         """The least number of votes that is more than two thirds."""
         return len(self.members) * 2 // 3 + 1
 
-    @property
+    @cached_property
     def minority(self) -> int:
         """The least number of votes that is more than one third: at least one of them is honest."""
         return len(self.members) // 3 + 1

@@ -281,9 +281,10 @@ class Engine:
             self._misbehaved(peer, "a vote whose signature does not verify")
         else:
             self._watch_own(vote, vote.validator)
-            self._counted(heard.keeper.add(vote), heard)
+            counted = heard.keeper.add(vote)
+            self._counted(counted, heard)
             self._show_proposal(peer, vote, heard)
-            self._moved()
+            self._moved(changes=bool(counted.thresholds))
 
     def _on_certificate(self, peer: Peer, certificate: Polka | Commit, heard: HeightHeard) -> None:
         """A polka or commit of this height: every signature must be good, and then it counts as a whole."""
@@ -330,11 +331,15 @@ class Engine:
         self._shown.add((peer, vote.round))
         self._effects.append(SendTo(peer, proposal))
 
-    def _moved(self) -> None:
-        """A proposal, vote or certificate of this height was new: the others have begun, and rules may apply."""
+    def _moved(self, changes: bool = True) -> None:
+        """A proposal, vote or certificate of this height was new: the others have begun, and rules may apply.
+
+        `changes` is False for a vote that completes nothing: the rules ask for thresholds only.
+        """
         self._progressed = True
         self._notice(Sign.HEARD)
-        self._run(machine.Changed())
+        if changes:
+            self._run(machine.Changed())
 
     def _counted(self, counted: Counted, heard: HeightHeard) -> None:
         self._effects.extend(ReportEvidence(evidence) for evidence in counted.evidence)

@@ -39,7 +39,7 @@ _LENGTH_BYTES: Final = 4
 _CHECKSUM_BYTES: Final = 32
 
 Signed: TypeAlias = Proposal | Vote
-Place: TypeAlias = tuple[int, int, int]
+Place: TypeAlias = tuple[int, int, Step]
 """(height, round, step), ordered as tuples: what may only grow."""
 
 
@@ -113,7 +113,7 @@ def with_signed(record: GuardRecord, message: Signed) -> GuardRecord:
     return GuardRecord(
         height,
         round_,
-        Step(step),
+        step,
         record.locked_round,
         record.locked_id,
         record.valid_round,

@@ -6,9 +6,11 @@ has already signed at the height does not come here: it resumes where it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Sign(Enum):
@@ -24,8 +26,7 @@ class Sign(Enum):
     """A proposal or vote of the height, with a good signature: another validator has begun."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True, gc=False):
     """`due`: there is a reason for a block; `spaced`: it is not too soon; `begun`: the wait is over."""
 
     due: bool

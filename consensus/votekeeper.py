@@ -41,6 +41,13 @@ class Passed(Enum):
     SKIP = auto()
 
 
+_THRESHOLDS: Final = {
+    VoteType.PREVOTE: (Passed.POLKA_ANY, Passed.POLKA_NIL, Passed.POLKA_VALUE),
+    VoteType.PRECOMMIT: (Passed.PRECOMMIT_ANY, Passed.PRECOMMIT_NIL, Passed.PRECOMMIT_VALUE),
+}
+"""What a quorum of this type is: of any votes, for nil, for one block."""
+
+
 class Threshold(Struct, frozen=True, gc=False):
     passed: Passed
     round: int
@@ -116,7 +123,7 @@ class VoteKeeper:
         if first is None:
             tally.votes[index] = vote
             tally.counts[vote.block_id] = tally.counts.get(vote.block_id, 0) + 1
-            return Counted(self._newly_passed(vote.round))
+            return Counted(self._newly_passed(vote.type, vote.round))
         if first.block_id == vote.block_id or index in tally.contradicted:
             return NOTHING
         tally.contradicted[index] = vote
@@ -137,7 +144,7 @@ class VoteKeeper:
         if tally.certificate is None:
             places = [(self.validators.keys.index(vote.validator), vote.signature) for vote in votes]
             tally.certificate = (block_id, tuple(CommitSignature(*place) for place in sorted(places)))
-        return Counted(thresholds + self._newly_passed(round_), evidence)
+        return Counted(thresholds + self._newly_passed(kind, round_), evidence)
 
     def advance(self, round_: int, pinned: tuple[int, ...]) -> None:
         """The node is now in this round; drop what is old, but for the pinned rounds."""
@@ -264,24 +271,21 @@ class VoteKeeper:
         if not held.prevotes.votes and not held.precommits.votes:
             del self._rounds[round_]
 
-    def _newly_passed(self, round_: int) -> tuple[Threshold, ...]:
+    def _newly_passed(self, kind: VoteType, round_: int) -> tuple[Threshold, ...]:
+        """What the votes of this type and round have passed and had not before."""
         held = self._rounds[round_]
-        new = [threshold for threshold in self._passed(round_, held) if threshold not in held.passed]
+        new = [threshold for threshold in self._passed(kind, round_, held) if threshold not in held.passed]
         held.passed.extend(new)
         return tuple(new)
 
-    def _passed(self, round_: int, held: _Round) -> list[Threshold]:
+    def _passed(self, kind: VoteType, round_: int, held: _Round) -> list[Threshold]:
         found = []
-        if self.has_any(VoteType.PREVOTE, round_):
-            found.append(Threshold(Passed.POLKA_ANY, round_))
-        if self.has_any(VoteType.PRECOMMIT, round_):
-            found.append(Threshold(Passed.PRECOMMIT_ANY, round_))
-        polka = self._quorum(VoteType.PREVOTE, round_)
-        if polka is not None:
-            found.append(Threshold(Passed.POLKA_VALUE if polka else Passed.POLKA_NIL, round_, polka))
-        commit = self._quorum(VoteType.PRECOMMIT, round_)
-        if commit is not None:
-            found.append(Threshold(Passed.PRECOMMIT_VALUE if commit else Passed.PRECOMMIT_NIL, round_, commit))
+        some, nil, value = _THRESHOLDS[kind]
+        if self.has_any(kind, round_):
+            found.append(Threshold(some, round_))
+        block_id = self._quorum(kind, round_)
+        if block_id is not None:
+            found.append(Threshold(value if block_id else nil, round_, block_id))
         if round_ > self.current and held.senders() >= self.validators.minority:
             found.append(Threshold(Passed.SKIP, round_))
         return found

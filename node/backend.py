@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from msgspec import Struct
+
 from concento.blocks import Header
 from concento.errors import ConcentoError
 from concento.genesis import Genesis
@@ -42,8 +44,7 @@ class PoolEntry:
     skipped: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True, gc=False):
     """A decided block, told to watchers once it is on disk. Events and results are in the store by then."""
 
     height: int

@@ -18,6 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 LOG_BYTES_MAX: Final = 50 * 1024 * 1024
 LOG_FILES: Final = 3
 
@@ -30,6 +32,7 @@ TEXT_MAX: Final = 500
 
 _SECRET: Final = re.compile(r"seed|secret|password|passphrase|mnemonic|private", re.IGNORECASE)
 _HIDDEN: Final = "[hidden]"
+_JSON: Final = msgspec.json.Encoder(enc_hook=str)
 _COLOURS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _PLAIN: Final = "\x1b[0m"
 
@@ -61,7 +64,10 @@ class Log:
         number = logging.getLevelName(level.upper())
         if self._logger.isEnabledFor(number):
             shown = {name: shown_value(name, value) for name, value in fields.items()}
-            self._logger.log(number, event, extra={"fields": shown, "node": self._node})
+            # Not by the logger's own methods: they look for the line of code that called them, which no log tells.
+            record = logging.LogRecord(self._logger.name, number, "", 0, event, (), None)
+            record.__dict__.update(node=self._node, fields=shown)
+            self._logger.handle(record)
 
     def limited(self, level: str, event: str, **fields: Field) -> None:
         """A line that strangers can cause: at most `RATE_LINES` of this event a minute."""
@@ -131,7 +137,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: ts, level, event, node, then the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(_line(record), ensure_ascii=False, default=str)
+        return _JSON.encode(_line(record)).decode()
 
 
 class TextLines(logging.Formatter):

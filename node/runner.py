@@ -85,6 +85,7 @@ class Runner:
         self._line: deque[tuple[Event, Callable[[], None] | None]] = deque()
         self._is_pumping = False
         self._tokens = count(1)
+        self._slots: dict[int, asyncio.TimerHandle] = {}
         self._answers: dict[int, asyncio.Future[tuple[Outcome, ...]]] = {}
         self._watchers: list[Callable[[Committed], None]] = []
         self.failed: asyncio.Future[None] = self._loop.create_future()
@@ -175,8 +176,7 @@ class Runner:
             case Write():
                 self._kv.write(effect.changes)
             case ArmTimer():
-                gone_ms = 0 if effect.since_ms is None else time_now().mono_ms - effect.since_ms
-                self._loop.call_later(max(0, effect.delay_ms - gone_ms) / 1000, self.post, TimerFired(effect.timer))
+                self._arm(effect)
             case Verify():
                 self._verify(effect)
             case Answer():
@@ -198,6 +198,16 @@ class Runner:
                 self.finished.set_result(None)
             case _:
                 raise Broken(f"no such effect: {type(effect).__name__}")
+
+    def _arm(self, effect: ArmTimer) -> None:
+        gone_ms = 0 if effect.since_ms is None else time_now().mono_ms - effect.since_ms
+        delay_s = max(0, effect.delay_ms - gone_ms) / 1000
+        armed = self._loop.call_later(delay_s, self.post, TimerFired(effect.timer))
+        if effect.slot is not None:
+            stale = self._slots.get(effect.slot)
+            if stale is not None:
+                stale.cancel()
+            self._slots[effect.slot] = armed
 
     def _verify(self, effect: Verify) -> None:
         token = effect.token

@@ -56,8 +56,7 @@ class Route:
     weight: Weight
 
 
-@dataclass(frozen=True, slots=True)
-class Finalised:
+class Finalised(Struct, frozen=True):
     """What one stage of finalisation did: encoded rows for the block's results list, and events."""
 
     rows: list[bytes]

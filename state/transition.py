@@ -34,8 +34,7 @@ from state.validators import changes_set, newest_set, punish, write_set
 from state.view import View
 
 
-@dataclass(frozen=True, slots=True)
-class BlockContext:
+class BlockContext(Struct, frozen=True):
     """A decided block as the ledger sees it: no rounds, batches or headers.
 
     `validators` is the set of this height. `evidence` is (offender's key, height of the offence), already checked.
@@ -52,8 +51,7 @@ class BlockContext:
     network: Network
 
 
-@dataclass(frozen=True, slots=True)
-class BlockOutcome:
+class BlockOutcome(Struct, frozen=True):
     """What applying a block gave.
 
     `results` has one entry per transaction and `rows` are the encoded rows of finalisation; `leaves` are both as bytes,

@@ -324,8 +324,8 @@ class Replica:
 
     def _timer_fired(self, timer: tuple[str | int, ...]) -> None:
         match timer:
-            case ("consensus", int(height), int(round_), int(kind)):
-                self._inputs.append(asked.TimerFired(height, round_, asked.Timer(kind)))
+            case ("consensus", int(height), int(round_), asked.Timer() as kind):
+                self._inputs.append(asked.TimerFired(height, round_, kind))
             case ("cut",):
                 self._is_cutting = False
                 self._cut()
@@ -407,7 +407,7 @@ class Replica:
             case asked.ArmTimer(height, round_, timer, delay_ms):
                 # From decision to decision: whoever is late because applying the last block took long waits no longer.
                 since_ms = self._now.mono_ms if timer is asked.Timer.SPACING else None
-                self._out.emit(ArmTimer(("consensus", height, round_, int(timer)), delay_ms, since_ms))
+                self._out.emit(ArmTimer(("consensus", height, round_, timer), delay_ms, since_ms, slot=timer))
             case asked.Build(height, round_):
                 self._build(height, round_)
             case asked.Judge(proposal):

@@ -15,8 +15,8 @@ A peer is its node key (32 bytes): the transport has proved it and let only memb
 is at most one `PeerUp` per key without a `PeerDown`. A payload is one message as `node/replica/wire.py` writes it:
 one tag byte, then the record. The transport checks size and rate by the tag before it decodes or queues anything.
 
-Timers are never cancelled: a stale `TimerFired` is ignored. Arming the same timer again before it fired adds another
-one.
+A stale `TimerFired` is ignored. Arming the same timer again before it fired adds another one, unless they share a
+`slot`: of those only the one that was armed last need fire.
 """
 
 from __future__ import annotations
@@ -171,12 +171,14 @@ class Disconnect(Struct, frozen=True, gc=False):
 class ArmTimer(Struct, frozen=True, gc=False):
     """Answer with `TimerFired(timer)` in `delay_ms`, on the clock of `Now.mono_ms`.
 
-    Counted from `since_ms` on that clock, otherwise from when the event is handled.
+    Counted from `since_ms` on that clock, otherwise from when the event is handled. It makes the one that was armed
+    before in the same `slot` stale.
     """
 
     timer: TimerId
     delay_ms: int
     since_ms: int | None = None
+    slot: int | None = None
 
 
 class Verify(Struct, frozen=True, gc=False):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from concento.batches import decode_batch
+from msgspec import Struct
+
+from concento.batches import pick
 from concento.validators import ValidatorSet
 from node.replica.chain import Chain
 from node.replica.segments import Segments
@@ -13,8 +15,7 @@ from state.modules.governance_changes import Observer
 from state.store.blockstore import find_block
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaStatus:
+class ReplicaStatus(Struct, frozen=True):
     """Where a replica stands. `height` and what belongs to it are of the newest decided block; `round`, `step` and
     `proposer` of the height being decided, as is the version `protocol`. `peer_heights` are the newest heights that
     connected peers told. `nobody_has` is the block that this node needs next where no peer
@@ -58,9 +59,4 @@ def bodies_at(chain: Chain, segments: Segments, height: int) -> tuple[bytes, ...
 def body_at(chain: Chain, segments: Segments, height: int, index: int) -> bytes | None:
     """The bytes of the transaction at this position of a decided block."""
     record = find_block(chain.records, height)
-    for place in record.bodies if record else ():
-        transactions = decode_batch(segments.read(place)).transactions
-        if index < len(transactions):
-            return transactions[index]
-        index -= len(transactions)
-    return None
+    return pick(map(segments.read, record.bodies if record else ()), index)

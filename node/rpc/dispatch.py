@@ -239,4 +239,7 @@ def _answer(identity: Any, **outcome: Any) -> bytes:
 
 def encode_json(value: Any) -> bytes:
     """JSON as it leaves: compact, UTF-8, never NaN."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from importlib import resources
 from typing import Any, Final
@@ -204,6 +205,7 @@ def _is_local(request: web.Request) -> bool:
     return "Origin" not in request.headers and request.remote is not None and _is_loopback(request.remote)
 
 
+@lru_cache(maxsize=1_000)
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concento.accounts import account_of_key
-from concento.batches import Batch, BatchHeader, batch_check, cut_batch, decode_batch
+from concento.batches import Batch, BatchHeader, batch_check, cut_batch, decode_batch, pick
 from concento.encoding import encode
 from concento.errors import Rejected
 from concento.hashing import Network
@@ -118,6 +118,15 @@ def test_a_batch_is_signed_as_a_whole_and_decodes_to_itself() -> None:
     batch = cut_batch(NETWORK, SEED, public_key(SEED), 3, transactions(3))
     assert verify(*batch_check(NETWORK, batch))
     assert decode_batch(encode(batch)) == batch
+
+
+def test_a_transaction_is_picked_out_of_the_batches_of_a_block() -> None:
+    batches = [encode(cut_batch(NETWORK, SEED, public_key(SEED), n, transactions(n))) for n in (3, 1, 2)]
+    expected = [*transactions(3), *transactions(1), *transactions(2)]
+    assert [pick(batches, index) for index in range(6)] == expected
+    assert pick(batches, 6) is None
+    with pytest.raises(Rejected):
+        pick([b"no batch"], 0)
 
 
 @pytest.mark.parametrize("change", ["drop", "swap", "count", "bytes"])

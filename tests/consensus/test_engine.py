@@ -4,6 +4,8 @@ other."""
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from concento.evidence import DoubleVote, check_evidence, evidence_checks
 from concento.keys import public_key, sign, verify
@@ -19,6 +21,7 @@ from concento.votes import (
     verify_commit,
     vote_bytes,
 )
+from consensus import machine
 from consensus.effects import (
     ArmTimer,
     Broadcast,
@@ -284,6 +287,32 @@ def test_the_proposer_behind_a_large_block_is_waited_for_longer() -> None:
     effects = bench.engine.handle(TimerFired(2, 0, Timer.SPACING))
     waits = [effect.delay_ms for effect in effects if isinstance(effect, ArmTimer) and effect.timer is Timer.PROPOSE]
     assert waits == [timeout_ms(PARAMS, Timer.PROPOSE, 0, 2_000)]
+
+
+HEARD = st.one_of(
+    st.tuples(st.sampled_from([0, 2, 3]), st.sampled_from([PREVOTE, PRECOMMIT]), st.integers(0, 3)),
+    st.sampled_from([Timer.PROPOSE, Timer.PREVOTE, Timer.PRECOMMIT]),
+    st.just("proposal"),
+)
+
+
+@given(st.lists(st.tuples(HEARD, st.sampled_from([A, B, NIL])), max_size=40))
+def test_whatever_is_heard_no_rule_is_left_that_applies(messages: list[tuple[object, bytes]]) -> None:
+    bench = Bench()
+    for heard, block_id in messages:
+        state = bench.engine.state
+        match heard:
+            case (int(number), VoteType() as kind, int(round_)):
+                bench.vote(number, kind, block_id, round_=round_)
+            case Timer() as timer:
+                bench.engine.handle(TimerFired(1, state.round, timer))
+            case _:
+                proposer, block_id = VALIDATORS.keys[state.round % 4], block_id or A
+                bench.receive(signed_proposal(proposer, 1, state.round, -1, block_id))
+                bench.engine.handle(ProposalJudged(1, state.round, block_id, True, True))
+        state, known = bench.engine.state, bench.engine._heard
+        assert known is not None
+        assert machine.step(state, machine.Changed(), known) == (state, ())
 
 
 def test_late_answers_of_another_height_are_ignored() -> None:

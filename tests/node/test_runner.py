@@ -195,6 +195,22 @@ def test_a_timer_counts_from_the_moment_that_it_names(delay_ms: int, fires_in_s:
     with_world(script, test)
 
 
+def test_of_the_timers_of_one_slot_only_the_newest_fires_and_those_of_others_and_of_none_all_do() -> None:
+    stale = [ArmTimer(("propose", 1), 100, slot=1), ArmTimer(("vote", 1), 100, slot=2)]
+    newest = [ArmTimer(("propose", 2), 200, slot=1), ArmTimer(("cut",), 150), ArmTimer(("cut",), 100)]
+
+    def script(event: Event) -> Sequence[Effect]:
+        return [*stale, *newest] if isinstance(event, Started) else []
+
+    async def test(world: World) -> None:
+        world.runner.post(Started())
+        await asyncio.sleep(1)
+        fired = [event.timer for event in world.core.events if isinstance(event, TimerFired)]
+        assert fired == [("vote", 1), ("cut",), ("cut",), ("propose", 2)]
+
+    with_world(script, test)
+
+
 def test_a_failed_write_ends_everything_before_anything_is_sent() -> None:
     def script(event: Event) -> Sequence[Effect]:
         return [Append("full", 0, b"x"), Sync("full"), Send((b"p",), b"vote", Priority.VOTE)]
