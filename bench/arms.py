@@ -148,6 +148,11 @@ def _spread(found: Sustained) -> dict[str, float]:
     } | {"tx_s": round(found.rate, 1), "busy": found.busy}
 
 
+def share(ratio: float) -> str:
+    """A share of the limit, with two digits that say something: heavy transactions have thousandths."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+
+
 def lines(records: Sequence[dict[str, Any]]) -> list[str]:
     """The records as a person reads them, ratios first."""
     found = []
@@ -156,8 +161,8 @@ def lines(records: Sequence[dict[str, Any]]) -> list[str]:
         levels = ", ".join(f"{level} {spread['p50']:.0f}/{spread['p99']:.0f}" for level, spread in finality.items())
         idle = record.get("idle_finality_ms")
         found.append(
-            f"{record['arm']:<8} {record['mix']:<10} {record['ratio']:>5.2f} of the limit  {record['tx_s']:>8,} tx/s  "
-            f"{max(record['cpu_us_per_tx']):>6} us/tx  {max(record['memory_mb']):>5} MB  "
+            f"{record['arm']:<8} {record['mix']:<10} {share(record['ratio']):>6} of the limit  "
+            f"{record['tx_s']:>8,} tx/s  {max(record['cpu_us_per_tx']):>6} us/tx  {max(record['memory_mb']):>5} MB  "
             f"{record['disk_bytes_per_tx']:>6} B/tx"
             + (f"  idle {idle['p50']:.0f}/{idle['p99']:.0f} ms" if idle else "")
             + (f"  finality p50/p99 ms: {levels}" if levels else "")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from bench.__main__ import RESULTS
+from bench.arms import share
 from bench.networks import ARMS, TITLES
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -75,7 +76,7 @@ def _row(record: dict[str, Any]) -> str:
     levels = [finality.get(level) for level in ("20%", "50%", "80%")]
     cells = [
         f"{record['arm']}: {TITLES[record['arm']]}",
-        f"{record['ratio']:.2f}",
+        share(record["ratio"]),
         f"{record['tx_s']:,}",
         f"{max(record['cpu_us_per_tx']):,}",
         ", ".join(f"{one['program']} {one['cpu_us_per_tx']:,}" for one in record.get("processes", ())),
@@ -90,7 +91,7 @@ def _row(record: dict[str, Any]) -> str:
 def picture(records: list[dict[str, Any]]) -> str:
     """Two rows of bars for the mix of transfers: the share of the limit, and the median finality at half load."""
     shown = [record for record in records if record["mix"] == "transfers"]
-    rates = [(record["arm"], record["ratio"], f"{record['ratio']:.2f}") for record in shown]
+    rates = [(record["arm"], record["ratio"], share(record["ratio"])) for record in shown]
     halves = [(record["arm"], record.get("finality_ms", {}).get("50%")) for record in shown]
     times = [(arm, level["p50"], f"{level['p50']:.0f} ms") for arm, level in halves if level]
     parts: list[str] = []

@@ -40,6 +40,11 @@ def test_the_page_has_a_table_for_each_mix_and_a_row_for_each_arm() -> None:
     assert "10 / 20 / 30" in text
 
 
+def test_a_share_of_thousandths_is_no_zero() -> None:
+    assert "| 0.0023 | 6.2 |" in page([record("C", mix="datasets", ratio=0.00231, tx_s=6.2)])
+    assert "| 0.095 |" in page([record("C", ratio=0.0949)])
+
+
 def test_the_picture_is_well_formed_and_draws_bars_in_proportion() -> None:
     drawn = ElementTree.fromstring(picture([record("C", ratio=0.5), record("B", ratio=0.25)]))
     bars = [int(one.attrib["width"]) for one in drawn.iter("{http://www.w3.org/2000/svg}rect")][1:]
