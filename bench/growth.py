@@ -1,9 +1,9 @@
 """How costs grow with what grows: accounts, blocks, history, the pool, holders of a table, subscribers. Ratios first.
 
 Run with `python -m bench.growth`; it takes some minutes, most of them with a million accounts. Every figure is CPU time
-of one process, the median or the least of several, and every ratio is of two figures of the same run: what it
-must not pass stands beside it. Nothing may cost as much as the state is large. `bench.growth_network` has the rest:
-the number of validators.
+of one process, the median or the least of several, held against signature checks of the same moment, and every ratio
+is of two figures of the same run: what it must not pass stands beside it. Nothing may cost as much as the state is
+large. `bench.growth_network` has the rest: the number of validators.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
@@ -22,7 +23,8 @@ from time import process_time
 from typing import Any, Final
 
 from bench.ledger import Bench, open_bench
-from bench.stages import measure
+from bench.limit import CHECK_US, check_us
+from bench.stages import LIBRARY, measure
 from bench.wide import block, buy, is_queued, register
 from concento.transactions import Transaction, decode_transaction
 from node.app import GC_THRESHOLDS
@@ -143,7 +145,8 @@ def _by_size_and_history(accounts: int) -> Iterator[Ratio]:
 
 def _least_us(bench: Bench, size: int) -> float:
     """Of several blocks: now and then one pays for what LevelDB tidies up behind many others."""
-    return min(_sum(measure(bench, size, 1)) for _ in range(6))
+    found = [measure(bench, size, 1) for _ in range(6)]
+    return min(_sum(times_us) * CHECK_US / times_us[LIBRARY] for times_us in found)
 
 
 def _by_pool(few: int, many: int) -> Iterator[Ratio]:
@@ -163,13 +166,15 @@ def _turn_us(waiting: Sequence[Transaction], coming: Sequence[Transaction]) -> f
     arriving = iter(coming)
     turns_us = []
     while batch := list(islice(arriving, TURN)):
-        began = process_time()
-        for transaction in batch:
-            pool.add(transaction, 10**12)
-        for transaction in pool.take():
-            pool.remove(transaction.id)
-        turns_us.append((process_time() - began) * 1e6 / len(batch))
+        turns_us.append(_cpu_us(partial(_turn, pool, batch)) / len(batch))
     return min(turns_us)
+
+
+def _turn(pool: Pool, coming: Sequence[Transaction]) -> None:
+    for transaction in coming:
+        pool.add(transaction, 10**12)
+    for transaction in pool.take():
+        pool.remove(transaction.id)
 
 
 def _by_holders(few: int, many: int) -> Iterator[Ratio]:
@@ -198,7 +203,7 @@ def _paying(rows: int) -> Paying:
         paid = 0
         while is_queued(bench) and len(blocks_us) < PAYING_BLOCKS:
             done = block(bench, _transfers(bench, 100))
-            blocks_us.append(done.whole_s * 1e6)
+            blocks_us.append(done.whole_s * 1e6 * CHECK_US / check_us())
             paid += done.paid
         bench.store.kv.close()
     return Paying(sale_us, median(blocks_us), sum(blocks_us) / paid)
@@ -245,16 +250,17 @@ async def _reading_us(readers: int) -> float:
         feed.advance()
         while told[0] < source.height * readers:
             await asyncio.sleep(0)
-    spent_us = (process_time() - began) * 1e6
+    spent_us = (process_time() - began) * 1e6 * CHECK_US / check_us()
     feed.close()
     await asyncio.gather(*tasks)
     return spent_us / told[0]
 
 
 def _cpu_us(work: Callable[[], object]) -> float:
-    began = process_time()
+    before_us, began = check_us(), process_time()
     work()
-    return (process_time() - began) * 1e6
+    spent_us = (process_time() - began) * 1e6
+    return spent_us * CHECK_US * 2 / (before_us + check_us())
 
 
 def _sum(found: dict[str, float]) -> float:

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import threading
 import time
+from functools import lru_cache
 from statistics import median
 from typing import Final, Self
 
@@ -20,6 +21,11 @@ MESSAGE_BYTES: Final = 200
 SAMPLE_CHECKS: Final = 32
 SAMPLE_EVERY_S: Final = 1.0
 """A sample takes some 3 ms of one core."""
+
+
+CHECK_US: Final = 75.0
+"""The machine that costs are told for checks a signature in so long: a shared one is half as fast at some minutes as
+at others, and what is compared may be minutes apart."""
 
 
 def signature_limit(processes: int, seconds: float) -> float:
@@ -51,7 +57,12 @@ class Pace:
 
     def limit(self, processes: int) -> float:
         """The signature limit at the median of the samples, in transactions per second."""
-        return (os.cpu_count() or 1) * SAMPLE_CHECKS / median(self._seconds) / processes
+        return (os.cpu_count() or 1) * 1e6 / self.check_us / processes
+
+    @property
+    def check_us(self) -> float:
+        """CPU microseconds of one check, at the median of the samples."""
+        return median(self._seconds) * 1e6 / SAMPLE_CHECKS
 
     def _sample(self) -> None:
         checks = _checks(SAMPLE_CHECKS)
@@ -59,6 +70,17 @@ class Pace:
             began = time.thread_time()
             verify_many(checks)
             self._seconds.append(time.thread_time() - began)
+
+
+def check_us() -> float:
+    """CPU microseconds of one check at this moment."""
+    checks = _checks(SAMPLE_CHECKS)
+    times_s = []
+    for _ in range(3):
+        began = time.thread_time()
+        verify_many(checks)
+        times_s.append(time.thread_time() - began)
+    return median(times_s) * 1e6 / SAMPLE_CHECKS
 
 
 def _check(seconds: float) -> float:
@@ -71,9 +93,10 @@ def _check(seconds: float) -> float:
     return done / (time.perf_counter() - began)
 
 
-def _checks(count: int) -> list[Check]:
+@lru_cache
+def _checks(count: int) -> tuple[Check, ...]:
     checks = []
     for number in range(count):
         seed, message = number.to_bytes(32, "big"), number.to_bytes(MESSAGE_BYTES, "big")
         checks.append((public_key(seed), message, sign(seed, message)))
-    return checks
+    return tuple(checks)

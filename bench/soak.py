@@ -51,8 +51,8 @@ DESCRIPTORS_MAX: Final = 16
 THREADS_MAX: Final = 4
 DISK_FACTOR: Final = 1.6
 """Bytes a transaction, later against earlier: a larger state is one more level of LevelDB."""
-DISK_MB_MAX: Final = 24.0
-"""Beyond that: LevelDB writes and compacts in steps of its buffer (8 MB), and a quarter ends in the middle of one."""
+DISK_MB_MAX: Final = 80.0
+"""Beyond that: LevelDB writes and compacts in steps of its buffer (up to 38 MiB), and a quarter ends in the middle."""
 FINALITY_FACTOR: Final = 1.6
 """Median time until a payment is final, later against earlier, with as much noise as a shared machine makes."""
 RATE_MIN: Final = 0.9

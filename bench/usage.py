@@ -73,7 +73,7 @@ def memory_mb(pid: int) -> float:
 
     Not the tables that LevelDB maps: the kernel counts those as resident while it has room, and takes them back.
     """
-    return int(status_of(pid)["RssAnon"].split()[0]) / 1024
+    return int(status_of(pid).get("RssAnon", "0 kB").split()[0]) / 1024
 
 
 def status_of(pid: int) -> dict[str, str]:

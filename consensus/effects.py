@@ -49,7 +49,7 @@ Peer: TypeAlias = bytes
 
 
 class Timer(IntEnum):
-    """What a timer is for. Stale timers are ignored when they fire, so nothing is ever cancelled."""
+    """What a timer is for. A stale timer is ignored when it fires; whoever runs them may cancel it."""
 
     SPACING = 1
     HEARTBEAT = 2

@@ -83,8 +83,8 @@ def peers() -> str:
         "is at the other end is proved by a handshake of Ed25519 signatures over both nonces, both roles, chain id, genesis",
         "hash and the server's certificate. Before that at most 1 kB is read, for at most 3 s.",
         "",
-        "A payload that is too large, too frequent, of an unknown tag or not canonical closes the connection. Votes and what",
-        "they need go ahead of bulk; neither queue ever drops a frame: one that is full closes the connection.",
+        "A payload that is too large, too frequent, of an unknown tag or not canonical closes the connection. Votes go",
+        "first, then other messages of consensus, then bulk; no queue ever drops a frame: one that is full closes the connection.",
         "",
         "What answers a request is charged to its sender: batches, proposed blocks, decided blocks and snapshots to one account",
         f"({PEER_BYTES_PER_S // limits.MIB} MiB/s, {PEER_BYTES_AT_ONCE // limits.MIB} MiB at once; [sync](sync.md)). "

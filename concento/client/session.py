@@ -24,6 +24,9 @@ VALID_MS: Final = 60_000
 WAIT_MS: Final = 20_000
 """The longest that one request waits at the node."""
 
+WAITS_FULL_S: Final = 1.0
+"""Before a node is asked again on which too many wait."""
+
 FEE_MARGIN: Final = 2
 """The highest fee that is signed is this multiple of the simulated one: state may grow between the two."""
 
@@ -110,11 +113,14 @@ class Session:
             self.client.submit(transaction.raw)
 
     def _find(self, transaction: Transaction) -> dict[str, Any] | None:
-        """None from a node that never heard of it: the one that took it may have died before it told anybody."""
+        """None from a node that never heard of it, or cannot tell: the one that took it may have died before it told
+        anybody."""
         try:
             document: dict[str, Any] = self.client.transaction(transaction.id.hex(), wait_ms=WAIT_MS)
         except RpcError as error:
-            if error.kind != "tx.not_found":
+            if error.kind == "rpc.waits_full":
+                time.sleep(WAITS_FULL_S)
+            elif error.kind not in ("tx.not_found", "tx.pruned"):
                 raise
             return None
         return document

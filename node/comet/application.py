@@ -206,7 +206,7 @@ class Application:
     # Proposals
 
     def prepare(self, request: abci.PrepareProposal) -> abci.PrepareProposalAnswer:
-        """Those that may pay their fee at this time, in order, as many as there is room and weight for.
+        """Those whose window is open at this time, each once, in order, as many as there is room and weight for.
 
         Behind them come those that can never be included any more, as far as they fit: a block is the only way out of
         a mempool that is not rechecked, and they are passed over without a trace.

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from concento.blocks import TransactionResult
 from concento.errors import Rejected, Unavailable
+from concento.limits import MIB
 from concento.transactions import Transaction, check_network, decode_transaction
 from node.replica.batches import Batches
 from node.replica.chain import Chain
@@ -24,6 +25,8 @@ from state.view import View
 
 CHECKING_MAX: Final = 2_000
 """Transactions of clients whose signatures are being checked: a second of work beside what the other nodes send."""
+CHECKING_BYTES_MAX: Final = 2 * MIB
+"""Bytes of them: large ones may have many signatures, none of which is shorter than a hundred bytes."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class Admission:
         self._taken = taken
         self._wall_ms = 0
         self._checking_count = 0
+        self._checking_bytes = 0
 
     def submit(self, token: Token, raws: Sequence[bytes], now: Now) -> None:
         """Answers with the outcomes, now or after their signatures are checked."""
@@ -67,10 +71,13 @@ class Admission:
             return
         found = [self._first_look(raw) for raw in raws]
         waiting = [candidate for candidate in found if candidate.outcome is None]
+        size = sum(len(entry.transaction.raw) for entry in waiting if entry.transaction is not None)
         self._checking_count += len(waiting)
+        self._checking_bytes += size
 
         def checked(bad: list[int | None]) -> None:
             self._checking_count -= len(waiting)
+            self._checking_bytes -= size
             view = self._chain.view()
             for candidate, index in zip(waiting, bad, strict=True):
                 if candidate.transaction is not None:
@@ -118,7 +125,7 @@ class Admission:
 
     def _check_not_busy(self) -> None:
         """Raises Unavailable where nothing can be taken now, whatever it is."""
-        if self._checking_count >= CHECKING_MAX:
+        if self._checking_count >= CHECKING_MAX or self._checking_bytes >= CHECKING_BYTES_MAX:
             raise Unavailable("node.busy", count=self._checking_count)
         self._pool.check_room(1, 0)
 

@@ -14,7 +14,7 @@ from concento.batches import Batch, BatchHeader, batch_check, batch_header, batc
 from concento.encoding import encode
 from concento.errors import Rejected
 from concento.hashing import Network, signing_bytes
-from concento.limits import BLOCK_BATCHES_MAX, BLOCK_BYTES_MAX, MIB
+from concento.limits import BATCH_BYTES_MAX, BLOCK_BATCHES_MAX, BLOCK_BYTES_MAX, MIB
 from concento.transactions import Transaction, check_network, decode_transaction
 from concento.validators import ValidatorSet
 from consensus.signer import Crypto
@@ -41,6 +41,8 @@ AUTHOR_BYTES_MAX: Final = 16 * MIB
 """Bytes of them: four full blocks, of every author at once still bounded memory."""
 SPOILED_MAX: Final = 1_000
 """Ids of bad batches remembered; only a validator can make one, and it is disconnected for each."""
+DECIDED_KEPT: Final = 20_000
+"""Ids of decided batches remembered, 2 MB: those of minutes. What is in older ones has expired."""
 UNDECIDED_MS_MAX: Final = 60_000
 """After so long without being decided a batch is dropped; half of the time its transactions are valid for."""
 FETCH_GRACE_MS: Final = 25
@@ -57,7 +59,8 @@ FLUSH_TIMER: Final = ("flush",)
 
 @dataclass(slots=True)
 class HeldBatch:
-    """A checked batch. `acks` are the validators known to hold it, `since_ms` when it came (monotonic)."""
+    """A checked batch. `acks` are the validators known to hold it, `since_ms` when it came (monotonic), `past_count`
+    how many of its transactions, from the first on, are known to be in the chain or expired."""
 
     id: bytes
     author: bytes
@@ -67,6 +70,7 @@ class HeldBatch:
     since_ms: int
     acks: dict[bytes, None] = field(default_factory=dict)
     size: int = 0
+    past_count: int = 0
 
 
 @dataclass(slots=True)
@@ -107,6 +111,8 @@ class Batches:
         self._held: dict[bytes, HeldBatch] = {}
         self._checking: dict[bytes, BatchHeader] = {}
         self._spoiled: dict[bytes, None] = {}
+        self._decided: dict[bytes, None] = {}
+        self._time_ms = 0
         self._wanted: dict[bytes, _Wanted] = {}
         self._unacknowledged: dict[bytes, list[bytes]] = {}
         self.waste = Waste(out)
@@ -136,9 +142,11 @@ class Batches:
 
     @property
     def may_cut(self) -> bool:
-        """Whether the other nodes should be given another batch of this node yet."""
-        own = (len(batch.transactions) for batch in self._held.values() if batch.author == self._key)
-        return sum(own) < OWN_COUNT_MAX
+        """Whether the other nodes should be given another batch of this node yet, and would keep it."""
+        own = [batch for batch in self._held.values() if batch.author == self._key]
+        size = sum(batch.size for batch in own) + BATCH_BYTES_MAX
+        count = sum(len(batch.transactions) for batch in own)
+        return count < OWN_COUNT_MAX and len(own) < AUTHOR_BATCHES_MAX and size <= AUTHOR_BYTES_MAX
 
     def is_shared(self, identity: bytes) -> bool:
         """Whether more than two thirds of the validators, the author counted, have it on disk."""
@@ -234,7 +242,7 @@ class Batches:
     def receive(self, peer: bytes, batch: Batch, raw: bytes, now: Now) -> None:
         """A batch whose header describes its transactions; anything else about it is unknown."""
         identity, author = batch_id(batch.header), batch.header.author
-        if identity in self._held:
+        if identity in self._held or self._is_past_use(identity):
             self._acknowledge(author, identity)
             return
         if identity in self._checking or not self._is_welcome(identity, batch):
@@ -256,7 +264,7 @@ class Batches:
             del self._checking[identity]
             if any(index is not None for index in bad):
                 self._spoil(identity, author, "a batch with a bad signature")
-            elif identity in self._wanted or not self._is_done(transactions):
+            elif identity in self._wanted or not all(map(self._is_past, transactions)):
                 self._keep(identity, author, raw, transactions, now.mono_ms)
             else:
                 # It comes after the block that decided it.
@@ -269,7 +277,7 @@ class Batches:
         batch = decode_batch(entry.payload)
         header = batch.header
         transactions = decode_all(self._network, batch.transactions)
-        if self._is_done(transactions):
+        if all(map(self._is_past, transactions)):
             return None
         self._verifier.trust(transactions)
         identity = batch_id(header)
@@ -278,9 +286,20 @@ class Batches:
         self._held[identity] = held
         return held
 
-    def _is_done(self, transactions: Iterable[Transaction]) -> bool:
-        """Whether the chain has all of these."""
-        return all(self._is_included(transaction.id) for transaction in transactions)
+    def _is_past(self, transaction: Transaction) -> bool:
+        """Whether it can enter the chain no more: it is there, or too late."""
+        return transaction.body.valid_until_ms <= self._time_ms or self._is_included(transaction.id)
+
+    def _is_past_use(self, identity: bytes) -> bool:
+        """Whether a block has named the batch already and none that is judged now names it again."""
+        return identity in self._decided and identity not in self._wanted
+
+    def _is_over(self, batch: HeldBatch) -> bool:
+        """Whether nothing in it can enter the chain any more; what is past stays so and is not looked up again."""
+        transactions = batch.transactions
+        while batch.past_count < len(transactions) and self._is_past(transactions[batch.past_count]):
+            batch.past_count += 1
+        return batch.past_count == len(transactions)
 
     def _is_welcome(self, identity: bytes, batch: Batch) -> bool:
         """Within the author's quota, or asked for."""
@@ -362,21 +381,25 @@ class Batches:
 
     # Going
 
-    def decided(self, identities: Iterable[bytes]) -> None:
+    def decided(self, identities: Iterable[bytes]) -> list[bytes]:
+        """A block names these; those of them that an earlier block has named as well."""
+        again = []
         for identity in identities:
             self._held.pop(identity, None)
+            if identity in self._decided:
+                again.append(identity)
+            self._decided[identity] = None
+        while len(self._decided) > DECIDED_KEPT:
+            del self._decided[next(iter(self._decided))]
+        return again
 
     def drop_old(self, now: Now, block_time_ms: int, pinned: Collection[bytes]) -> list[HeldBatch]:
         """Drops what was undecided for too long or can do nothing any more; `pinned` are in use. Returns own ones."""
+        self._time_ms = block_time_ms
         old = [
             batch
             for batch in self._held.values()
-            if batch.id not in pinned
-            and (
-                now.mono_ms - batch.since_ms > UNDECIDED_MS_MAX
-                or all(transaction.body.valid_until_ms <= block_time_ms for transaction in batch.transactions)
-                or self._is_done(batch.transactions)
-            )
+            if batch.id not in pinned and (now.mono_ms - batch.since_ms > UNDECIDED_MS_MAX or self._is_over(batch))
         ]
         for batch in old:
             del self._held[batch.id]

@@ -503,17 +503,17 @@ class Replica:
         self._segments.sync()
         self._compare_guard(block, commit)
         transactions = tuple(transaction for batch in held for transaction in batch.transactions)
-        self._batches.decided(block.batches)
+        again = self._batches.decided(block.batches)
         undecided = tuple(batch.place for batch in self._batches.held)
         marks = Marks(self._segments.end, undecided)
         applied = self._chain.apply(block, commit, tuple(batch.place for batch in held), transactions, marks)
         self._out.emit(Write(applied.batch))
         if self._chain.store.commit.oldest_height > 1:
             self._drop_segments(marks)
-        events = tuple(tuple(events) for events in applied.outcome.events)
-        self._out.emit(Committed(applied.stored, transactions, events, synced))
+        self._out.emit(Committed(applied.stored, transactions, tuple(map(tuple, applied.outcome.events)), synced))
         self._admission.decided(applied.outcome.results)
-        self._batches.waste.judge(held, applied.outcome.results, self._now)
+        if not synced:
+            self._batches.waste.judge(held, applied.outcome.results, self._now, block.header.proposer, again)
         self._settle(block)
         if self._chain.protocol > self._protocol_max:
             self._retire()

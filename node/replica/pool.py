@@ -24,8 +24,8 @@ POOL_BYTES_MAX: Final = 64 * MIB
 """Memory that strangers' bytes may take; decoded they are some four times as large."""
 POOL_SENDER_COUNT_MAX: Final = 5_000
 """No one account may take more than half of the pool."""
-EXPIRED_KEPT_MAX: Final = 4_000
-"""Expired transactions that are still known, so that whoever waits for one learns its fate."""
+EXPIRED_BYTES_MAX: Final = 8 * MIB
+"""Expired transactions that are still known, so that whoever waits for one learns its fate: as many as a pool holds."""
 
 
 @dataclass(slots=True)
@@ -52,6 +52,7 @@ class Pool:
         self._senders: dict[bytes, _Sender] = {}
         self._expiries: list[tuple[int, bytes]] = []
         self._expired: dict[bytes, Held] = {}
+        self._expired_bytes = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -121,12 +122,14 @@ class Pool:
             self._held[transaction.id].batch = batch
 
     def requeue(self, identities: Iterable[bytes]) -> None:
-        """Back in line: their batch was dropped, or the block was full."""
+        """Back at the head of the line: their batch was dropped, or the block was full."""
+        line, self._line = self._line, {}
         for identity in identities:
             held = self._held.get(identity)
-            if held is not None and identity not in self._line:
+            if held is not None and identity not in line:
                 held.batch = None
                 self._queue(held.transaction)
+        self._line.update(line)
 
     def skip(self, identity: bytes, kind: str) -> None:
         """Remembers why the chain passed over it."""
@@ -162,8 +165,10 @@ class Pool:
             if held is not None:
                 self.remove(identity)
                 self._expired[identity] = held
-        while len(self._expired) > EXPIRED_KEPT_MAX:
-            del self._expired[next(iter(self._expired))]
+                self._expired_bytes += len(held.transaction.raw)
+        while len(self._expired) > POOL_COUNT_MAX or self._expired_bytes > EXPIRED_BYTES_MAX:
+            oldest = self._expired.pop(next(iter(self._expired)))
+            self._expired_bytes -= len(oldest.transaction.raw)
 
     def _keep(self, held: Held) -> None:
         transaction = held.transaction

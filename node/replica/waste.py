@@ -8,7 +8,7 @@ what is valid: a proposer who wastes his own blocks shows in the logs, and is a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final, Protocol
 
 from concento.blocks import TransactionResult
@@ -31,6 +31,9 @@ class Batch(Protocol):
     """What is looked at of a batch."""
 
     @property
+    def id(self) -> bytes: ...
+
+    @property
     def author(self) -> bytes: ...
 
     @property
@@ -46,19 +49,32 @@ class Waste:
     def is_resting(self, author: bytes) -> bool:
         return author in self._resting
 
-    def judge(self, batches: Sequence[Batch], results: Sequence[TransactionResult], now: Now) -> None:
-        """A block of these batches is applied; its results are in the order of their transactions."""
+    def judge(
+        self,
+        batches: Sequence[Batch],
+        results: Sequence[TransactionResult],
+        now: Now,
+        proposer: bytes,
+        again: Container[bytes],
+    ) -> None:
+        """A block of these batches is applied; its results are in the order of their transactions.
+
+        What an author shared once is not held against him when a proposer names it `again`, or when all of it is too
+        old: that is the proposer's waste.
+        """
         if all(result.status != "skipped" for result in results):
             return
         balances: dict[bytes, int] = {}
         position = 0
         for batch in batches:
-            for transaction in batch.transactions:
-                result, size = results[position], len(transaction.raw)
-                position += 1
+            found = results[position : position + len(batch.transactions)]
+            position += len(found)
+            is_stale = batch.id in again or all(result.kind == "tx.expired" for result in found)
+            blamed = proposer if is_stale else batch.author
+            for transaction, result in zip(batch.transactions, found, strict=True):
                 if result.kind != "block.full":
-                    wasted = size if result.status == "skipped" else -size
-                    balances[batch.author] = balances.get(batch.author, 0) + wasted
+                    wasted = len(transaction.raw) if result.status == "skipped" else -len(transaction.raw)
+                    balances[blamed] = balances.get(blamed, 0) + wasted
         for author, wasted in balances.items():
             if wasted > 0:
                 self._owe(author, wasted, now)

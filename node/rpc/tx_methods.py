@@ -52,7 +52,8 @@ async def submit(call: Call, params: Submitted) -> dict[str, Any]:
     status = submission.status or "pending"
     transaction = decode_transaction(raw)
     document = queries_tx.tx_pending(call.desk.chain, transaction, status, submission.known)
-    if params.wait_ms is None:
+    if params.wait_ms is None or call.desk.waits >= WAITS_MAX:
+        # It is taken, whether there is room to wait for it or not.
         return document
     return {**await _settled(call, transaction.id, document, params.wait_ms), "known": document["known"]}
 
@@ -70,16 +71,16 @@ async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
 async def get(call: Call, params: TransactionId) -> dict[str, Any]:
     identity = queries_tx.transaction_id_of(call.desk.chain, params.tx)
     document = _find(call, identity)
-    return document if params.wait_ms is None else await _settled(call, identity, document, params.wait_ms)
+    if params.wait_ms is None or document["status"] in queries_tx.SETTLED:
+        return document
+    if call.desk.waits >= WAITS_MAX:
+        raise Rejected("rpc.waits_full", count=call.desk.waits)
+    return await _settled(call, identity, document, params.wait_ms)
 
 
 async def _settled(call: Call, identity: bytes, document: dict[str, Any], wait_ms: int) -> dict[str, Any]:
     """The transaction once its fate is known, or as it stands when the time has passed."""
-    if document["status"] in queries_tx.SETTLED:
-        return document
     desk, loop = call.desk, asyncio.get_running_loop()
-    if desk.waits >= WAITS_MAX:
-        raise Rejected("rpc.waits_full", count=desk.waits)
     until_s = min(loop.time() + wait_ms / 1_000, call.wait_until_s)
     desk.waits += 1
     try:
@@ -108,7 +109,7 @@ def simulate(call: Call, params: OneTransaction) -> dict[str, Any]:
 def _check_caught_up(call: Call) -> None:
     """Raises Unavailable("node.syncing") where the node fetches old blocks: it would judge by a state of long ago."""
     desk = call.desk
-    if desk.backend.status()["syncing"] and desk.now_ms() - desk.chain.time_ms > BEHIND_MS:
+    if desk.now_ms() - desk.chain.time_ms > BEHIND_MS and desk.backend.status()["syncing"]:
         raise Unavailable("node.syncing", height=desk.chain.height)
 
 
@@ -166,7 +167,7 @@ TX_METHODS = (
         Submitted,
         shapes.Tx,
         submit,
-        (*_REFUSALS, "rpc.waits_full"),
+        _REFUSALS,
         {"tx": "<transfer>"},
     ),
     Method(

@@ -14,6 +14,7 @@ import pytest
 
 from concento.accounts import account_of_key
 from concento.client import AsyncClient, Client, RpcError, Session, Signer
+from concento.client import session as session_file
 from concento.errors import Rejected, Unavailable
 from concento.keys import public_key
 from concento.messages.tokens import Transfer
@@ -273,10 +274,10 @@ def test_asyncio_events_resume_too(start: Start) -> None:
 class Chain:
     """Answers as a node that includes a transaction after it was asked `pending` times.
 
-    One that `forgets` has never heard of it until then, as a node that the network had not told yet.
+    One that `forgets` answers with this kind until then, as a node that the network had not told yet.
     """
 
-    def __init__(self, pending: int, forgets: bool = False) -> None:
+    def __init__(self, pending: int, forgets: str = "") -> None:
         self.pending = pending
         self.forgets = forgets
         self.submitted: list[bytes] = []
@@ -293,7 +294,7 @@ class Chain:
             case _:
                 self.pending -= 1
                 if self.forgets and self.pending >= 0:
-                    raise RpcError(-32001, "there is no transaction", {"kind": "tx.not_found"})
+                    raise RpcError(-32001, "there is no transaction", {"kind": self.forgets})
                 return {"status": "pending" if self.pending >= 0 else "final", "height": 7}
 
 
@@ -317,8 +318,12 @@ def test_a_session_hands_the_same_bytes_in_again_while_the_fate_is_not_known(sta
     session.client.close()
 
 
-def test_a_payment_whose_node_died_before_it_told_the_others_is_handed_in_again(start: Start) -> None:
-    chain = Chain(pending=2, forgets=True)
+@pytest.mark.parametrize("answer", ["tx.not_found", "tx.pruned", "rpc.waits_full"])
+def test_a_payment_whose_node_died_before_it_told_the_others_is_handed_in_again(
+    start: Start, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_file, "WAITS_FULL_S", 0)
+    chain = Chain(pending=2, forgets=answer)
     session = Session(Client(start(chain).url), SIGNER)
     assert session.send([Transfer(b"\x01" * 32, 5)])["status"] == "final"
     assert len(chain.submitted) == 3

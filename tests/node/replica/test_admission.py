@@ -114,10 +114,11 @@ def test_expired_transaction_is_still_known_to_whoever_waits() -> None:
     assert len(network.nodes[name].core._pool) == 0
 
 
+@pytest.mark.parametrize(("bound", "value"), [("CHECKING_MAX", 2), ("CHECKING_BYTES_MAX", 300)])
 def test_what_is_beyond_the_checks_under_way_is_refused_without_a_look(
-    monkeypatch: pytest.MonkeyPatch, network: Network
+    monkeypatch: pytest.MonkeyPatch, network: Network, bound: str, value: int
 ) -> None:
-    monkeypatch.setattr(admission, "CHECKING_MAX", 2)
+    monkeypatch.setattr(admission, bound, value)
     taken = network.submit("node1", *(network.transfer("bob", "carol", 1) for _ in range(2)))
     refused = network.submit("node1", network.transfer("bob", "carol", 1), b"nonsense")
     network.run(5)
@@ -155,6 +156,28 @@ def test_pool_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch, network: Netw
         pool.add(network.transfer("bob", "carol", 1), 10**12)
     pool.remove(payment.id)
     pool.add(network.transfer("bob", "carol", 1), 10**12)
+
+
+def test_what_comes_back_is_at_the_head_of_the_line(network: Network) -> None:
+    pool = Pool()
+    first, second, third = (network.transfer("bob", "carol", amount) for amount in (1, 2, 3))
+    for payment in (first, second):
+        pool.add(payment, 10**12)
+    taken = pool.take()
+    pool.add(third, 10**12)
+    pool.requeue([payment.id for payment in taken])
+    assert pool.take() == [first, second, third]
+
+
+def test_expired_transactions_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
+    pool = Pool()
+    payments = [network.transfer("bob", "carol", amount) for amount in (1, 2, 3)]
+    monkeypatch.setattr(pool_file, "EXPIRED_BYTES_MAX", 2 * len(payments[0].raw))
+    for payment in payments:
+        pool.add(payment, 10**12)
+    pool.expire(2**60)
+    assert len(pool) == 0
+    assert [pool.find(payment.id) is not None for payment in payments] == [False, True, True]
 
 
 def test_reservation_ends_when_the_transaction_goes(network: Network) -> None:

@@ -17,10 +17,15 @@ from sim.network import Network
 ANNE, BERT = b"a" * 32, b"b" * 32
 
 
+CARL = b"c" * 32
+"""The proposer."""
+
+
 @dataclass
 class Cut:
     author: bytes
     transactions: tuple[Transaction, ...]
+    id: bytes = b""
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def judged(payment: Transaction, *rows: tuple[bytes, str, str], burst: int = 0) 
     out = Outbox()
     found = Waste(out)
     results = [result(payment, status, kind) for _, status, kind in rows]
-    found.judge([Cut(author, (payment,)) for author, _, _ in rows], results, Now(0, 0))
+    found.judge([Cut(author, (payment,)) for author, _, _ in rows], results, Now(0, 0), CARL, ())
     return found, out
 
 
@@ -63,11 +68,29 @@ def test_transactions_that_found_no_room_are_no_waste(payment: Transaction) -> N
     assert not found.is_resting(ANNE)
 
 
+def test_a_proposer_answers_for_batches_that_he_names_again_or_that_are_too_old(payment: Transaction) -> None:
+    found, once, again = Waste(Outbox()), Cut(ANNE, (payment,), b"once"), Cut(ANNE, (payment,), b"again")
+    duplicate, expired = (result(payment, "skipped", kind) for kind in ("tx.duplicate", "tx.expired"))
+    found.judge([again], [duplicate], Now(0, 0), CARL, [b"again"])
+    assert (found.is_resting(ANNE), found.is_resting(CARL)) == (False, True)
+    found.judge([Cut(ANNE, (payment, payment))], [expired, expired], Now(0, 0), BERT, ())
+    assert (found.is_resting(ANNE), found.is_resting(BERT)) == (False, True)
+    found.judge([once, again], [duplicate, duplicate], Now(0, 0), CARL, [b"again"])
+    assert found.is_resting(ANNE)
+
+
+def test_an_author_answers_for_what_expired_beside_what_did_not(payment: Transaction) -> None:
+    found = Waste(Outbox())
+    results = [result(payment, "skipped", "tx.expired"), result(payment, "skipped", "tx.duplicate")]
+    found.judge([Cut(ANNE, (payment, payment))], results, Now(0, 0), CARL, ())
+    assert (found.is_resting(ANNE), found.is_resting(CARL)) == (True, False)
+
+
 def test_nobody_rests_for_longer_than_the_most(payment: Transaction) -> None:
     found, out = Waste(Outbox()), Outbox()
     found = Waste(out)
     for _ in range(5_000):
-        found.judge([Cut(ANNE, (payment,))], [result(payment, "skipped", "tx.expired")], Now(0, 0))
+        found.judge([Cut(ANNE, (payment,))], [result(payment, "skipped", "tx.duplicate")], Now(0, 0), CARL, ())
     assert max(effect.delay_ms for effect in out.take() if isinstance(effect, ArmTimer)) <= REST_MS_MAX
     found.rest_over(Now(REST_MS_MAX, 0))
     assert not found.is_resting(ANNE)

@@ -17,6 +17,7 @@ from concento.limits import RPC_BODY_BYTES_MAX
 from concento.messages.tokens import Transfer
 from node.backend import Check
 from node.rpc import server as door
+from node.rpc import tx_methods
 from node.rpc.server import Server, serve
 from support.jsonrpc import EXAMPLES, SPECIFIED
 from support.ledger import BEAT, account_of
@@ -152,6 +153,21 @@ def test_a_submission_that_waits_is_answered_when_the_block_comes() -> None:
         opened.node.decide()
         answer = (await waiting)["result"]
         assert (answer["status"], answer["known"]) == ("final", True)
+
+    with_door(test)
+
+
+def test_where_too_many_wait_a_submission_is_taken_and_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(opened: Opened) -> None:
+        monkeypatch.setattr(tx_methods, "WAITS_MAX", 0)
+        transaction = opened.node.tx("bob", Transfer(account_of("carol"), BEAT))
+        given = base64.b64encode(transaction.raw).decode()
+        assert (await opened.call("tx_submit", tx=given, wait_ms=15_000))["result"]["status"] == "pending"
+        refused = await opened.call("tx_get", tx=transaction.id.hex(), wait_ms=15_000)
+        assert refused["error"]["data"]["kind"] == "rpc.waits_full"
+        opened.node.decide()
+        found = await opened.call("tx_get", tx=transaction.id.hex(), wait_ms=15_000)
+        assert found["result"]["status"] == "final"
 
     with_door(test)
 
