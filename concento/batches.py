@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct
 
 from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Rejected
@@ -32,8 +32,8 @@ class Batch(Record):
     transactions: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=BATCH_TRANSACTIONS_MAX)]
 
 
-class _Unopened(Record):
-    """A batch whose transactions are left as they are."""
+class _Unopened(Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
+    """A batch as it is read where one of its transactions is looked for: they are left as they are."""
 
     header: BatchHeader
     signature: Signature
