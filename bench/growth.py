@@ -28,7 +28,7 @@ from bench.stages import LIBRARY, measure
 from bench.wide import block, buy, is_queued, register
 from concento.transactions import Transaction, decode_transaction
 from node.app import GC_THRESHOLDS
-from node.replica.pool import Pool
+from node.replica.pool import POOL_COUNT_MAX, Pool
 from node.rpc.dispatch import encode_json
 from node.rpc.feed import Feed, wanted_by
 from state.store.opening import CLOSED_KEY, close_store, open_store
@@ -102,7 +102,7 @@ def ratios(accounts: Sequence[int]) -> Iterator[Ratio]:
         yield Ratio(f"a start after an orderly stop, {between}", much.start_us, little.start_us, FLAT_START)
         yield Ratio(f"a start after a crash, per key, {between}", much.rebuild_us, little.rebuild_us, per_times)
     yield from _by_size_and_history(accounts[0])
-    yield from _by_pool(TURN, 30 * TURN)
+    yield from _by_pool(TURN, POOL_COUNT_MAX - TURN)
     yield from _by_holders(5_000, 50_000)
     yield from _by_subscribers(10, 400)
 
