@@ -100,3 +100,19 @@ def test_a_small_waste_by_accident_changes_nothing(payment: Transaction, monkeyp
     monkeypatch.setattr(waste, "WASTE_BURST_BYTES", 10_000)
     found, _ = judged(payment, *[(ANNE, "skipped", "tx.duplicate")] * 3)
     assert not found.is_resting(ANNE)
+
+
+def test_what_a_node_learns_while_it_catches_up_is_held_against_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network()
+    network.start()
+    network.run_until(network.reached(1))
+    network.kill("node4")
+    for amount in (1, 2, 3):
+        payment = network.transfer("bob", "carol", amount)
+        network.submit("node1", payment)
+        network.run_until(network.is_final(payment), 10_000)
+    judged: list[object] = []
+    monkeypatch.setattr(Waste, "judge", lambda _self, batches, *_rest: judged.extend(batches))
+    network.start("node4")
+    network.run_until(network.is_final(payment, "node4"), 20_000)
+    assert not judged
