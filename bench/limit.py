@@ -21,8 +21,6 @@ MESSAGE_BYTES: Final = 200
 SAMPLE_CHECKS: Final = 32
 SAMPLE_EVERY_S: Final = 1.0
 """A sample takes some 3 ms of one core."""
-
-
 CHECK_US: Final = 75.0
 """The machine that costs are told for checks a signature in so long: a shared one is half as fast at some minutes as
 at others, and what is compared may be minutes apart."""
@@ -43,7 +41,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._seconds: list[float] = []
+        self._times_us: list[float] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
@@ -62,25 +60,22 @@ class Pace:
     @property
     def check_us(self) -> float:
         """CPU microseconds of one check, at the median of the samples."""
-        return median(self._seconds) * 1e6 / SAMPLE_CHECKS
+        return median(self._times_us)
 
     def _sample(self) -> None:
-        checks = _checks(SAMPLE_CHECKS)
-        while not self._seconds or not self._stop.wait(SAMPLE_EVERY_S):
-            began = time.thread_time()
-            verify_many(checks)
-            self._seconds.append(time.thread_time() - began)
+        while not self._times_us or not self._stop.wait(SAMPLE_EVERY_S):
+            self._times_us.append(_sample_us())
 
 
 def check_us() -> float:
     """CPU microseconds of one check at this moment."""
-    checks = _checks(SAMPLE_CHECKS)
-    times_s = []
-    for _ in range(3):
-        began = time.thread_time()
-        verify_many(checks)
-        times_s.append(time.thread_time() - began)
-    return median(times_s) * 1e6 / SAMPLE_CHECKS
+    return median(_sample_us() for _ in range(3))
+
+
+def _sample_us() -> float:
+    checks, began = _checks(SAMPLE_CHECKS), time.thread_time()
+    verify_many(checks)
+    return (time.thread_time() - began) * 1e6 / SAMPLE_CHECKS
 
 
 def _check(seconds: float) -> float:

@@ -65,9 +65,8 @@ class Log:
         if self._logger.isEnabledFor(number):
             shown = {name: shown_value(name, value) for name, value in fields.items()}
             # Not by the logger's own methods: they look for the line of code that called them, which no log tells.
-            record = logging.LogRecord(self._logger.name, number, "", 0, event, (), None)
-            record.__dict__.update(node=self._node, fields=shown)
-            self._logger.handle(record)
+            extra = {"node": self._node, "fields": shown}
+            self._logger.handle(self._logger.makeRecord(self._logger.name, number, "", 0, event, (), None, extra=extra))
 
     def limited(self, level: str, event: str, **fields: Field) -> None:
         """A line that strangers can cause: at most `RATE_LINES` of this event a minute."""

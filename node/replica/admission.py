@@ -71,7 +71,8 @@ class Admission:
             return
         found = [self._first_look(raw) for raw in raws]
         waiting = [candidate for candidate in found if candidate.outcome is None]
-        size = sum(len(entry.transaction.raw) for entry in waiting if entry.transaction is not None)
+        transactions = [entry.transaction for entry in waiting if entry.transaction is not None]
+        size = sum(len(transaction.raw) for transaction in transactions)
         self._checking_count += len(waiting)
         self._checking_bytes += size
 
@@ -85,7 +86,6 @@ class Admission:
             self._out.emit(Answer(token, tuple(entry.outcome for entry in found if entry.outcome is not None)))
             self._taken()
 
-        transactions = [entry.transaction for entry in waiting if entry.transaction is not None]
         self._verifier.verify(transactions, checked, of_batch=False)
 
     def lookup(self, identity: bytes) -> PoolView | None:

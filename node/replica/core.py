@@ -541,8 +541,8 @@ class Replica:
         self._evidence.decided(block.evidence)
         self._candidates.start_height()
         self._pool.expire(block.header.time_ms)
-        for batch in self._batches.drop_old(self._now, block.header.time_ms, self._candidates.pinned):
-            self._pool.requeue(transaction.id for transaction in batch.transactions)
+        dropped = self._batches.drop_old(self._now, block.header.time_ms, self._candidates.pinned)
+        self._pool.requeue(transaction.id for batch in dropped for transaction in batch.transactions)
         self._work_waits()
 
     def _heard_decided(self, peer: bytes, response: BlockResponse) -> None:

@@ -123,13 +123,13 @@ class Pool:
 
     def requeue(self, identities: Iterable[bytes]) -> None:
         """Back at the head of the line: their batch was dropped, or the block was full."""
-        line, self._line = self._line, {}
-        for identity in identities:
-            held = self._held.get(identity)
-            if held is not None and identity not in line:
+        back = [held for identity in dict.fromkeys(identities) if (held := self._off_line(identity)) is not None]
+        if back:
+            line, self._line = self._line, {}
+            for held in back:
                 held.batch = None
                 self._queue(held.transaction)
-        self._line.update(line)
+            self._line.update(line)
 
     def skip(self, identity: bytes, kind: str) -> None:
         """Remembers why the chain passed over it."""
@@ -169,6 +169,10 @@ class Pool:
         while len(self._expired) > POOL_COUNT_MAX or self._expired_bytes > EXPIRED_BYTES_MAX:
             oldest = self._expired.pop(next(iter(self._expired)))
             self._expired_bytes -= len(oldest.transaction.raw)
+
+    def _off_line(self, identity: bytes) -> Held | None:
+        """What is held under this id and does not wait for a batch."""
+        return None if identity in self._line else self._held.get(identity)
 
     def _keep(self, held: Held) -> None:
         transaction = held.transaction

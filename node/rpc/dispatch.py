@@ -53,6 +53,7 @@ class Method:
     local: bool = False
 
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _NAME_LENGTH_MAX: Final = 64
 """Letters of a parameter's name; no method has one half as long."""
 
@@ -240,6 +241,3 @@ def _answer(identity: Any, **outcome: Any) -> bytes:
 def encode_json(value: Any) -> bytes:
     """JSON as it leaves: compact, UTF-8, never NaN."""
     return _ENCODER.encode(value).encode()
-
-
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

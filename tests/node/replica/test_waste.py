@@ -15,8 +15,6 @@ from node.replica.waste import REST_MS_MAX, Waste
 from sim.network import Network
 
 ANNE, BERT = b"a" * 32, b"b" * 32
-
-
 CARL = b"c" * 32
 """The proposer."""
 
