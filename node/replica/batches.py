@@ -35,6 +35,11 @@ PROPOSED_UNSHARED_MAX: Final = 100
 OWN_COUNT_MAX: Final = 2 * PROPOSED_COUNT_MAX
 """Undecided transactions of this node's batches: enough for its share of any block. Beyond that they wait in the pool,
 where they cost the other nodes nothing yet."""
+COMPANY_MS_MIN: Final = 20
+COMPANY_MS_EACH: Final = 4
+COMPANY_MS_MAX: Final = 200
+"""A batch costs every node a millisecond besides what is in it. Transactions wait for company so long for each that is
+on its way already, within these: where few come nobody waits for nothing, where many come a batch has a hundred."""
 AUTHOR_BATCHES_MAX: Final = 256
 """Undecided batches held of one author: as many as one block may name."""
 AUTHOR_BYTES_MAX: Final = 16 * MIB
@@ -136,17 +141,22 @@ class Batches:
         return self._held.values()
 
     @property
-    def has_own(self) -> bool:
-        """Whether a batch of this node is undecided."""
-        return any(batch.author == self._key for batch in self._held.values())
+    def company_ms(self) -> int:
+        """How long transactions wait for company in the next batch: not at all while none of this node is undecided."""
+        count = sum(len(batch.transactions) for batch in self._own)
+        return min(max(COMPANY_MS_MIN, count * COMPANY_MS_EACH), COMPANY_MS_MAX) if count else 0
 
     @property
     def may_cut(self) -> bool:
         """Whether the other nodes should be given another batch of this node yet, and would keep it."""
-        own = [batch for batch in self._held.values() if batch.author == self._key]
+        own = self._own
         size = sum(batch.size for batch in own) + BATCH_BYTES_MAX
         count = sum(len(batch.transactions) for batch in own)
         return count < OWN_COUNT_MAX and len(own) < AUTHOR_BATCHES_MAX and size <= AUTHOR_BYTES_MAX
+
+    @property
+    def _own(self) -> list[HeldBatch]:
+        return [batch for batch in self._held.values() if batch.author == self._key]
 
     def is_shared(self, identity: bytes) -> bool:
         """Whether more than two thirds of the validators, the author counted, have it on disk."""

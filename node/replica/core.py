@@ -81,9 +81,6 @@ from state.ledger import LEDGER, Ledger
 from state.store.kv import KeyValue
 from state.store.opening import OpenStore
 
-BATCH_AGE_MS: Final = 20
-"""How long transactions wait for company while a batch of this node is undecided."""
-
 CUT_TIMER: Final = ("cut",)
 AWAKE_TIMER: Final = ("awake",)
 RETIRE_MS: Final = 2_000
@@ -353,11 +350,13 @@ class Replica:
 
     def _work_waits(self) -> None:
         """Something new for a block, or for a batch."""
-        if self._pool.waiting_count and (not self._batches.has_own or self._pool.fills_batch):
-            self._cut()
-        elif self._pool.waiting_count and not self._is_cutting:
-            self._is_cutting = True
-            self._out.emit(ArmTimer(CUT_TIMER, BATCH_AGE_MS))
+        if self._pool.waiting_count:
+            wait_ms = 0 if self._pool.fills_batch else self._batches.company_ms
+            if wait_ms == 0:
+                self._cut()
+            elif not self._is_cutting:
+                self._is_cutting = True
+                self._out.emit(ArmTimer(CUT_TIMER, wait_ms))
         if self._is_due():
             self._inputs.append(asked.Due(self._chain.height))
 

@@ -184,6 +184,31 @@ def test_transactions_submitted_together_are_cut_into_one_batch_and_later_ones_w
     assert own == [2, 10]
 
 
+@pytest.mark.parametrize(("count", "wait_ms"), [(2, 20), (30, 120), (80, 200)])
+def test_transactions_wait_for_company_the_longer_the_more_are_on_their_way(count: int, wait_ms: int) -> None:
+    network = started()
+    network.is_lost = lambda _from, _to, message: isinstance(message, wire.Vote)
+    network.submit("node1", *[network.transfer("bob", "carol", 1) for _ in range(count)])
+    network.run(5)
+    network.submit("node1", network.transfer("bob", "carol", 1))
+    network.run(wait_ms - 5)
+    core = network.nodes["node1"].core
+    assert core._pool.waiting_count == 1
+    network.run(15)
+    assert [len(batch.transactions) for batch in core._batches.held] == [count, 1]
+
+
+def test_what_waits_for_company_is_cut_when_the_batch_before_it_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "COMPANY_MS_MIN", 60_000)
+    monkeypatch.setattr(batches, "COMPANY_MS_MAX", 60_000)
+    network = started()
+    first, second = network.transfer("bob", "carol", 1), network.transfer("bob", "carol", 2)
+    network.submit("node1", first)
+    network.run(3)
+    network.submit("node1", second)
+    network.run_until(network.is_final(second), 1_000)
+
+
 def test_batch_that_is_asked_for_many_times_in_one_request_is_sent_once() -> None:
     network = started()
     network.partition(["node1", "node4"], ["node2"], ["node3"])
