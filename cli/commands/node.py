@@ -46,6 +46,7 @@ def init(
 ) -> None:
     """Make a node's home with a new key: settings, genesis, empty store, signing guard."""
     from cli.files import read_bytes
+    from concento.errors import Rejected
     from concento.genesis import parse_genesis
     from node.config import NodeConfig
     from node.maintain import new_node
@@ -53,7 +54,12 @@ def init(
     trusted = parse_genesis(read_bytes(genesis))
     home = _home(context, node_home).absolute()
     config = NodeConfig(home=home, name=name, rpc_listen=rpc_listen, p2p_listen=p2p_listen, peers=peers)
-    key = new_node(config, trusted)
+    try:
+        key = new_node(config, trusted)
+    except Rejected as error:
+        if error.kind == "node.config_invalid":
+            error.hint = "see: concento node init --help"
+        raise
     document = {
         "name": name,
         "home": str(home),

@@ -176,7 +176,7 @@ TX_METHODS = (
         Transactions,
         shapes.BatchItems,
         submit_batch,
-        ("node.busy",),
+        ("node.busy", "node.syncing"),
         {"txs": ["<transfer>"]},
     ),
     Method(

@@ -177,3 +177,13 @@ def test_address_of_another_network_names_both(concento):
     refused = concento("wallet", "send", address(bytes(32), dev=False), "1", "--from", "alice")
     assert refused.code == 2
     assert "prefix conc, this one uses tconc" in refused.err
+
+
+def test_peer_of_a_new_node_that_is_none_names_the_command_that_was_typed(concento, tmp_path: Path):
+    genesis = Path(__file__).parents[2] / "genesis.json"
+    home = tmp_path / "node"
+    refused = concento("node", "init", "--node-home", str(home), "--genesis", str(genesis), "--peer", "alone")
+    assert refused.code == 9
+    assert "alone is not name@host:port" in refused.err
+    assert "concento node init --help" in refused.err
+    assert not home.exists()
