@@ -73,8 +73,6 @@ class Admission:
         waiting = [candidate for candidate in found if candidate.outcome is None]
         transactions = [entry.transaction for entry in waiting if entry.transaction is not None]
         size = sum(len(transaction.raw) for transaction in transactions)
-        self._checking_count += len(waiting)
-        self._checking_bytes += size
 
         def checked(bad: list[int | None]) -> None:
             self._checking_count -= len(waiting)
@@ -107,7 +105,7 @@ class Admission:
             self._pool.clear()
 
     def _first_look(self, raw: bytes) -> _Candidate:
-        """What needs no signature: form, network, whether it is known, and room."""
+        """What needs no signature: form, network, whether it is known, room. What passes counts as being checked."""
         try:
             transaction = decode_transaction(raw)
         except Rejected as error:
@@ -118,7 +116,9 @@ class Admission:
                 check_network(self._chain.network, transaction)
                 if self._key is None or self._key not in self._chain.validators:
                     raise Unavailable("node.observer")
-                self._pool.check_room(1, len(transaction.raw))
+                self._check_room(len(transaction.raw))
+                self._checking_count += 1
+                self._checking_bytes += len(transaction.raw)
         except (Rejected, Unavailable) as error:
             known = Outcome(transaction.id, "refused", False, error)
         return _Candidate(transaction, known)
@@ -127,7 +127,12 @@ class Admission:
         """Raises Unavailable where nothing can be taken now, whatever it is."""
         if self._checking_count >= CHECKING_MAX or self._checking_bytes >= CHECKING_BYTES_MAX:
             raise Unavailable("node.busy", count=self._checking_count)
-        self._pool.check_room(1, 0)
+        self._check_room(0)
+
+    def _check_room(self, size: int) -> None:
+        """Raises Unavailable where the pool has no room for one more besides what is being checked: nothing is checked
+        only to be refused."""
+        self._pool.check_room(self._checking_count + 1, self._checking_bytes + size)
 
     def _known(self, identity: bytes) -> Outcome | None:
         if self._chain.is_recent(identity):

@@ -11,9 +11,9 @@ from concento.errors import Broken, Rejected, Unavailable
 from concento.transactions import Signed, Transaction
 from node.replica import admission
 from node.replica import pool as pool_file
-from node.replica.events import Outcome
+from node.replica.events import Effect, Outcome, Verify
 from node.replica.pool import Pool
-from sim.network import Network
+from sim.network import Network, Node
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,23 @@ def test_what_is_beyond_the_checks_under_way_is_refused_without_a_look(
     assert outcome(network, network.transfer("bob", "carol", 1).raw).status == "pending"
 
 
+def test_no_signature_is_checked_of_what_would_find_no_room(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
+    network.run(1_000)
+    checked: list[int] = []
+
+    def look(node: Node, effect: Effect) -> None:
+        if isinstance(effect, Verify) and not effect.of_batch:
+            checked.append(len(effect.checks))
+
+    monkeypatch.setattr(pool_file, "POOL_COUNT_MAX", 3)
+    monkeypatch.setattr(network, "before_effect", look)
+    tokens = [network.submit("node1", *(network.transfer("bob", "carol", 1) for _ in range(n))) for n in (2, 3)]
+    network.run(5)
+    statuses = [found.status for token in tokens for found in network.nodes["node1"].answers[token]]
+    assert statuses == ["pending", "pending", "pending", "refused", "refused"]
+    assert checked == [2, 1]
+
+
 def test_full_pool_says_busy(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
     pool = Pool()
     monkeypatch.setattr(pool_file, "POOL_COUNT_MAX", 3)
@@ -174,7 +191,7 @@ def test_what_comes_back_is_at_the_head_of_the_line(network: Network) -> None:
 
 def test_expired_transactions_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
     pool = Pool()
-    payments = [network.transfer("bob", "carol", amount) for amount in (1, 2, 3)]
+    payments = [network.transfer("bob", "carol", 1, valid_ms=1_000 * number) for number in (1, 2, 3)]
     monkeypatch.setattr(pool_file, "EXPIRED_BYTES_MAX", 2 * len(payments[0].raw))
     for payment in payments:
         pool.add(payment, 10**12)
