@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from concento.blocks import TransactionResult
-from concento.errors import Rejected, Unavailable
+from concento.errors import ConcentoError, Rejected, Unavailable
 from concento.limits import MIB
 from concento.transactions import Transaction, check_network, decode_transaction
 from node.replica.batches import Batches
@@ -67,7 +67,7 @@ class Admission:
             self._check_not_busy()
         except Unavailable as error:
             # Not even decoded: an overloaded node must refuse for less than it takes.
-            self._out.emit(Answer(token, (Outcome(None, "refused", False, error),) * len(raws)))
+            self._out.emit(Answer(token, (_refused(None, error),) * len(raws)))
             return
         found = [self._first_look(raw) for raw in raws]
         waiting = [candidate for candidate in found if candidate.outcome is None]
@@ -109,7 +109,7 @@ class Admission:
         try:
             transaction = decode_transaction(raw)
         except Rejected as error:
-            return _Candidate(None, Outcome(None, "refused", False, error))
+            return _Candidate(None, _refused(None, error))
         try:
             known = self._known(transaction.id)
             if known is None:
@@ -120,7 +120,7 @@ class Admission:
                 self._checking_count += 1
                 self._checking_bytes += len(transaction.raw)
         except (Rejected, Unavailable) as error:
-            known = Outcome(transaction.id, "refused", False, error)
+            known = _refused(transaction.id, error)
         return _Candidate(transaction, known)
 
     def _check_not_busy(self) -> None:
@@ -155,11 +155,17 @@ class Admission:
         except (Rejected, Unavailable) as error:
             if error.kind == "tx.expired" and chain.is_included(transaction.id):
                 return Outcome(transaction.id, "included", True, None)
-            return Outcome(transaction.id, "refused", False, error)
+            return _refused(transaction.id, error)
         except Exception as error:  # whatever it is, one client must not stop the node with it; executing it would
             self._out.log("admission.broken", "error", tx=transaction.id, reason=repr(error))
-            return Outcome(transaction.id, "refused", False, Rejected("tx.check_failed", reason=type(error).__name__))
+            return _refused(transaction.id, Rejected("tx.check_failed", reason=type(error).__name__))
         return Outcome(transaction.id, "pending", False, None)
 
     def _status(self, held: Held) -> Literal["pending", "shared"]:
         return "shared" if held.batch is not None and self._batches.is_shared(held.batch) else "pending"
+
+
+def _refused(identity: bytes | None, error: ConcentoError) -> Outcome:
+    """The error goes without its traceback: that would hold every frame of this event, and with them all that was
+    handed in, until the garbage collector comes by. A node that refuses much would be full of what it refused."""
+    return Outcome(identity, "refused", False, error.with_traceback(None))

@@ -44,7 +44,7 @@ class Feed:
         self._source = source
         self._lag_heights_max = lag_heights_max
         self._cache: dict[int, Sequence[dict[str, Any]]] = {}
-        self._news: asyncio.Future[None] | None = None
+        self._waiting: dict[asyncio.Future[None], None] = {}
         self._closed = False
 
     @property
@@ -53,9 +53,9 @@ class Feed:
 
     def advance(self) -> None:
         """There is a new height: wakes whoever waits at the tip."""
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
-        self._news = None
+        waiting, self._waiting = self._waiting, {}
+        for news in waiting:
+            _wake(news)
 
     def close(self) -> None:
         """Ends every reader where it stands."""
@@ -70,9 +70,16 @@ class Feed:
         """Returns at the next commit, at the latest when the time has passed."""
         if self._closed:
             return
-        if self._news is None:
-            self._news = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._news], timeout=timeout_s)
+        loop = asyncio.get_running_loop()
+        # One each: whoever waits goes on in the next turn of the loop, before the node's next event.
+        news = loop.create_future()
+        self._waiting[news] = None
+        timer = loop.call_later(timeout_s, _wake, news)
+        try:
+            await news
+        finally:
+            timer.cancel()
+            self._waiting.pop(news, None)
 
     def read(self, start: str | None, wanted: Callable[[dict[str, Any]], bool]) -> AsyncIterator[dict[str, Any]]:
         """The wanted events after the cursor `start`, or from now on; a notice `lagged` wherever some are left out."""
@@ -122,6 +129,11 @@ class Feed:
             while len(self._cache) > CACHED_HEIGHTS:
                 del self._cache[next(iter(self._cache))]
         return found
+
+
+def _wake(news: asyncio.Future[None]) -> None:
+    if not news.done():
+        news.set_result(None)
 
 
 def parse_cursor(text: str) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
+from sys import getrefcount
 
 import pytest
 
@@ -143,6 +145,22 @@ def test_no_signature_is_checked_of_what_would_find_no_room(monkeypatch: pytest.
     statuses = [found.status for token in tokens for found in network.nodes["node1"].answers[token]]
     assert statuses == ["pending", "pending", "pending", "refused", "refused"]
     assert checked == [2, 1]
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_nothing_keeps_what_was_refused(monkeypatch: pytest.MonkeyPatch, network: Network, room: int) -> None:
+    """Not even until the garbage is collected: an overloaded node refuses megabytes a second."""
+    network.run(1_000)
+    monkeypatch.setattr(pool_file, "POOL_COUNT_MAX", room)
+    raws = tuple(network.transfer("bob", "carol", 1).raw for _ in range(room + 1))
+    before = getrefcount(raws[-1])
+    gc.disable()
+    try:
+        refused = outcome(network, *raws)
+        after = getrefcount(raws[-1])
+    finally:
+        gc.enable()
+    assert (kind(refused), after) == ("node.busy", before)
 
 
 def test_full_pool_says_busy(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
