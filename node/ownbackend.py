@@ -111,8 +111,8 @@ class OwnBackend:
         outcomes = await self._runner.submit(raws)
         refusal = outcomes[0].error if outcomes and outcomes[0].id is None else None
         if isinstance(refusal, Unavailable):
-            # It looked at none of them.
-            raise refusal
+            # It looked at none of them. Raised anew: this frame holds the refusal, which would hold this frame.
+            raise Unavailable(refusal.kind, **refusal.numbers)
         submissions = [_submission(outcome) for outcome in outcomes]
         for submission in submissions:
             if submission.error is not None and submission.error.kind == "tx.check_failed":

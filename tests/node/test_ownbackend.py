@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
+from sys import getrefcount
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,17 +19,22 @@ from node.ownbackend import OwnBackend
 from node.replica.events import Outcome
 
 
-def submitted(outcomes: tuple[Outcome, ...]) -> list[Submission]:
+def backend_with(outcomes: tuple[Outcome, ...]) -> OwnBackend:
+    """Made in a running loop; whatever is handed in, this becomes of it."""
+
     async def answer(_raws: Sequence[bytes]) -> tuple[Outcome, ...]:
         return outcomes
 
+    backend: Any = object.__new__(OwnBackend)
+    backend._loop = asyncio.get_running_loop()
+    backend._runner = SimpleNamespace(submit=answer)
+    backend._submitted = OrderedDict()
+    return cast(OwnBackend, backend)
+
+
+def submitted(outcomes: tuple[Outcome, ...]) -> list[Submission]:
     async def main() -> list[Submission]:
-        backend: Any = object.__new__(OwnBackend)
-        backend._loop = asyncio.get_running_loop()
-        backend._runner = SimpleNamespace(submit=answer)
-        backend._submitted = OrderedDict()
-        submissions: list[Submission] = await backend.submit([b"raw"] * len(outcomes))
-        return submissions
+        return await backend_with(outcomes).submit([b"raw"] * len(outcomes))
 
     return asyncio.run(main())
 
@@ -35,6 +43,25 @@ def test_a_node_that_looked_at_nothing_refuses_once_for_all() -> None:
     busy = Outcome(None, "refused", False, Unavailable("node.busy", count=10))
     with pytest.raises(Unavailable, match="full"):
         submitted((busy, busy))
+
+
+def test_nothing_keeps_what_was_refused_unseen() -> None:
+    """Not even until the garbage is collected: an overloaded node refuses megabytes a second."""
+
+    async def main() -> tuple[int, int]:
+        raw = bytes(300)
+        backend = backend_with((Outcome(None, "refused", False, Unavailable("node.busy", count=10)),))
+        before = getrefcount(raw)
+        with suppress(Unavailable):
+            await backend.submit([raw])
+        return before, getrefcount(raw)
+
+    gc.disable()
+    try:
+        before, after = asyncio.run(main())
+    finally:
+        gc.enable()
+    assert after == before
 
 
 def test_refusals_of_some_are_told_one_by_one() -> None:
