@@ -279,7 +279,7 @@ _LIST: Final = (
     Bug(
         "block not on disk",
         "A precommit does not wait for its block to be on disk.",
-        ((core, "is_follower_prevote", _always(True)),),
+        ((core, "rests_on_block", _always(False)),),
     ),
     Bug("told before written", "A block is told to be final before it is on disk.", ((Outbox, "take", _writes_last),)),
     Bug("commit not checked", "Decided blocks of a peer are believed.", ((Chain, "check_commit", _nothing),)),

@@ -60,6 +60,11 @@ def tx_get(chain: Chain, identity: bytes, body: Body, held: tuple[str, bytes] | 
     raise Rejected("tx.not_found", text=identity.hex())
 
 
+def is_settled(chain: Chain, identity: bytes, valid_until_ms: int) -> bool:
+    """Whether the status of this transaction is one that does not change any more."""
+    return find_transaction(chain.store, identity) is not None or valid_until_ms < _block_time(chain)
+
+
 def transaction_id_of(chain: Chain, text: str) -> bytes:
     """The id of the included transaction whose id begins so; a whole id needs no inclusion. Raises Rejected."""
     if len(text) == 64:

@@ -47,7 +47,7 @@ from node.replica.events import (
 )
 from node.replica.evidence import EvidencePool
 from node.replica.files import Files
-from node.replica.guardfile import Guard, is_follower_prevote, open_guard
+from node.replica.guardfile import Guard, open_guard, rests_on_block
 from node.replica.outbox import Outbox
 from node.replica.pool import Pool
 from node.replica.retention import ARCHIVE, Retention, unused_segments
@@ -394,7 +394,7 @@ class Replica:
     def _perform(self, effect: asked.Effect) -> None:
         match effect:
             case asked.Persist(record):
-                if not is_follower_prevote(record):
+                if rests_on_block(record):
                     self._segments.sync()
                 if self._guard is None:
                     raise Broken("an observer was asked to sign")

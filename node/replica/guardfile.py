@@ -90,11 +90,9 @@ def open_guard(files: Files, key: bytes, genesis_hash: bytes) -> Guard:
     return Guard(key, genesis_hash, slot)
 
 
-def is_follower_prevote(record: GuardRecord) -> bool:
-    """A prevote on another's block need not wait for that block to be on disk: it gets there while votes travel.
+def rests_on_block(record: GuardRecord) -> bool:
+    """Whether the block must be on disk before this leaves: nobody may come to rest on one that a crash could lose.
 
-    A proposal and a precommit do wait: nobody may come to rest on a block that a crash could lose.
+    A proposal and a prevote need not wait for it: it gets there while votes travel.
     """
-    proposal = record.proposal
-    proposed = proposal is not None and (proposal.height, proposal.round) == (record.height, record.round)
-    return record.step is Step.PREVOTE and not proposed
+    return record.step >= Step.PRECOMMIT

@@ -49,13 +49,13 @@ async def submit(call: Call, params: Submitted) -> dict[str, Any]:
     submission = (await call.desk.backend.submit([raw]))[0]
     if submission.error is not None:
         raise Refused(_told(call, submission.error), submission.tx)
-    status = submission.status or "pending"
     transaction = decode_transaction(raw)
-    document = queries_tx.tx_pending(call.desk.chain, transaction, status, submission.known)
     if params.wait_ms is None or call.desk.waits >= WAITS_MAX:
         # It is taken, whether there is room to wait for it or not.
-        return document
-    return {**await _settled(call, transaction.id, document, params.wait_ms), "known": document["known"]}
+        status = submission.status or "pending"
+        return queries_tx.tx_pending(call.desk.chain, transaction, status, submission.known)
+    document = await _settled(call, transaction.id, transaction.body.valid_until_ms, params.wait_ms, raw)
+    return {**document, "known": submission.known}
 
 
 async def submit_batch(call: Call, params: Transactions) -> dict[str, Any]:
@@ -75,21 +75,26 @@ async def get(call: Call, params: TransactionId) -> dict[str, Any]:
         return document
     if call.desk.waits >= WAITS_MAX:
         raise Rejected("rpc.waits_full", count=call.desk.waits)
-    return await _settled(call, identity, document, params.wait_ms)
+    return await _settled(call, identity, document["valid_until_ms"], params.wait_ms)
 
 
-async def _settled(call: Call, identity: bytes, document: dict[str, Any], wait_ms: int) -> dict[str, Any]:
-    """The transaction once its fate is known, or as it stands when the time has passed."""
+async def _settled(
+    call: Call, identity: bytes, valid_until_ms: int, wait_ms: int, raw: bytes | None = None
+) -> dict[str, Any]:
+    """The transaction once its fate is known, or as it stands when the time has passed; `raw` where it is at hand."""
     desk, loop = call.desk, asyncio.get_running_loop()
     until_s = min(loop.time() + wait_ms / 1_000, call.wait_until_s)
     desk.waits += 1
     try:
-        while document["status"] not in queries_tx.SETTLED and loop.time() < until_s and not desk.feed.closed:
+        while (
+            not queries_tx.is_settled(desk.chain, identity, valid_until_ms)
+            and loop.time() < until_s
+            and not desk.feed.closed
+        ):
             await desk.feed.wait(until_s - loop.time())
-            document = _find(call, identity)
     finally:
         desk.waits -= 1
-    return document
+    return _find(call, identity, raw)
 
 
 def simulate(call: Call, params: OneTransaction) -> dict[str, Any]:
@@ -123,10 +128,10 @@ def body_reader(call: Call) -> Callable[[Place], bytes | None]:
     return read
 
 
-def _find(call: Call, identity: bytes) -> dict[str, Any]:
+def _find(call: Call, identity: bytes, raw: bytes | None = None) -> dict[str, Any]:
     entry = call.desk.backend.lookup(identity)
     held = None if entry is None else (entry.status, entry.raw)
-    return queries_tx.tx_get(call.desk.chain, identity, body_reader(call), held)
+    return queries_tx.tx_get(call.desk.chain, identity, body_reader(call) if raw is None else lambda _place: raw, held)
 
 
 def _told(call: Call, error: ConcentoError) -> ConcentoError:

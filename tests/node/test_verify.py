@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from concento.keys import Check, public_key, sign, verify_many
-from node.verify import CHUNK, VerifyThread
+from node.verify import AT_ONCE_MAX, CHUNK, VerifyThread
 
 SEED = bytes(32)
 
@@ -80,7 +80,7 @@ def test_batches_are_checked_before_what_clients_hand_in_and_the_oldest_first() 
 
             thread.submit([check(number, True) for number in range(count)], done, of_batch=of_batch)
 
-        hand_in("under way", 1, of_batch=False)
+        hand_in("under way", AT_ONCE_MAX + 1, of_batch=False)
         started.wait()
         hand_in("client", 1, of_batch=False)
         hand_in("large batch", 3 * CHUNK, of_batch=True)
@@ -91,3 +91,36 @@ def test_batches_are_checked_before_what_clients_hand_in_and_the_oldest_first() 
         return order
 
     assert asyncio.run(main()) == ["under way", "large batch", "small batch", "client"]
+
+
+@pytest.mark.parametrize("count", [1, AT_ONCE_MAX, AT_ONCE_MAX + 1])
+def test_only_a_few_checks_of_an_idle_node_are_done_where_it_stands(count: int) -> None:
+    places: list[int] = []
+
+    def noting(checks: Sequence[Check]) -> list[bool]:
+        places.append(threading.get_ident())
+        return verify_many(checks)
+
+    async def main() -> None:
+        thread = VerifyThread(noting)
+        done: asyncio.Queue[tuple[bool, ...]] = asyncio.Queue()
+        for _ in range(2):
+            thread.submit([check(0, True)] * count, done.put_nowait, of_batch=False)
+        assert [await done.get(), await done.get()] == [(True,) * count] * 2
+        thread.close()
+
+    asyncio.run(main())
+    here = threading.get_ident()
+    assert [place == here for place in places] == [count <= AT_ONCE_MAX, False]
+
+
+def test_nothing_is_answered_once_it_is_closed() -> None:
+    async def main() -> list[str]:
+        thread, told = VerifyThread(), list[str]()
+        thread.submit([check(0, True)], lambda _verdicts: told.append("at once"), of_batch=False)
+        thread.submit([check(0, True)], lambda _verdicts: told.append("in the thread"), of_batch=False)
+        thread.close()
+        await asyncio.sleep(0)
+        return told
+
+    assert asyncio.run(main()) == []
