@@ -34,7 +34,7 @@ from node.counting import Counting
 from node.health import LoopLag
 from node.lock import lock_home
 from node.logs import Log, open_log
-from node.narrate import Narrator
+from node.narrate import Aside, Narrator
 from node.ownbackend import OwnBackend
 from node.p2p.handshake import Identity
 from node.p2p.peers import Address, Peers
@@ -215,7 +215,8 @@ class _Node:
         runner.connect(peers)
         allowance = _Allowance(replica, peers, observer_keys(config))
         runner.watch(allowance.update)
-        runner.watch(Narrator(log, backend).tell)
+        telling = Aside(Narrator(log, backend).tell, runner.fail)
+        runner.watch(telling.note)
         allowance.refresh()
         lag.start()
         listen, rpc = parse_address(config.p2p_listen, "p2p_listen"), parse_address(config.rpc_listen, "rpc_listen")
@@ -246,6 +247,7 @@ class _Node:
             log.info("node.stopping", signal=stop.result() - 128)
             return stop.result()
         finally:
+            telling.finish()
             runner.stop()
             lag.stop()
             if counting is not None:

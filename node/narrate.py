@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from concento.blocks import Header
@@ -18,6 +21,10 @@ SENTENCES_PER_S: Final = 10
 """What small blocks that follow each other closely may tell, by block time, for the same reason."""
 RARE: Final = ("governance.", "validators.", "observers.", "protocol.")
 """Events at the end of a block that every operator wants to find in the log."""
+
+
+ASIDE_S: Final = 0.01
+"""How long a block waits to be told in the log: whoever waits for the block itself is answered by then."""
 
 
 class Narrator:
@@ -64,3 +71,31 @@ class Narrator:
             return False
         self._allowed -= count
         return True
+
+
+class Aside:
+    """Does for each committed block, in order, what nobody waits for: a moment after those who wait were answered.
+
+    `fail` is told of what goes wrong, as nobody else would hear of it.
+    """
+
+    def __init__(self, work: Callable[[Committed], None], fail: Callable[[Exception], None]) -> None:
+        self._work = work
+        self._fail = fail
+        self._loop = asyncio.get_running_loop()
+        self._line: deque[Committed] = deque()
+
+    def note(self, committed: Committed) -> None:
+        """Has it done soon."""
+        self._line.append(committed)
+        if len(self._line) == 1:
+            self._loop.call_later(ASIDE_S, self.finish)
+
+    def finish(self) -> None:
+        """Has everything done now; before the store is closed."""
+        try:
+            while self._line:
+                self._work(self._line.popleft())
+        except Exception as error:  # whatever it was: the node ends as if the block itself had failed
+            self._line.clear()
+            self._fail(error)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
+import pytest
+
+from concento.errors import Broken
 from concento.messages.tokens import Transfer
-from node.narrate import SENTENCES_MAX, SENTENCES_PER_S, Narrator
+from node.narrate import SENTENCES_MAX, SENTENCES_PER_S, Aside, Narrator
 from node.replica.events import Committed
 from state.store.blockstore import StoredBlock, find_block
 from support.ledger import account_of
@@ -80,3 +84,55 @@ def test_after_a_rest_payments_are_told_again() -> None:
     chain.payments(SENTENCES_MAX, after_ms=3_600_000)
     chain.payments(1)
     assert len(chain.log.take("tx")) == SENTENCES_MAX
+
+
+BLOCKS = cast("list[Committed]", ["block 1", "block 2"])
+
+
+def test_what_nobody_waits_for_is_done_soon_and_in_order() -> None:
+    async def main() -> list[Committed]:
+        done: list[Committed] = []
+        both = asyncio.Event()
+
+        def work(committed: Committed) -> None:
+            done.append(committed)
+            if len(done) == 2:
+                both.set()
+
+        aside = Aside(work, pytest.fail)
+        for committed in BLOCKS:
+            aside.note(committed)
+        assert not done
+        await both.wait()
+        return done
+
+    assert asyncio.run(main()) == BLOCKS
+
+
+def test_what_nobody_waits_for_is_done_before_the_node_ends() -> None:
+    async def main() -> list[Committed]:
+        done: list[Committed] = []
+        aside = Aside(done.append, pytest.fail)
+        for committed in BLOCKS:
+            aside.note(committed)
+        aside.finish()
+        return done
+
+    assert asyncio.run(main()) == BLOCKS
+
+
+def test_a_failure_beside_the_work_is_told_and_ends_it() -> None:
+    async def main() -> list[Exception]:
+        failures: list[Exception] = []
+
+        def work(_committed: Committed) -> None:
+            raise Broken("the log is gone")
+
+        aside = Aside(work, failures.append)
+        for committed in BLOCKS:
+            aside.note(committed)
+        aside.finish()
+        aside.finish()
+        return failures
+
+    assert [str(failure) for failure in asyncio.run(main())] == ["the log is gone"]
