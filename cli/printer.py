@@ -143,9 +143,10 @@ class Printer:
         if isinstance(error, click.exceptions.NoArgsIsHelpError) and not self._settings.json:
             click.echo(error.format_message(), err=True)
             return exits.USAGE
-        return self._error(
-            exits.USAGE, " ".join(error.format_message().split()), "usage.invalid", {"hint": f"see: {path} --help"}
-        )
+        sentence = " ".join(error.format_message().split())
+        if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
+            sentence = f"{error.option_name}: what begins with a minus is an option; an amount is greater than 0."
+        return self._error(exits.USAGE, sentence, "usage.invalid", {"hint": f"see: {path} --help"})
 
     def local(self, error: OSError) -> int:
         """Something on this machine that nobody foresaw: disk, permission."""

@@ -187,3 +187,8 @@ def test_peer_of_a_new_node_that_is_none_names_the_command_that_was_typed(concen
     assert "alone is not name@host:port" in refused.err
     assert "concento node init --help" in refused.err
     assert not home.exists()
+
+
+def test_an_amount_with_a_minus_is_not_taken_for_an_option_in_silence(concento, node: FakeNode):
+    text = concento("wallet", "send", "bob", "-5", "--from", "alice")
+    assert (text.code, "an amount is greater than 0" in text.err) == (2, True)
