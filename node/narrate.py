@@ -21,8 +21,6 @@ SENTENCES_PER_S: Final = 10
 """What small blocks that follow each other closely may tell, by block time, for the same reason."""
 RARE: Final = ("governance.", "validators.", "observers.", "protocol.")
 """Events at the end of a block that every operator wants to find in the log."""
-
-
 ASIDE_S: Final = 0.01
 """How long a block waits to be told in the log: whoever waits for the block itself is answered by then."""
 

@@ -80,8 +80,7 @@ class VerifyThread:
             start = len(job.verdicts)
             job.verdicts += self._verify(job.checks[start : start + CHUNK])
             if len(job.verdicts) == len(job.checks):
-                if not self._is_closed:
-                    self._loop.call_soon_threadsafe(self._finish, job)
+                self._loop.call_soon_threadsafe(self._finish, job)
             elif job.of_batch:
                 self._jobs.put(entry)
             else:

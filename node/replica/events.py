@@ -197,7 +197,8 @@ class Outcome(Struct, frozen=True):
     transaction, or were not looked at.
 
     `known`: this node has met exactly this id before. `error` is None where the node now holds it or the chain has it.
-    An error knows its traceback, and that this outcome: the garbage collector must see both, or neither ever goes.
+    It comes without its traceback, which would know this outcome and all that was handed in; were one to be set, the
+    garbage collector must see both, or neither ever goes.
     """
 
     id: bytes | None
