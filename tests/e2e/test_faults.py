@@ -63,8 +63,9 @@ def test_a_network_cut_in_halves_decides_nothing_and_says_so_and_goes_on_when_it
     network.done("testnet", "heal")
     # What was handed in while the network was cut is decided now.
     wait_for(lambda: min(height or 0 for height in network.heights()) > max(height or 0 for height in before))
-    wait_for(lambda: status(network)["quorum"]["met"])
-    assert status(network)["cuts"] == []
+    # Three that reach each other are a quorum: the last pair may take a moment longer to meet.
+    wait_for(lambda: status(network)["cuts"] == [])
+    assert status(network)["quorum"]["met"]
     assert network.pay()["status"] == "final"
     assert same_blocks(network) == []
 
@@ -96,7 +97,7 @@ def test_slow_lines_make_blocks_slow(network: Network) -> None:
         times = [client.block(height=slow["height"] - back)["time_ms"] for back in (0, 1)]
     assert times[0] - times[1] >= 150
     network.done("testnet", "heal")
-    assert not status(network)["cuts"]
+    wait_for(lambda: status(network)["cuts"] == [])
 
 
 def test_an_equivocator_is_found_out_on_chain_and_nobody_forks(network: Network) -> None:
