@@ -25,13 +25,15 @@ LEFT_S = 10.0
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     found = Network(tmp_path_factory.mktemp("members"))
     found.up()
+    fund(found)
     yield found
     found.command("testnet", "down")
 
 
-def node(network: Network, name: str) -> dict[str, object]:
-    nodes = network.done("testnet", "status")["nodes"]
-    return next(entry for entry in nodes if entry["name"] == name)
+def fund(network: Network) -> None:
+    """What validators need to pay for proposals and voices."""
+    for name in ("node1", "node2", "node3", "node4"):
+        network.done("wallet", "send", name, "1", "--from", "treasury")
 
 
 def approve(network: Network, proposal: str, *names: str) -> None:
@@ -149,8 +151,7 @@ def test_a_node_without_the_new_release_stops_at_the_height_and_says_what_to_do(
     network = Network(tmp_path)
     network.up()
     try:
-        for name in ("node1", "node2", "node3", "node4"):
-            network.done("wallet", "send", name, "1", "--from", "treasury")
+        fund(network)
         at = network.done("node", "status")["height"] + 12
         proposal = network.done("gov", "propose", "upgrade", "2", str(at), "--from", "node1")["proposal"]
         approve(network, proposal, "node2", "node3")
