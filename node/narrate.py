@@ -11,7 +11,7 @@ from concento.blocks import Header
 from node.backend import Backend
 from node.logs import Log
 from node.replica.events import Committed
-from state.events import event_text
+from state.events import decode_events, event_text
 from state.queries import Chain
 from state.queries_chain import validator_name
 
@@ -52,12 +52,13 @@ class Narrator:
             evidence=len(block.evidence),
             synced=committed.synced,
         )
-        for event in committed.events[-1] if committed.events else ():
+        for event in decode_events(stored.closing_events):
             if event.kind.startswith(RARE):
                 self._log.info(event.kind, text=event_text(event, self._chain.dev, self._chain.name))
         if not self._may_tell(len(stored.outcomes), block.header.time_ms):
             return
-        for outcome, events in zip(stored.outcomes, committed.events, strict=False):
+        for outcome in stored.outcomes:
+            events = decode_events(outcome.events)
             text = "; ".join(event_text(event, self._chain.dev, self._chain.name) for event in events)
             self._log.info("tx", tx=outcome.id, status=outcome.status, text=text or outcome.kind)
 

@@ -57,15 +57,15 @@ def _apply_block(view: View, context: BlockContext) -> BlockOutcome:
     if progress.ids:
         summed = sha256(view.get(DIGEST, b"").digest + b"".join(progress.ids)).digest()
         view.put(DIGEST, b"", Digest(summed))
-    progress.closing_events += punish(view, context.evidence, context.params.consensus.validators_min)
+    progress.closing += punish(view, context.evidence, context.params.consensus.validators_min)
     leaves = [encode(result) for result in progress.results]
     return BlockOutcome(
         results=progress.results,
         rows=[],
         leaves=leaves,
         results_root=results_root(leaves),
-        events=[*progress.events, progress.closing_events],
-        closing_events=encode_events(progress.closing_events),
+        closing=progress.closing,
+        closing_events=encode_events(progress.closing),
         validators=newest_set(view),
         changes=view.changes(),
         history=view.history(),

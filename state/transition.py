@@ -24,7 +24,7 @@ from concento.hashing import NO_HASH, Network
 from concento.transactions import Transaction, check_network
 from concento.validators import ValidatorSet
 from state.calls import Call, Event
-from state.events import NO_EVENTS, encode_events
+from state.events import NO_EVENTS, decode_events, encode_events
 from state.fees import distribute, transaction_fee
 from state.modules import governance, governance_changes, identity, tokens
 from state.refusals import keep_refusal
@@ -55,21 +55,26 @@ class BlockOutcome(Struct, frozen=True):
     """What applying a block gave.
 
     `results` has one entry per transaction and `rows` are the encoded rows of finalisation; `leaves` are both as bytes,
-    and `results_root` is their root. `events` has one list per transaction, then one for finalisation;
-    `closing_events` are the last as bytes: the others stand in the results. `validators` is the set of height + 2.
-    `changes` and `history` go to the store, keyed without the prefix of their space.
+    and `results_root` is their root. `closing` are the events of finalisation and `closing_events` the same as bytes;
+    those of a transaction stand in its result, as bytes alone. `validators` is the set of height + 2. `changes` and
+    `history` go to the store, keyed without the prefix of their space.
     """
 
     results: list[TransactionResult]
     rows: list[bytes]
     leaves: list[bytes]
     results_root: bytes
-    events: list[list[Event]]
+    closing: list[Event]
     closing_events: bytes
     validators: ValidatorSet
     changes: dict[bytes, bytes | None]
     history: dict[bytes, bytes]
     weight: int
+
+    @property
+    def events(self) -> list[list[Event]]:
+        """One list a transaction, then that of finalisation; decoded anew each time."""
+        return [*(decode_events(result.events) for result in self.results), self.closing]
 
 
 class Bill(Struct, frozen=True, gc=False):
@@ -85,8 +90,7 @@ class Progress:
 
     fees_before_ubeat: int
     results: list[TransactionResult] = field(default_factory=list)
-    events: list[list[Event]] = field(default_factory=list)
-    closing_events: list[Event] = field(default_factory=list)
+    closing: list[Event] = field(default_factory=list)
     ids: dict[bytes, None] = field(default_factory=dict)
     valid_until_ms_max: int = 0
     fees_ubeat: int = 0
@@ -99,17 +103,13 @@ class Progress:
         self.weight += bill.weight
 
     def skip(self, transaction: Transaction, refusal: Rejected) -> None:
-        self._add(TransactionResult(transaction.id, "skipped", refusal.kind, 0, NO_EVENTS), [])
+        self.results.append(TransactionResult(transaction.id, "skipped", refusal.kind, 0, NO_EVENTS))
 
     def fail(self, transaction: Transaction, bill: Bill, refusal: Rejected) -> None:
-        self._add(TransactionResult(transaction.id, "failed", refusal.kind, bill.fee_ubeat, NO_EVENTS), [])
+        self.results.append(TransactionResult(transaction.id, "failed", refusal.kind, bill.fee_ubeat, NO_EVENTS))
 
     def succeed(self, transaction: Transaction, bill: Bill, events: list[Event]) -> None:
-        self._add(TransactionResult(transaction.id, "ok", "", bill.fee_ubeat, encode_events(events)), events)
-
-    def _add(self, result: TransactionResult, events: list[Event]) -> None:
-        self.results.append(result)
-        self.events.append(events)
+        self.results.append(TransactionResult(transaction.id, "ok", "", bill.fee_ubeat, encode_events(events)))
 
 
 def bill_of(transaction: Transaction, params: Params) -> Bill:
@@ -150,8 +150,8 @@ def apply_block(view: View, context: BlockContext) -> BlockOutcome:
         rows=rows,
         leaves=leaves,
         results_root=results_root(leaves),
-        events=[*progress.events, progress.closing_events],
-        closing_events=encode_events(progress.closing_events),
+        closing=progress.closing,
+        closing_events=encode_events(progress.closing),
         validators=newest_set(view),
         changes=view.changes(),
         history=view.history(),
@@ -234,12 +234,12 @@ def _finalise(view: View, context: BlockContext, progress: Progress) -> list[byt
         except Exception as error:
             raise Broken("finalisation of {name} failed: {reason}", name=name, reason=repr(error)) from error
         rows += finalised.rows
-        progress.closing_events += finalised.events
-    progress.closing_events += punish(view, context.evidence, context.params.consensus.validators_min)
-    progress.closing_events += governance.finalise(view, context.params, changes_set(view))
+        progress.closing += finalised.events
+    progress.closing += punish(view, context.evidence, context.params.consensus.validators_min)
+    progress.closing += governance.finalise(view, context.params, changes_set(view))
     collected = tokens.bucket(view, "fees") - progress.fees_before_ubeat
     burn_bps = context.params.fees.burn_bps
-    progress.closing_events += distribute(view, collected, context.validators, burn_bps)
+    progress.closing += distribute(view, collected, context.validators, burn_bps)
     return rows
 
 

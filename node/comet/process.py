@@ -151,8 +151,7 @@ def _socket_folder(home: Path) -> tuple[Path, bool]:
 
 def _teller(backend: CometBackend, narrator: Narrator, taking: Taking) -> Any:
     def tell(decided: Decided) -> None:
-        events = tuple(tuple(listed) for listed in decided.outcome.events)
-        narrator.tell(Committed(decided.stored, decided.transactions, events, synced=False))
+        narrator.tell(Committed(decided.stored, decided.transactions, synced=False))
         backend.committed(decided)
         taking.committed(decided.stored.record.block.header)
 

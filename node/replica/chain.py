@@ -371,7 +371,7 @@ class Chain:
         self.records.add(batch)
         self._move_on(stored, outcome, turns, marks)
         self._remember(view)
-        if any(event.kind.startswith(_GOVERNANCE_EVENTS) for event in outcome.events[-1]):
+        if any(event.kind.startswith(_GOVERNANCE_EVENTS) for event in outcome.closing):
             self._read_governance()
         return Applied(stored, outcome, batch)
 
@@ -446,7 +446,7 @@ def create_chain_store(genesis: Genesis, kv: KeyValue, ledger: Ledger = LEDGER) 
 
 def _suspended(outcome: BlockOutcome) -> list[tuple[bytes, int]]:
     """Who was suspended by this block, and until when: equivocators that the set cannot spare."""
-    fields = [event.fields for event in outcome.events[-1] if event.kind == "validators.suspended"]
+    fields = [event.fields for event in outcome.closing if event.kind == "validators.suspended"]
     return [
         (key, until) for f in fields if isinstance(key := f["key"], bytes) and isinstance(until := f["until_ms"], int)
     ]

@@ -509,7 +509,7 @@ class Replica:
         self._out.emit(Write(applied.batch))
         if self._chain.store.commit.oldest_height > 1:
             self._drop_segments(marks)
-        self._out.emit(Committed(applied.stored, transactions, tuple(map(tuple, applied.outcome.events)), synced))
+        self._out.emit(Committed(applied.stored, transactions, synced))
         self._admission.decided(applied.outcome.results)
         if not synced:
             self._batches.waste.judge(held, applied.outcome.results, self._now, block.header.proposer, again)

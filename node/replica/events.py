@@ -30,7 +30,6 @@ from msgspec import Struct
 from concento.errors import ConcentoError
 from concento.keys import Check
 from concento.transactions import Transaction
-from state.calls import Event as LedgerEvent
 from state.store.blockstore import StoredBlock
 
 TimerId: TypeAlias = tuple[str | int, ...]
@@ -215,15 +214,11 @@ class Answer(Struct, frozen=True):
 
 
 class Committed(Struct, frozen=True, gc=False):
-    """A block is final, applied and on disk: for subscribers, indexers and metrics.
-
-    `events` are per transaction, then one list of finalisation. `synced`: taken from a peer
-    afterwards, not decided with this node's own engine.
-    """
+    """A block is final, applied and on disk: for subscribers, indexers and metrics. `synced`: taken from a peer
+    afterwards, not decided with this node's own engine."""
 
     stored: StoredBlock
     transactions: tuple[Transaction, ...]
-    events: tuple[tuple[LedgerEvent, ...], ...]
     synced: bool
 
 

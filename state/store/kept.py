@@ -18,6 +18,7 @@ from state.store.blockstore import (
     SKIPPED,
     Place,
     find_block,
+    find_block_header,
     find_skip,
     find_transaction,
 )
@@ -53,9 +54,9 @@ class Base(Record):
 
 def find_header(view: KeyValueView, height: int) -> Header | None:
     """The header of a decided height, as far as it is kept with its block or without."""
-    record = find_block(view, height)
-    if record is not None:
-        return record.block.header
+    header = find_block_header(view, height)
+    if header is not None:
+        return header
     raw = view.get(_HEADERS + number_key(height))
     return None if raw is None else _read(Header, raw)
 

@@ -46,7 +46,7 @@ class Listener:
         record = find_block(self.node.kv, self.node.height)
         assert record is not None
         stored = StoredBlock(record, outcome.results, tuple(outcome.leaves), outcome.closing_events)
-        self._narrator.tell(Committed(stored, tuple(transactions), tuple(map(tuple, outcome.events)), False))
+        self._narrator.tell(Committed(stored, tuple(transactions), synced=False))
 
 
 def test_a_block_is_one_line_and_a_payment_in_it_a_sentence() -> None:

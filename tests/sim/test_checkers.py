@@ -128,7 +128,7 @@ def test_the_second_opinion_refuses_a_changed_header(field: str, value: object, 
     block = stored.record.block
     bad = msgspec.structs.replace(block, header=msgspec.structs.replace(block.header, **{field: value}))
     record = msgspec.structs.replace(stored.record, block=bad)
-    changed = Committed(type(stored)(record, stored.outcomes, stored.results, stored.closing_events), (), (), False)
+    changed = Committed(type(stored)(record, stored.outcomes, stored.results, stored.closing_events), (), False)
     with pytest.raises(Invalid, match=reason):
         follow(network, committed, changed)
 

@@ -12,6 +12,7 @@ from sim.checkers import Checker
 from sim.churn import Churn, churn_genesis, make_candidates
 from sim.crypto import STUB
 from sim.network import Network
+from state.events import decode_events
 
 
 def churned(seed: int, steps: int) -> tuple[Network, Churn, Counter[str]]:
@@ -30,7 +31,9 @@ def churned(seed: int, steps: int) -> tuple[Network, Churn, Counter[str]]:
             network.submit(dice.choice(list(network.nodes)), transaction)
         network.run(100)
     for committed in network.nodes["node1"].committed:
-        told.update(event.kind for events in committed.events for event in events)
+        stored = committed.stored
+        encoded = (*(outcome.events for outcome in stored.outcomes), stored.closing_events)
+        told.update(event.kind for events in map(decode_events, encoded) for event in events)
     return network, churn, told
 
 

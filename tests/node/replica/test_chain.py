@@ -17,6 +17,7 @@ from node.replica import wire
 from node.replica.chain import Chain
 from node.replica.replay import replay
 from sim.network import Network
+from state.events import decode_events
 from state.store.blockstore import find_block
 from state.store.kv import MemoryKeyValue
 
@@ -179,7 +180,8 @@ def test_reported_equivocation_ends_in_a_block_once_and_costs_its_author_the_fee
     network.run(2_000)
     blocks = [committed.stored.record.block for committed in network.nodes["node4"].committed]
     assert [block.evidence for block in blocks if block.evidence] == [(evidence,)]
-    kinds = [event.kind for committed in network.nodes["node4"].committed for event in committed.events[-1]]
+    closings = [committed.stored.closing_events for committed in network.nodes["node4"].committed]
+    kinds = [event.kind for closing in closings for event in decode_events(closing)]
     assert kinds.count("validators.suspended") == 1
     # Listed as missed: it proposes last, for a day.
     chain = network.nodes["node1"].core._chain

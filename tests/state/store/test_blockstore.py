@@ -14,6 +14,7 @@ from state.store.blockstore import (
     StoredBlock,
     block_changes,
     find_block,
+    find_block_header,
     find_events,
     find_height,
     find_result,
@@ -37,6 +38,7 @@ def test_a_height_is_found_whole() -> None:
     stored = stored_block(7)
     kv = kept(stored_block(6), stored)
     assert find_block(kv, 7) == stored.record
+    assert find_block_header(kv, 7) == stored.record.block.header
     assert find_results(kv, 7) == stored.results
     assert find_events(kv, 7) == (*(outcome.events for outcome in stored.outcomes), stored.closing_events)
     assert find_height(kv, block_id(stored.record.block.header)) == 7
