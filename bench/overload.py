@@ -93,7 +93,7 @@ def main() -> int:
             sign_more = transfers(Client(*network.urls, timeout_s=60), options.accounts)
             best = max((_best(network, sign_more, options.best_transactions) for _ in range(BEST_RUNS)),
                        key=lambda found: found.ratio)  # fmt: skip
-            print(f"sustained {best.rate:,.0f} tx/s, {best.ratio:.2f} of the limit")
+            print(f"sustained {best.rate:,.0f} tx/s, {best.ratio:.2f} of the limit, CPU in us each: {best.cpu_us}")
             for factor in map(float, options.factors.split(",")):
                 record = overload(network, sign_more, best, factor, options.seconds)
                 print(json.dumps(record), flush=True)
@@ -105,17 +105,19 @@ def main() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best that the network did when it was offered no more than it took."""
+    """The best that the network did when it was offered no more than it took. `cpu_us` as `_each_us` has it."""
 
     rate: float
     ratio: float
+    cpu_us: dict[str, float]
 
 
 def _best(network: Running, sign_more: SignTransfers, count: int) -> Best:
     items = sign_more(count)
+    spent = _Spent(network)
     with Pace() as pace:
-        rate = sustain(ARM, network.urls, items).rate
-    return Best(rate, rate / pace.limit(NODES))
+        found = sustain(ARM, network.urls, items)
+    return Best(found.rate, found.rate / pace.limit(NODES), _each_us(*spent.seconds(), found.rate * found.seconds))
 
 
 def judged(record: dict[str, Any]) -> list[tuple[str, bool]]:
@@ -141,7 +143,7 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
     counted, stop, client = _Counts(), threading.Event(), Client(*network.urls, timeout_s=60)
     lanes = [url for url in network.urls for _ in range(PRESSING_LANES)]
     first, memory = client.status()["height"], _Memory(network)
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), _Spent(network)
     with Pace() as pace, ThreadPoolExecutor(len(lanes)) as pool:
         jobs = [pool.submit(_press, url, line, best.rate * factor / len(lanes), stop, counted) for url in lanes]
         try:
@@ -150,19 +152,22 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
                 memory.look()
                 counted.ask(client)
             last, took = client.status()["height"], time.perf_counter() - began
+            node_s, own_s = spent.seconds()
         finally:
             stop.set()
         for job in jobs:
             job.result()
     lost = _lost(client, counted.shared)
     blocks, limit = _blocks(client, first, last), pace.limit(NODES)
-    rate = sum(block["transactions"] for block in blocks) / took
+    final = sum(block["transactions"] for block in blocks)
+    rate = final / took
     return {
         "factor": factor,
         "seconds": round(took),
         "tx_s": round(rate),
         "limit_tx_s": round(limit),
         "of_best": round(rate / limit / best.ratio, 2),
+        "cpu_us": _each_us(node_s, own_s, final),
         "offered_tx_s": round(counted.offered / took),
         "refusals": dict(counted.refusals),
         "blocks": len(blocks),
@@ -256,6 +261,26 @@ class _Counts:
             elif status == "pending":
                 with self._lock:
                     self._sample.append(key)
+
+
+class _Spent:
+    """CPU since it was made, to tell what a load costs the nodes from what it costs to offer it."""
+
+    def __init__(self, network: Running) -> None:
+        self._network = network
+        self._before = Usage.of(network)
+        self._own_s = time.process_time()
+
+    def seconds(self) -> tuple[float, float]:
+        """Of a node, on average, and of this process."""
+        spent_s = Usage.of(self._network).spent_s(self._before)
+        return sum(spent_s) / len(spent_s), time.process_time() - self._own_s
+
+
+def _each_us(node_s: float, own_s: float, count: float) -> dict[str, float]:
+    """Microseconds of CPU for each of so many transactions: of a node, and of whoever offers them."""
+    count = max(count, 1)
+    return {"node": round(node_s / count * 1e6), "generator": round(own_s / count * 1e6)}
 
 
 class _Memory:
