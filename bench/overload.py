@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from random import random
 from statistics import linear_regression
@@ -77,7 +78,7 @@ def main() -> int:
     """Prints a record an overload and a line a goal; 1 where one is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.overload", description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0, help="of each overload")
-    parser.add_argument("--factors", default="2,5", help="of the sustained rate")
+    parser.add_argument("--factors", type=_factors, default="2,5", help="of the sustained rate [2,5]")
     parser.add_argument("--accounts", type=int, default=100_000)
     parser.add_argument("--best-transactions", type=int, default=100_000, help="of each run that finds the best rate")
     parser.add_argument("--base-port", type=int, default=27_600)
@@ -94,7 +95,7 @@ def main() -> int:
             best = max((_best(network, sign_more, options.best_transactions) for _ in range(BEST_RUNS)),
                        key=lambda found: found.ratio)  # fmt: skip
             print(f"sustained {best.rate:,.0f} tx/s, {best.ratio:.2f} of the limit, CPU in us each: {best.cpu_us}")
-            for factor in map(float, options.factors.split(",")):
+            for factor in options.factors:
                 record = overload(network, sign_more, best, factor, options.seconds)
                 print(json.dumps(record), flush=True)
                 for text, is_met in judged(record):
@@ -103,21 +104,32 @@ def main() -> int:
     return 0 if good else 1
 
 
+def _factors(text: str) -> list[float]:
+    """Raises ArgumentTypeError."""
+    try:
+        found = [float(word) for word in text.split(",")]
+    except ValueError:
+        found = [0.0]
+    if not all(0 < factor < inf for factor in found):
+        raise argparse.ArgumentTypeError(f"numbers above 0, between commas, not {text!r}")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Best:
     """The best that the network did when it was offered no more than it took. `cpu_us` as `_each_us` has it."""
 
     rate: float
     ratio: float
-    cpu_us: dict[str, float]
+    cpu_us: dict[str, int]
 
 
 def _best(network: Running, sign_more: SignTransfers, count: int) -> Best:
     items = sign_more(count)
-    spent = _Spent(network)
+    before_s = _cpu_s(network)
     with Pace() as pace:
         found = sustain(ARM, network.urls, items)
-    return Best(found.rate, found.rate / pace.limit(NODES), _each_us(*spent.seconds(), found.rate * found.seconds))
+    return Best(found.rate, found.rate / pace.limit(NODES), _each_us(before_s, _cpu_s(network), found.transactions))
 
 
 def judged(record: dict[str, Any]) -> list[tuple[str, bool]]:
@@ -143,7 +155,7 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
     counted, stop, client = _Counts(), threading.Event(), Client(*network.urls, timeout_s=60)
     lanes = [url for url in network.urls for _ in range(PRESSING_LANES)]
     first, memory = client.status()["height"], _Memory(network)
-    began, spent = time.perf_counter(), _Spent(network)
+    began, before_s = time.perf_counter(), _cpu_s(network)
     with Pace() as pace, ThreadPoolExecutor(len(lanes)) as pool:
         jobs = [pool.submit(_press, url, line, best.rate * factor / len(lanes), stop, counted) for url in lanes]
         try:
@@ -152,7 +164,7 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
                 memory.look()
                 counted.ask(client)
             last, took = client.status()["height"], time.perf_counter() - began
-            node_s, own_s = spent.seconds()
+            after_s = _cpu_s(network)
         finally:
             stop.set()
         for job in jobs:
@@ -167,7 +179,7 @@ def overload(network: Running, sign_more: SignTransfers, best: Best, factor: flo
         "tx_s": round(rate),
         "limit_tx_s": round(limit),
         "of_best": round(rate / limit / best.ratio, 2),
-        "cpu_us": _each_us(node_s, own_s, final),
+        "cpu_us": _each_us(before_s, after_s, final),
         "offered_tx_s": round(counted.offered / took),
         "refusals": dict(counted.refusals),
         "blocks": len(blocks),
@@ -263,24 +275,18 @@ class _Counts:
                     self._sample.append(key)
 
 
-class _Spent:
-    """CPU since it was made, to tell what a load costs the nodes from what it costs to offer it."""
-
-    def __init__(self, network: Running) -> None:
-        self._network = network
-        self._before = Usage.of(network)
-        self._own_s = time.process_time()
-
-    def seconds(self) -> tuple[float, float]:
-        """Of a node, on average, and of this process."""
-        spent_s = Usage.of(self._network).spent_s(self._before)
-        return sum(spent_s) / len(spent_s), time.process_time() - self._own_s
+def _cpu_s(network: Running) -> tuple[float, float]:
+    """CPU seconds so far: of a node, on average, and of this process, which offers the load."""
+    spent_s = Usage.of(network).cpu_s
+    return sum(spent_s) / len(spent_s), time.process_time()
 
 
-def _each_us(node_s: float, own_s: float, count: float) -> dict[str, float]:
-    """Microseconds of CPU for each of so many transactions: of a node, and of whoever offers them."""
-    count = max(count, 1)
-    return {"node": round(node_s / count * 1e6), "generator": round(own_s / count * 1e6)}
+def _each_us(before_s: tuple[float, float], after_s: tuple[float, float], count: int) -> dict[str, int]:
+    """Microseconds of CPU between the two for each of so many transactions."""
+    node, generator = (
+        round((after - before) * 1e6 / max(1, count)) for before, after in zip(before_s, after_s, strict=True)
+    )
+    return {"node": node, "generator": generator}
 
 
 class _Memory:

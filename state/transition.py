@@ -24,7 +24,7 @@ from concento.hashing import NO_HASH, Network
 from concento.transactions import Transaction, check_network
 from concento.validators import ValidatorSet
 from state.calls import Call, Event
-from state.events import NO_EVENTS, decode_events, encode_events
+from state.events import NO_EVENTS, encode_events
 from state.fees import distribute, transaction_fee
 from state.modules import governance, governance_changes, identity, tokens
 from state.refusals import keep_refusal
@@ -70,11 +70,6 @@ class BlockOutcome(Struct, frozen=True):
     changes: dict[bytes, bytes | None]
     history: dict[bytes, bytes]
     weight: int
-
-    @property
-    def events(self) -> list[list[Event]]:
-        """One list a transaction, then that of finalisation; decoded anew each time."""
-        return [*(decode_events(result.events) for result in self.results), self.closing]
 
 
 class Bill(Struct, frozen=True, gc=False):

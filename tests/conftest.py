@@ -17,7 +17,7 @@ settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-class _OneNetworkEach(LoadScopeScheduling):  # type: ignore[misc]
+class _OneNetworkEach(LoadScopeScheduling):
     """The tests of a module in e2e share a network of real processes: one worker runs them, in their order."""
 
     def _split_scope(self, nodeid: str) -> str:

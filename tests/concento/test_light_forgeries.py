@@ -60,7 +60,7 @@ class Consortium(DecidedNode):
         self.block(transaction)
         proposal = object_id("proposal", account_of(speakers[0]), transaction.body.nonce, 0)
         outcome = self.block(*(self.tx(name, Approve(proposal)) for name in speakers[1:]))
-        assert "governance.accepted" in [event.kind for event in outcome.events[-1]]
+        assert "governance.accepted" in [event.kind for event in outcome.closing]
 
 
 def proof_of(node: DecidedNode, key: str) -> Document:

@@ -103,7 +103,7 @@ def test_a_sender_who_cannot_pay_the_fee_is_skipped() -> None:
 
 def test_the_event_tells_where_fees_went() -> None:
     ledger = Ledger(params=params_with_fees(per_byte_ubeat=0, per_weight_ubeat=BEAT))
-    (event,) = ledger.block(ledger.tx("alice", PAY)).events[-1]
+    (event,) = ledger.block(ledger.tx("alice", PAY)).closing
     assert event.kind == "fees.distributed"
     assert event.fields == {
         "collected_ubeat": 3 * BEAT,

@@ -24,7 +24,7 @@ from state.modules import identity, tokens
 from state.router import ROUTES
 from state.transition import apply_block, check_transaction, simulate
 from state.view import View
-from support.ledger import BEAT, Ledger, account_of, seed_of
+from support.ledger import BEAT, Ledger, account_of, events_of, seed_of
 
 ALICE, CAROL = account_of("alice"), account_of("carol")
 PAY = Transfer(CAROL, 1)
@@ -193,7 +193,7 @@ def test_the_results_root_covers_results_and_rows_in_order() -> None:
 def test_events_stand_in_the_results() -> None:
     ledger = Ledger()
     outcome = ledger.block(ledger.tx("alice", PAY), ledger.tx("alice", TOO_MUCH))
-    paid, refused = (decode_events(result.events) for result in outcome.results)
+    paid, refused = events_of(outcome), events_of(outcome, 1)
     assert [event.kind for event in paid] == ["tokens.transferred"]
     assert refused == []
     assert decode_events(outcome.closing_events) == outcome.closing
@@ -204,7 +204,7 @@ def test_an_empty_block_writes_nothing() -> None:
     ledger = Ledger()
     root = ledger.tree.root
     outcome = ledger.block()
-    assert (outcome.changes, outcome.history, outcome.leaves, outcome.events) == ({}, {}, [], [[]])
+    assert (outcome.changes, outcome.history, outcome.leaves, outcome.closing) == ({}, {}, [], [])
     ledger.block(ledger.tx("alice", PAY))
     settled = ledger.tree.root
     for wait_ms in (1, 10**6, 10**10):
@@ -272,7 +272,7 @@ def test_a_simulation_tells_fee_and_events_and_leaves_no_trace() -> None:
     outcome = ledger.block(transaction)
     assert simulation.status == outcome.results[0].status
     assert simulation.fee_ubeat == outcome.results[0].fee_ubeat
-    assert simulation.events == outcome.events[0]
+    assert simulation.events == events_of(outcome)
     assert simulation.error is None
 
 
@@ -355,7 +355,7 @@ def test_rows_and_events_of_finalisation_are_in_the_outcome(monkeypatch: pytest.
     outcome = ledger.block(ledger.tx("alice", PAY))
     assert outcome.rows == [b"row", b"row"]
     assert outcome.leaves[1:] == outcome.rows
-    assert [event.kind for event in outcome.events[-1]] == ["stage.ran", "stage.ran", "fees.distributed"]
+    assert [event.kind for event in outcome.closing] == ["stage.ran", "stage.ran", "fees.distributed"]
     assert weights == [3, 3]
 
 

@@ -31,8 +31,8 @@ def test_a_validator_that_can_be_spared_is_removed_two_heights_later() -> None:
     outcome = ledger.block(evidence=((key, 1),))
     assert key not in outcome.validators
     assert len(outcome.validators) == 4
-    assert [event.kind for event in outcome.events[-1]] == ["validators.removed"]
-    assert outcome.events[-1][0].fields["from_height"] == 4
+    assert [event.kind for event in outcome.closing] == ["validators.removed"]
+    assert outcome.closing[0].fields["from_height"] == 4
     assert key in ledger.validators[3]
     assert key not in ledger.validators[4]
     assert ledger.view().get(SETS, height_key(4)).members == outcome.validators.members
@@ -51,7 +51,7 @@ def test_the_set_never_goes_below_its_minimum_by_punishment() -> None:
     ledger = Ledger(development_genesis(nodes=5))
     outcome = ledger.block(evidence=tuple((key, 1) for key in ledger.genesis.validators.keys))
     assert len(outcome.validators) == 4
-    assert [event.kind for event in outcome.events[-1]] == ["validators.removed", *["validators.suspended"] * 4]
+    assert [event.kind for event in outcome.closing] == ["validators.removed", *["validators.suspended"] * 4]
 
 
 def test_a_validator_that_cannot_be_spared_keeps_its_vote_and_earns_nothing_for_a_day() -> None:
@@ -73,10 +73,10 @@ def test_a_validator_that_cannot_be_spared_keeps_its_vote_and_earns_nothing_for_
 def test_one_height_is_punished_once_and_another_again() -> None:
     ledger = Ledger()
     key = ledger.genesis.validators.keys[1]
-    assert ledger.block(evidence=((key, 1), (key, 1))).events[-1] != []
+    assert ledger.block(evidence=((key, 1), (key, 1))).closing != []
     again = ledger.block(evidence=((key, 1),))
-    assert (again.events[-1], again.changes) == ([], {})
-    assert [event.kind for event in ledger.block(evidence=((key, 2),)).events[-1]] == ["validators.suspended"]
+    assert (again.closing, again.changes) == ([], {})
+    assert [event.kind for event in ledger.block(evidence=((key, 2),)).closing] == ["validators.suspended"]
 
 
 def test_evidence_against_a_key_that_no_longer_validates_changes_nothing() -> None:

@@ -15,6 +15,7 @@ from concento.messages import Action
 from concento.transactions import Body, Transaction, sign_transaction
 from concento.validators import ValidatorSet
 from state.calls import Event
+from state.events import decode_events
 from state.modules import tokens
 from state.store.kv import HISTORY, STATE, TRANSACTION, MemoryKeyValue
 from state.store.tree import Tree
@@ -37,6 +38,11 @@ def key_of(name: str) -> bytes:
 
 def account_of(name: str) -> bytes:
     return account_of_key(key_of(name))
+
+
+def events_of(outcome: BlockOutcome, index: int = 0) -> list[Event]:
+    """What the transaction at this place of a block told."""
+    return decode_events(outcome.results[index].events)
 
 
 class Ledger:
@@ -127,7 +133,7 @@ class Ledger:
         """One transaction in a block of its own, which must succeed; its events."""
         outcome = self.block(self.tx(sender, *actions, keys=keys))
         assert outcome.results[0].status == "ok", outcome.results[0].kind
-        return outcome.events[0]
+        return events_of(outcome)
 
     def refusal(self, sender: str, *actions: Action, keys: Iterable[str] | None = None) -> str:
         """One transaction in a block of its own, which must not succeed; the kind of its refusal."""

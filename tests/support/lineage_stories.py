@@ -19,7 +19,7 @@ from state.modules import shares
 from state.modules.cascade import CEILINGS, ceiling_key, find_payee, rank_of
 from state.modules.lineage import lineage_of
 from state.supply import audit
-from support.ledger import Ledger, account_of
+from support.ledger import Ledger, account_of, events_of
 from support.lineage import FREE, OPEN, people, remix_action
 from support.rights import buy_action, offer_action, recording, splits, work
 from support.slow_model import SlowAsset, SlowModel, SlowRow, SlowTable
@@ -124,7 +124,7 @@ class LineageStory:
         pact = AmendProvenance(self.assets[child - 1], self.assets[parent - 1], bps, ceiling, 1_024)
         owners = dict.fromkeys([self.owners[child - 1], self.owners[parent - 1]])
         outcome = self.ledger.block(*(self.ledger.tx(owner, pact) for owner in owners))
-        assert outcome.events[len(owners) - 1][0].kind == "lineage.amended"
+        assert events_of(outcome, len(owners) - 1)[0].kind == "lineage.amended"
         self.model.amend(child, parent, bps, ceiling is not None)
         if ceiling is not None:
             self.model.ceilings[child, parent] = max(ceiling, self.model.ceilings.get((child, parent), 0))

@@ -56,14 +56,14 @@ class Consortium(Ledger):
         """Approvals in one block; the kinds of what happened at its end."""
         outcome = self.block(*(self.tx(sender, Approve(proposal)) for sender in senders))
         assert [result.kind for result in outcome.results if result.status != "ok"] == []
-        return [event.kind for event in outcome.events[-1]]
+        return [event.kind for event in outcome.closing]
 
     def decide(self, change: Change) -> list[str]:
         """Proposed and approved by as many as it takes."""
         names = [name for name in self.nodes if key_of(name) in newest_set(self.view())]
         proposal = self.propose(names[0], change)
         if newest_set(self.view()).quorum == 1:
-            return [event.kind for event in self.outcomes[-1].events[-1]]
+            return [event.kind for event in self.outcomes[-1].closing]
         return self.approve(proposal, *names[1 : newest_set(self.view()).quorum])
 
     def admit(self, name: str) -> None:
@@ -166,7 +166,7 @@ def test_a_removal_by_evidence_lets_a_proposal_pass_that_had_too_few(consortium:
     proposal = consortium.propose("node1", AdmitObserver(key_of("yan"), "yan", account_of("yan")))
     consortium.approve(proposal, "node2", "node3")
     outcome = consortium.block(evidence=((key_of("zoe"), 1),))
-    assert [event.kind for event in outcome.events[-1]] == [
+    assert [event.kind for event in outcome.closing] == [
         "validators.removed",
         "governance.accepted",
         "observers.admitted",
@@ -179,7 +179,7 @@ def test_an_account_with_two_validators_has_two_voices() -> None:
     shared = tuple(replace(entry, rewards_to=members[0].rewards_to) for entry in members[:3])
     genesis = Genesis(replace(base.record, validators=(*shared, members[3])))
     ledger = Consortium(4, genesis)
-    assert [event.kind for event in ledger.outcomes[-1].events[-1]] == ["fees.distributed"]
+    assert [event.kind for event in ledger.outcomes[-1].closing] == ["fees.distributed"]
     ledger.propose("node1", AdmitObserver(key_of("zoe"), "zoe", account_of("zoe")))
     assert [observer.name for observer in observers_of(ledger.view())] == ["zoe"]
 
@@ -317,7 +317,7 @@ def test_a_key_that_left_before_it_was_found_out_never_comes_back() -> None:
     five = Consortium(5)
     five.decide(RemoveValidator(key_of("node5")))
     accused = five.block(evidence=((key_of("node5"), 1), (key_of("node5"), 2)))
-    assert [event.kind for event in accused.events[-1]] == ["validators.banned"]
+    assert [event.kind for event in accused.closing] == ["validators.banned"]
     assert five.block(evidence=((key_of("node5"), 1),)).changes == {}
     five.admit("node5")
     five.block(time_ms=five.time_ms + 400 * DAY_MS)
@@ -329,7 +329,7 @@ def test_evidence_and_a_vote_in_one_block_remove_once() -> None:
     proposal = six.propose("node1", RemoveValidator(key_of("node6")))
     six.approve(proposal, "node2", "node3", "node4")
     outcome = six.block(six.tx("node5", Approve(proposal)), evidence=((key_of("node6"), 1),))
-    assert [event.kind for event in outcome.events[-1]][:2] == ["validators.removed", "governance.failed"]
+    assert [event.kind for event in outcome.closing][:2] == ["validators.removed", "governance.failed"]
     assert len(outcome.validators) == 5
 
 

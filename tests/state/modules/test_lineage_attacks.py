@@ -14,7 +14,7 @@ from state.modules.cascade import rank_of
 from state.modules.inbox import INBOXES, PARKED
 from state.modules.shares import number_key
 from state.router import weight_of
-from support.ledger import BEAT, Ledger, account_of
+from support.ledger import BEAT, Ledger, account_of, events_of
 from support.lineage import (
     OPEN,
     absolute,
@@ -127,7 +127,7 @@ def test_a_price_or_rate_cannot_move_under_a_buyers_hands() -> None:
     raised = offer_action(song, **{**fields, "pricing": (Price("one-off", 9 * BEAT),)}, upstream=rel(9_000))
     outcome = ledger.block(ledger.tx("bea", raised), ledger.tx("remixer", buy))
     assert [result.status for result in outcome.results] == ["ok", "ok"]
-    right = outcome.events[1][0].fields["licence"]
+    right = events_of(outcome, 1)[0].fields["licence"]
     assert isinstance(right, bytes)
     remix = remix_of(ledger, "remixer", (song, right))
     assert nodes(ledger, sell(ledger, remix, "remixer", "stranger", 1_000_000))[song].rel == 50_000
@@ -185,7 +185,7 @@ def test_a_price_cut_into_slices_that_bear_no_market_fee_costs_more_than_the_fee
     people(ledger, "stranger")
     song = song_of(ledger)
     sell(ledger, song, "bea", "stranger", 99)
-    accrued = next(event for event in ledger.outcomes[-1].events[0] if event.kind == "royalties.accrued")
+    accrued = next(event for event in events_of(ledger.outcomes[-1]) if event.kind == "royalties.accrued")
     fee = ledger.outcomes[-1].results[0].fee_ubeat
     assert accrued.fields["fee_ubeat"] == 0
     assert fee > 99 * ledger.params.fees.market_bps // 10_000

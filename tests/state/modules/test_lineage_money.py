@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from state.modules import shares
 from state.modules.datasets import DATASETS
 from state.modules.lineage import lineage_of
-from support.ledger import Ledger
+from support.ledger import Ledger, events_of
 from support.lineage import (
     OPEN,
     licence,
@@ -74,11 +74,11 @@ def test_a_sale_of_the_remix_pays_track_song_model_and_both_datasets_in_its_own_
     keeps = {name: passed[asset].keep for name, asset in zip("rtsm", (graph.r, graph.t, graph.s, graph.m), strict=True)}
     assert keeps == {"r": 544_500_005, "t": 118_800_001, "s": 247_500_001, "m": 47_520_000}
     assert (passed[graph.d].keep, passed[graph.d2].keep) == (23_760_000, 7_920_000)
-    fee = next(event.fields["fee_ubeat"] for event in outcome.events[0] if event.kind == "royalties.accrued")
+    fee = next(event.fields["fee_ubeat"] for event in events_of(outcome) if event.kind == "royalties.accrued")
     assert fee == 10_000_000
     everything = [passed[one].keep for one in (graph.r, graph.t, graph.s, graph.m, graph.d, graph.d2)]
     assert sum(everything) + 10_000_000 == 1_000_000_007
-    paid = {event.fields["party"] for event in outcome.events[-1] if event.kind == "royalties.paid"}
+    paid = {event.fields["party"] for event in outcome.closing if event.kind == "royalties.paid"}
     assert len(paid) >= 3
 
 

@@ -443,7 +443,7 @@ def test_a_closing_lane_is_anchored_until_its_window_ends_and_then_unlocked() ->
     outcome = case.ledger.block(transaction, time_ms=until_ms)
     assert outcome.results[0].status == "ok"
     assert (case.record.used_units, case.record.locked_units) == (2, 0)
-    assert [event.kind for event in outcome.events[-1]].count("access.closed") == 1
+    assert [event.kind for event in outcome.closing].count("access.closed") == 1
 
 
 def test_a_closing_lane_is_closed_to_the_gateway_after_its_window() -> None:
@@ -484,7 +484,7 @@ def test_after_the_end_lanes_are_anchored_for_a_window_then_the_rest_is_refunded
     outcome = case.ledger.block(time_ms=over + WINDOW_MS)
     assert case.deposit == 0
     assert case.ledger.balance("bob") - before == BEAT - 100_000
-    assert "licence.refunded" in [event.kind for event in outcome.events[-1]]
+    assert "licence.refunded" in [event.kind for event in outcome.closing]
 
 
 def test_an_anchoring_in_the_last_block_of_the_window_is_paid_before_the_refund() -> None:

@@ -155,7 +155,7 @@ def test_a_reward_is_told_as_one_in_a_statement_source() -> None:
     ledger = Ledger()
     Shop(ledger, "alice", "lofi").use("bob", 10)
     end_epoch(ledger)
-    assert [event.kind for outcome in ledger.outcomes for event in outcome.events[-1]].count("rewards.made") == 1
+    assert [event.kind for outcome in ledger.outcomes for event in outcome.closing].count("rewards.made") == 1
 
 
 @pytest.mark.parametrize("alpha_bps", [5_000, 9_999])

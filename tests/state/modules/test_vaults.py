@@ -62,7 +62,7 @@ def earned(ledger: Ledger, who: bytes) -> int:
     return sum(
         int(event.fields["amount_ubeat"])  # type: ignore[arg-type]
         for outcome in ledger.outcomes
-        for event in outcome.events[-1]
+        for event in outcome.closing
         if event.kind == "royalties.paid" and event.fields["party"] == who
     )
 
