@@ -198,14 +198,14 @@ def _proved_movements(
     for item in document["movements"]:
         height, raw = item["height"], _bytes(item["movements"])
         block = decode(Movements, raw, "movements")
-        if head is None and block.before != NO_HASH and height >= first:
+        if head is None and block.before.head != NO_HASH and height >= first:
             refuse("it does not begin before its period")
-        if head not in (None, block.before):
+        if head not in (None, block.before.head):
             refuse(f"a movement before those of block {height} is missing or another one")
         head = next_head(height, raw)
         for entry, lines in zip(block.entries, item["lines"], strict=True):
             movements.append(_movement(height, entry, lines, first <= height <= last))
-    if (head or NO_HASH) != record.head:
+    if (head or NO_HASH) != record.trail.head:
         refuse("its movements are not those of the account")
     return movements, proved
 

@@ -19,16 +19,17 @@ from concento import cometlight
 from concento.accounts import Policy
 from concento.blocks import Header, block_id
 from concento.cometlight import CometCommit, CometHandover, CometHeader
-from concento.encoding import Bytes32, Natural, Record, decode, encode
+from concento.encoding import Natural, Record, decode, encode
 from concento.errors import Rejected
 from concento.genesis import PROTOCOL, Genesis
-from concento.hashing import NO_HASH, Network
+from concento.hashing import Network
 from concento.keys import verify
 from concento.limits import VALIDATORS_MAX
 from concento.merkle import verify_inclusion
 from concento.messages.receipts import ReceiptBody, SignedVoucher, receipt_id, voucher_bytes
 from concento.proofs import verify_state
 from concento.statekeys import RECEIPT, batch_state_key, parse_id, split_key, state_key
+from concento.trails import NO_TRAIL, Trail
 from concento.units import Amount
 from concento.validators import Validator, ValidatorSet
 from concento.votes import Commit, verify_commit
@@ -138,11 +139,11 @@ class BatchValue(Record):
 
 
 class AccountValue(Record):
-    """The record of an account: `policy` is None until its keys are first replaced; `head` commits to its movements."""
+    """The record of an account: `policy` is None until its keys are first replaced; `trail` leads to its movements."""
 
     balance_ubeat: Amount
     policy: Policy | None
-    head: Bytes32 = NO_HASH
+    trail: Trail = NO_TRAIL
 
 
 def proof_document(

@@ -10,14 +10,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
 from concento.encoding import decode
 from concento.errors import Rejected
 from state.modules.revenue import NodeRow, Paid, lines_prefix, paid_key
 from state.modules.shares import number_key
-from state.modules.tokens import HISTORY_PREFIX, Entry, Movements, history_key
+from state.modules.tokens import Entry
+from state.movements import AccountBlock, blocks_down, blocks_up
 from state.provenance import Tracer
 from state.queries import Chain, account_of, page_size
 from state.statements import Payout, payout_items, period, shown
@@ -28,15 +30,6 @@ INCOME: Final = "royalty"
 
 _NODE: Final = HISTORY + b"node/"
 _CURSOR: Final = re.compile(r"\d{1,15}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """What moved the account in one block, encoded and decoded."""
-
-    height: int
-    raw: bytes
-    movements: Movements
 
 
 class Recorder:
@@ -103,31 +96,18 @@ def statement_evidence(
     }
 
 
-def _blocks(chain: Chain, account: bytes, first: int, cursor: str | None) -> Iterator[Block]:
+def _blocks(chain: Chain, account: bytes, first: int, cursor: str | None) -> Iterator[AccountBlock]:
     """From the cursor on, or from the last one before the period."""
-    prefix = HISTORY_PREFIX + account
-    start = history_key(account, first)
     if cursor is not None:
         if _CURSOR.fullmatch(cursor) is None:
             raise Rejected("rpc.cursor_malformed", text=cursor[:40])
-        start = history_key(account, int(cursor))
+        first = int(cursor)
     else:
-        for key, raw in chain.scan_history(prefix, start, reverse=True):
-            yield _block(key, raw)
-            break
-    # A scan starts behind its key: the record at the start itself comes first.
-    here = chain.find_history(start)
-    if here is not None:
-        yield _block(start, here)
-    for key, raw in chain.scan_history(prefix, start):
-        yield _block(key, raw)
+        yield from islice(blocks_down(chain, account, first - 1), 1)
+    yield from blocks_up(chain, account, first - 1)
 
 
-def _block(key: bytes, raw: bytes) -> Block:
-    return Block(int.from_bytes(key[-8:], "big"), raw, decode(Movements, raw, "history record"))
-
-
-def _item(reader: Chain, tracer: Tracer, account: bytes, block: Block, inside: bool) -> dict[str, Any]:
+def _item(reader: Chain, tracer: Tracer, account: bytes, block: AccountBlock, inside: bool) -> dict[str, Any]:
     lines = [_lines(reader, tracer, account, block.height, entry, inside) for entry in block.movements.entries]
     return {"height": block.height, "movements": _base64(block.raw), "lines": lines}
 

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from concento.accounts import Policy, account_of_key, single_key
-from concento.encoding import NUMBER_MAX, decode
+from concento.encoding import NUMBER_MAX
 from concento.errors import Rejected
 from concento.hashing import NO_HASH
 from state.accruals import accrued_ubeat
 from state.modules.identity import ACCOUNTS, PARTIES, PAYOUT_NOW, PAYOUTS, Party
-from state.modules.tokens import HISTORY_PREFIX, Entry, Movements, history_key
+from state.modules.tokens import Entry
+from state.movements import blocks_down
 from state.queries import Chain, account_of, cursor_key, page, page_size
 from state.queries_licences import escrow_ubeat
 
 _HEIGHT_BYTES: Final = 8
-"""At the end of a history key, and at the beginning of a position."""
+"""At the beginning of a position."""
 _POSITION_BYTES: Final = 12
 """A height and the index of a movement in its block: a cursor."""
 
@@ -54,8 +55,8 @@ def account_history(chain: Chain, who: str, cursor: str | None = None, limit: in
 
 def balance_after(chain: Chain, account: bytes, height: int) -> int:
     """The balance after this height, from the history: 0 before anything happened."""
-    for _, raw in chain.scan_history(HISTORY_PREFIX + account, history_key(account, height + 1), reverse=True):
-        return decode(Movements, raw, "history record").entries[-1].balance_ubeat
+    for block in blocks_down(chain, account, height):
+        return block.movements.entries[-1].balance_ubeat
     return 0
 
 
@@ -124,20 +125,17 @@ def _genesis_policy(chain: Chain, account: bytes) -> Policy | None:
 
 def _entries_before(chain: Chain, account: bytes, behind: bytes | None) -> Iterator[tuple[int, int, int, Entry]]:
     """(height, index, time, movement), the newest first; those below a position where one is given."""
-    prefix = HISTORY_PREFIX + account
-    after, limit = None, None
+    top, limit = None, None
     if behind is not None:
-        height, limit = int.from_bytes(behind[:_HEIGHT_BYTES], "big"), int.from_bytes(behind[_HEIGHT_BYTES:], "big")
-        if len(behind) != _POSITION_BYTES or height > NUMBER_MAX:
-            raise Rejected("rpc.cursor_malformed", text=behind.hex()[:40])
         # The block of the position itself may have more.
-        after = history_key(account, height + 1)
-    for key, raw in chain.scan_history(prefix, after, reverse=True):
-        movements = decode(Movements, raw, "history record")
-        height = int.from_bytes(key[-_HEIGHT_BYTES:], "big")
-        for index, entry in reversed(list(enumerate(movements.entries[:limit]))):
-            yield height, index, movements.time_ms, entry
-        limit = None
+        top, limit = int.from_bytes(behind[:_HEIGHT_BYTES], "big"), int.from_bytes(behind[_HEIGHT_BYTES:], "big")
+        if len(behind) != _POSITION_BYTES or top > NUMBER_MAX:
+            raise Rejected("rpc.cursor_malformed", text=behind.hex()[:40])
+    for block in blocks_down(chain, account, top):
+        movements = block.movements
+        rest = movements.entries[:limit] if block.height == top else movements.entries
+        for index, entry in reversed(list(enumerate(rest))):
+            yield block.height, index, movements.time_ms, entry
 
 
 def _movement(chain: Chain, height: int, index: int, time_ms: int, entry: Entry) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from concento.accounts import AccountId, Policy, account_id, check_policy, is_placeholder, meets
-from concento.encoding import Bytes32, Natural, Record
+from concento.encoding import Natural, Record
 from concento.errors import Rejected
-from concento.hashing import NO_HASH
 from concento.messages.identity import (
     Admit,
     BindPlaceholder,
@@ -24,6 +23,7 @@ from concento.messages.identity import (
     SetPayoutPolicy,
 )
 from concento.texts import check_text
+from concento.trails import NO_TRAIL, Trail
 from concento.units import Amount
 from state.calls import Call, Event
 from state.view import Kind, View
@@ -41,12 +41,12 @@ ACCOUNTS_CACHED = 1 << 16
 class Account(Record):
     """Money, and the policy that replaced the first one; None while the account's name is the hash of its policy.
 
-    `head` commits to every movement of the balance so far, in order: see `tokens.next_head`.
+    The head of `trail` commits to every movement of the balance so far, in order: see `tokens.next_head`.
     """
 
     balance_ubeat: Amount
     policy: Policy | None
-    head: Bytes32 = NO_HASH
+    trail: Trail = NO_TRAIL
 
 
 class Party(Record):
@@ -254,7 +254,7 @@ def check_rotate_keys(_view: View, _call: Call, message: RotateKeys) -> None:
 
 def apply_rotate_keys(view: View, call: Call, message: RotateKeys) -> list[Event]:
     found = view.find(ACCOUNTS, call.sender) or Account(0, None)
-    view.put(ACCOUNTS, call.sender, Account(found.balance_ubeat, message.policy, found.head))
+    view.put(ACCOUNTS, call.sender, Account(found.balance_ubeat, message.policy, found.trail))
     return [
         Event(
             "identity.keys_rotated",

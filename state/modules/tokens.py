@@ -2,17 +2,19 @@
 
 No unit is ever lost, and after genesis only `mint` makes any: every other function moves an amount between two places,
 and the transition compares the sum of all movements of a block with what it minted. Each movement of a balance leaves a
-history record.
+trace in the history.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final, Literal, TypeAlias
 
 from concento.encoding import Bytes32, Natural, Record, encode
 from concento.errors import Broken, Rejected
 from concento.hashing import tagged_hash
 from concento.messages.tokens import Transfer
+from concento.trails import Trail, extended
 from concento.units import AMOUNT_UBEAT_MAX, Amount, format_beat
 from state.calls import Call, Event
 from state.modules.identity import ACCOUNTS, MOVEMENTS, Account, require_on_board
@@ -22,7 +24,7 @@ BucketName: TypeAlias = Literal["fees", "burnt", "escrow", "royalties"]
 BUCKET_NAMES: Final[tuple[BucketName, ...]] = ("fees", "burnt", "escrow", "royalties")
 """Where money is that no account holds: fees to distribute, burnt, deposits, income on its way to its holders."""
 
-HISTORY_PREFIX: Final = b"account/"
+PARTS_PREFIX: Final = b"moved/"
 
 
 class Bucket(Record):
@@ -53,10 +55,10 @@ class Entry(Record):
 
 
 class Movements(Record):
-    """A history record: what moved one balance in one block, in order. `before` is the head before it."""
+    """What moved one balance in one block, in order; `before` leads to what moved it earlier."""
 
     time_ms: Natural
-    before: Bytes32
+    before: Trail
     entries: tuple[Entry, ...]
 
 
@@ -125,9 +127,17 @@ def next_head(height: int, movements: bytes) -> bytes:
     return tagged_hash("movement", height.to_bytes(8, "big"), movements)
 
 
-def history_key(account: bytes, height: int) -> bytes:
-    """The history key of an account's movements in a block: its records are in the order of the chain."""
-    return HISTORY_PREFIX + account + height.to_bytes(8, "big")
+def movements_part(account: bytes) -> int:
+    """In which of 64 parts of a block's movements the account's are.
+
+    Parts, because a store pays by the record; and 64, because who asks for an account reads all of its part.
+    """
+    return account[0] >> 2
+
+
+def part_key(height: int, part: int) -> bytes:
+    """The history key of a part of a block's movements: `(account, encoded movements)` of each account in it."""
+    return PARTS_PREFIX + height.to_bytes(8, "big") + bytes((part,))
 
 
 def write_movements(view: View) -> None:
@@ -136,13 +146,16 @@ def write_movements(view: View) -> None:
     Not while they happen: an account is written once however often it pays, and what is rolled back never.
     """
     height, time_ms = view.height, view.time_ms
+    parts: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
     for account, entries in view.take_notes_about(MOVEMENTS).items():
         if entries:
             before = view.find(ACCOUNTS, account) or _EMPTY
-            movements = encode(Movements(time_ms, before.head, tuple(entries)))
-            after = Account(entries[-1].balance_ubeat, before.policy, next_head(height, movements))
-            view.put(ACCOUNTS, account, after)
-            view.put_history(history_key(account, height), movements)
+            movements = encode(Movements(time_ms, before.trail, tuple(entries)))
+            trail = extended(before.trail, height, next_head(height, movements))
+            view.put(ACCOUNTS, account, Account(entries[-1].balance_ubeat, before.policy, trail))
+            parts[movements_part(account)].append((account, movements))
+    for part, moved in parts.items():
+        view.put_history(part_key(height, part), encode(moved))
 
 
 # Buckets and escrow

@@ -32,7 +32,7 @@ from state.store.kv import (
 )
 from state.store.tree import Tree
 
-STORE_FORMAT: Final = 3
+STORE_FORMAT: Final = 4
 """Grows when a record of the store changes its form; a store of another format is resynced, not guessed at."""
 COMMIT_KEY: Final = META + b"commit"
 CLOSED_KEY: Final = META + b"closed"

@@ -293,6 +293,10 @@ def test_the_balance_at_a_height_is_the_last_one_until_then(played: tuple[Decide
     node, _ = played
     chain = chain_of(node)
     bob = account_of("bob")
+    moved = {item["height"]: int(item["balance_ubeat"]) for item in reversed(account_history(chain, "bob")["items"])}
+    assert len(moved) >= 5
+    for height in range(node.height + 1):
+        assert balance_after(chain, bob, height) == moved[max(then for then in moved if then <= height)]
     assert balance_after(chain, bob, 0) == 50_000 * BEAT
     assert balance_after(chain, bob, node.height) == node.balance("bob")
     assert balance_after(chain, account_of("nobody"), node.height) == 0

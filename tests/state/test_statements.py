@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from concento.encoding import decode, encode
+from concento.encoding import encode
 from concento.errors import Rejected
 from state.accruals import accrued_ubeat
 from state.modules import identity, royalties, shares, tokens
@@ -23,6 +23,7 @@ from state.statements import statement
 from state.store.kv import META, MemoryKeyValue
 from state.store.opening import create_store
 from support.histories import histories
+from support.ledger import movements_of
 from support.revenue_chain import (
     GENESIS,
     PAYER,
@@ -68,9 +69,7 @@ def all_pages(reader: Chain, name: str, first: int | None, last: int | None, lim
 
 def movements(chain: RevenueChain, name: str) -> list[tokens.Entry]:
     """Everything that moved somebody's balance."""
-    prefix = tokens.HISTORY_PREFIX + account(name)
-    records = [decode(tokens.Movements, raw) for key, raw in chain.history.items() if key.startswith(prefix)]
-    return [entry for record in records for entry in record.entries]
+    return [entry for block in movements_of(chain.history, account(name)) for entry in block.entries]
 
 
 def check(document: dict[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from concento.accounts import account_of_key
 from concento.blocks import TransactionResult
 from concento.development import ACCOUNTS, VALIDATORS_DEV_MAX, development_seed, validator_names
 from concento.devnet import development_genesis
+from concento.encoding import decode
 from concento.genesis import Genesis, Params
 from concento.keys import public_key
 from concento.messages import Action
@@ -17,6 +18,7 @@ from concento.validators import ValidatorSet
 from state.calls import Event
 from state.events import decode_events
 from state.modules import tokens
+from state.modules.tokens import Movements
 from state.store.kv import HISTORY, STATE, TRANSACTION, MemoryKeyValue
 from state.store.tree import Tree
 from state.transition import BlockContext, BlockOutcome, apply_block, write_genesis
@@ -43,6 +45,13 @@ def account_of(name: str) -> bytes:
 def events_of(outcome: BlockOutcome, index: int = 0) -> list[Event]:
     """What the transaction at this place of a block told."""
     return decode_events(outcome.results[index].events)
+
+
+def movements_of(history: Mapping[bytes, bytes], account: bytes) -> list[Movements]:
+    """What moved an account, block by block, among these history records; found without its trail."""
+    parts = [value for key, value in sorted(history.items()) if key.startswith(tokens.PARTS_PREFIX)]
+    moved = [pair for part in parts for pair in decode(tuple[tuple[bytes, bytes], ...], part)]
+    return [decode(Movements, raw) for found, raw in moved if found == account]
 
 
 class Ledger:

@@ -10,6 +10,7 @@ import pytest
 
 from concento.encoding import decode, encode
 from concento.errors import Rejected
+from concento.messages.tokens import Transfer
 from consensus.proposers import Turns
 from node.replica import join, retention, wire
 from node.replica.events import Started
@@ -26,6 +27,7 @@ from state.store.kept import find_header
 from state.store.kv import MemoryKeyValue
 from state.store.opening import check_records, open_store
 from state.store.snapshots import FILES, PIECE_BYTES, Manifest
+from support.ledger import account_of
 from support.windows import short_genesis
 
 NEW = "node5"
@@ -310,3 +312,20 @@ def test_what_it_cannot_know_it_says_and_does_not_guess(consortium: Consortium) 
             ask()
         assert refusal.value.kind == kind
     assert queries_accounts.account_history(chain, "carol", None, 1)["items"]
+
+
+def test_whoever_moved_only_since_has_a_whole_history_there(consortium: Consortium) -> None:
+    network = consortium.network
+    consortium.joined(consortium.join())
+    consortium.goes_on()
+    newcomer = account_of("newcomer")
+    for amount in (1, 2):
+        payment = network.act("bob", Transfer(newcomer, amount))
+        network.submit("node1", payment)
+        network.run_until(network.is_final(payment))
+    network.run_until(lambda: consortium.node.height >= network.nodes["node1"].height)
+    store = consortium.node.core.store
+    chain = Chain(store.kv, store.tree, network.genesis)
+    found = queries_accounts.account_history(chain, chain.address(newcomer), None, 1_000)
+    assert [item["balance_ubeat"] for item in found["items"]] == ["3", "1"]
+    assert found["next"] is None

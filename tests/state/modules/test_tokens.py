@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from concento.encoding import decode
 from concento.errors import Broken, Rejected
 from concento.messages.tokens import Transfer
 from concento.transactions import decode_transaction
 from concento.units import AMOUNT_UBEAT_MAX
 from state.calls import Event
 from state.modules import tokens
-from state.modules.tokens import Entry, Movements
-from support.ledger import BEAT, Ledger, account_of
+from state.modules.tokens import Entry
+from support.ledger import BEAT, Ledger, account_of, movements_of
 
 ALICE, CAROL = account_of("alice"), account_of("carol")
 DEPOSIT = bytes(32)
 
 
 def entries(ledger: Ledger, name: str) -> list[Entry]:
-    prefix = tokens.HISTORY_PREFIX + account_of(name)
-    found = sorted((key, value) for key, value in ledger.history().items() if key.startswith(prefix))
-    return [entry for _, value in found for entry in decode(Movements, value).entries]
+    return [entry for block in movements_of(ledger.history(), account_of(name)) for entry in block.entries]
 
 
 def test_a_transfer_moves_the_amount_and_tells() -> None:
@@ -89,8 +86,7 @@ def test_each_movement_leaves_a_history_record_with_the_balance_after_it() -> No
     assert (paid_fee.cause, paid_fee.amount_ubeat, paid_fee.balance_ubeat) == ("fee", -fee, opening - fee)
     assert (paid.cause, paid.amount_ubeat, paid.balance_ubeat) == ("transfer", -5, opening - fee - 5)
     assert (paid.counterparty, paid.tx) == (CAROL, transaction.id)
-    newest = ledger.history()[tokens.history_key(ALICE, ledger.height)]
-    assert decode(Movements, newest).time_ms == ledger.time_ms
+    assert movements_of(ledger.history(), ALICE)[-1].time_ms == ledger.time_ms
     assert entries(ledger, "carol")[-1].balance_ubeat == ledger.balance("carol")
 
 
