@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,8 @@ LANES: Final = 4
 """Connections to each node that hand in as fast as it takes: one would wait for answers more than it offers."""
 TICK_S: Final = 0.02
 """At a rate, what is due is handed to one node after the other this often: requests cost more than what is in them."""
+ASKED_MAX: Final = 64
+"""Requests at a rate that may wait for their answers: those of more than a second."""
 BUSY_S: Final = 0.02
 """After an answer that says busy."""
 POLL_S: Final = 0.05
@@ -78,6 +80,24 @@ class _Watch:
                 tip = height
 
 
+class _Door:
+    """One node over as many connections as there are requests at once."""
+
+    def __init__(self, arm: str, url: str) -> None:
+        self._arm = arm
+        self._url = url
+        self._idle: list[Target] = []
+
+    def submit(self, items: Sequence[Item]) -> list[Item]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = target(self._arm, self._url)
+        refused = connection.submit(items)
+        self._idle.append(connection)
+        return refused
+
+
 def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
     """Offers everything at once and hands it in as fast as the nodes take it, until all of it is final."""
     watch = _Watch(target(arm, urls[0]), POLL_S)
@@ -98,20 +118,29 @@ def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
 def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tick_s: float = TICK_S) -> Sustained:
     """Offers items at a rate, whatever the network does: an open loop. What it is too busy for comes again.
 
-    Every `tick_s` one node, in turn, is handed what is due.
+    Every `tick_s` one node, in turn, is handed what is due; nobody waits for the answer.
     """
     watch = _Watch(target(arm, urls[0]), POLL_CLOSE_S)
     due: dict[str, float] = {}
+    doors = [_Door(arm, url) for url in urls]
+    asked: set[Future[list[Item]]] = set()
+    again: list[Item] = []
+    turn = handed = busy = 0
     began = time.perf_counter()
-    with ThreadPoolExecutor(len(urls)) as pool:
-        shares = [items[index :: len(urls)] for index in range(len(urls))]
-        jobs = [
-            pool.submit(
-                _offer_share, target(arm, url), share, rate / len(urls), began + n * tick_s, len(urls) * tick_s, due
-            )
-            for n, (url, share) in enumerate(zip(urls, shares, strict=True))
-        ]
-        busy = sum(job.result() for job in jobs)
+    with ThreadPoolExecutor(ASKED_MAX) as pool:
+        while handed < len(items) or asked or again:
+            turn += 1
+            at = began + turn * tick_s
+            time.sleep(max(0.0, at - time.perf_counter()))
+            ready = min(len(items), int(turn * tick_s * rate))
+            due.update((item.key, at) for item in items[handed:ready])
+            door = doors[turn % len(doors)]
+            asked |= {pool.submit(door.submit, batch) for batch in batches([*again, *items[handed:ready]])}
+            handed = ready
+            answered, asked = wait(asked, timeout=0)
+            refused = [job.result() for job in answered]
+            busy += sum(map(bool, refused))
+            again = [item for some in refused for item in some]
     _wait(watch, len(items))
     watch.stop()
     found = _committed(target(arm, urls[0]), watch)
@@ -159,26 +188,6 @@ def hand_in(node: Target, items: Sequence[Item]) -> int:
         while waiting := node.submit(waiting):
             busy += 1
             time.sleep(BUSY_S)
-    return busy
-
-
-def _offer_share(
-    node: Target, items: Sequence[Item], rate: float, began: float, every_s: float, due: dict[str, float]
-) -> int:
-    """What one node is offered: all that is due since its last turn, every `every_s`."""
-    handed, turn, busy = 0, 0, 0
-    again: list[Item] = []
-    while handed < len(items) or again:
-        turn += 1
-        at = began + turn * every_s
-        time.sleep(max(0.0, at - time.perf_counter()))
-        ready = min(len(items), int(turn * every_s * rate))
-        due.update((item.key, at) for item in items[handed:ready])
-        waiting, again, handed = [*again, *items[handed:ready]], [], ready
-        for batch in batches(waiting):
-            refused = node.submit(batch)
-            busy += bool(refused)
-            again += refused
     return busy
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Barrier
 
 import pytest
 
@@ -70,6 +71,20 @@ def test_an_open_loop_measures_everything_that_was_due(chain: Chain) -> None:
     assert found.transactions == len(found.finality_ms) == 8
     assert all(late >= 0 for late in found.finality_ms)
     assert list(found.finality_ms) == sorted(found.finality_ms)
+
+
+def test_an_open_loop_waits_for_no_answer(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request is answered only once three are on their way: whoever waited would never hand in the second."""
+    taken, together = chain.submit, Barrier(3)
+
+    def submit(items: Sequence[Item]) -> list[Item]:
+        together.wait(timeout=60)
+        return taken(items)
+
+    monkeypatch.setattr(chain, "submit", submit)
+    monkeypatch.setattr(chain, "refusals", 0)
+    found = offer("C", ["a", "b"], items(6), rate=100.0)
+    assert found.transactions == 6
 
 
 def test_percentiles_come_from_the_values_themselves() -> None:
