@@ -23,8 +23,9 @@ LANES: Final = 4
 """Connections to each node that hand in as fast as it takes: one would wait for answers more than it offers."""
 TICK_S: Final = 0.02
 """At a rate, what is due is handed to one node after the other this often: requests cost more than what is in them."""
-ASKED_MAX: Final = 64
-"""Requests at a rate that may wait for their answers: those of more than a second."""
+ASKED_MAX: Final = 16
+"""Requests to one node, at a rate, that may wait for their answers: those of more than a second where it is handed one
+every 80 ms."""
 BUSY_S: Final = 0.02
 """After an answer that says busy."""
 POLL_S: Final = 0.05
@@ -60,7 +61,7 @@ class _Watch:
         self.seen: dict[int, float] = {}
         self.counted: dict[int, int] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
         self._thread.start()
 
     @property
@@ -81,14 +82,23 @@ class _Watch:
 
 
 class _Door:
-    """One node over as many connections as there are requests at once."""
+    """One node over as many connections as there are requests at once, `ASKED_MAX` at most; more stand in line."""
 
     def __init__(self, arm: str, url: str) -> None:
         self._arm = arm
         self._url = url
         self._idle: list[Target] = []
+        self._pool = ThreadPoolExecutor(ASKED_MAX)
 
-    def submit(self, items: Sequence[Item]) -> list[Item]:
+    def submit(self, items: Sequence[Item]) -> set[Future[list[Item]]]:
+        """Hands items in without waiting; each request will tell what the node was too busy for."""
+        return {self._pool.submit(self._ask, batch) for batch in batches(items)}
+
+    def close(self) -> None:
+        """What is in line is given up, and nobody waits for what is asked."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, items: Sequence[Item]) -> list[Item]:
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -127,22 +137,24 @@ def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tic
     again: list[Item] = []
     turn = handed = busy = 0
     began = time.perf_counter()
-    with ThreadPoolExecutor(ASKED_MAX) as pool:
+    try:
         while handed < len(items) or asked or again:
             turn += 1
             at = began + turn * tick_s
             time.sleep(max(0.0, at - time.perf_counter()))
             ready = min(len(items), int(turn * tick_s * rate))
             due.update((item.key, at) for item in items[handed:ready])
-            door = doors[turn % len(doors)]
-            asked |= {pool.submit(door.submit, batch) for batch in batches([*again, *items[handed:ready]])}
+            asked |= doors[turn % len(doors)].submit([*again, *items[handed:ready]])
             handed = ready
             answered, asked = wait(asked, timeout=0)
             refused = [job.result() for job in answered]
             busy += sum(map(bool, refused))
             again = [item for some in refused for item in some]
-    _wait(watch, len(items))
-    watch.stop()
+        _wait(watch, len(items))
+    finally:
+        watch.stop()
+        for door in doors:
+            door.close()
     found = _committed(target(arm, urls[0]), watch)
     finality = sorted((watch.seen[found[key]] - at) * 1_000 for key, at in due.items() if key in found)
     last = max((watch.seen[height] for height in found.values()), default=time.perf_counter())

@@ -112,21 +112,15 @@ class Chain:
         for key, _ in self.store.scan(start + prefix):
             yield key[len(start) :]
 
-    def scan_history(
-        self, prefix: bytes, after: bytes | None = None, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def scan_history(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """(key, value) of history records under a prefix, behind the key `after`; keys without the space.
 
-        Raises Rejected, rather than give half of it, where the node began with a snapshot and what is asked for reaches
-        below: at once, or at the end of what it knows where the newest come first.
+        Raises Rejected, rather than give half of it, where the node began with a snapshot.
         """
-        if not reverse:
-            self.check_history()
+        self.check_history()
         behind = None if after is None else HISTORY + after
-        for key, raw in self.store.scan(HISTORY + prefix, behind, reverse):
+        for key, raw in self.store.scan(HISTORY + prefix, behind):
             yield key[len(HISTORY) :], raw
-        if reverse:
-            self.check_history()
 
     def scan_index(self, prefix: bytes, after: bytes | None = None) -> Iterator[bytes]:
         """Keys of history that follow from the state: a node that began with a snapshot has all of them too."""

@@ -137,8 +137,10 @@ def get_account(call: Call, params: OneAccount) -> dict[str, Any]:
     return queries_accounts.account_get(call.desk.chain, params.who)
 
 
-def get_history(call: Call, params: AccountPage) -> dict[str, Any]:
-    return queries_accounts.account_history(call.desk.chain, params.who, params.cursor, params.limit)
+async def get_history(call: Call, params: AccountPage) -> dict[str, Any]:
+    return await call.desk.aside(
+        lambda chain: queries_accounts.account_history(chain, params.who, params.cursor, params.limit)
+    )
 
 
 def get_party(call: Call, params: OneAccount) -> dict[str, Any]:

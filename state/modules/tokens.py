@@ -120,7 +120,7 @@ def require_balance(view: View, account: bytes, amount_ubeat: int) -> None:
 
 
 def next_head(height: int, movements: bytes) -> bytes:
-    """The head of an account's movements after the block of this encoded record, which names the head before.
+    """The head of an account's movements after the block of this encoded record, which names the trail before.
 
     Whoever knows the head of a state can be shown any tail of the account's history, and nothing can be left out of it.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
@@ -85,6 +86,23 @@ def test_an_open_loop_waits_for_no_answer(chain: Chain, monkeypatch: pytest.Monk
     monkeypatch.setattr(chain, "refusals", 0)
     found = offer("C", ["a", "b"], items(6), rate=100.0)
     assert found.transactions == 6
+
+
+def test_a_refusal_for_good_ends_an_open_loop_at_once(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One node never answers and the other refuses: nobody waits for the first, and nobody asks for blocks any more."""
+    never = Event()
+
+    def submit(items: Sequence[Item]) -> list[Item]:
+        if items[0].key == "item2":
+            raise RuntimeError("a batch was refused")
+        never.wait(timeout=60)
+        return []
+
+    monkeypatch.setattr(chain, "submit", submit)
+    with pytest.raises(RuntimeError, match="refused"):
+        offer("C", ["a", "b"], items(1_000), rate=100.0)
+    never.set()
+    assert "watch" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_percentiles_come_from_the_values_themselves() -> None:

@@ -13,6 +13,7 @@ from concento.merkle import verify_inclusion
 from concento.messages.assets import RegisterWork, RetireAsset
 from concento.messages.licences import CloseOffer, Price, RevokeLicence
 from concento.terms import PURPOSES, make_terms, terms_hash
+from state.evidence import statement_evidence
 from state.modules.datasets import DATASETS, members_root
 from state.queries import Chain
 from state.queries_accounts import account_get, account_history, balance_after
@@ -308,6 +309,28 @@ def test_all_money_is_somewhere(chain: Chain) -> None:
     assert sum(int(found[place]) for place in places) == int(found["minted_ubeat"])
     assert int(found["escrow_ubeat"]) > 0
     assert int(found["burnt_ubeat"]) > 0
+
+
+@pytest.mark.parametrize("first", [0, 1, 9, 11])
+def test_evidence_is_the_same_in_pages_of_any_size(chain: Chain, first: int) -> None:
+    whole = statement_evidence(chain, "alice", first)
+    assert whole["next"] is None
+    assert len(whole["items"]) > 1
+    for limit in (1, 3):
+        items, records, heights, cursor = [], {}, set(), None
+        while True:
+            page = statement_evidence(chain, "alice", first, cursor=cursor, limit=limit)
+            items += page["items"]
+            records.update(page["records"])
+            heights.update(page["heights"])
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert items == whole["items"]
+        assert (sorted(records.items()), sorted(heights)) == (
+            [tuple(pair) for pair in whole["records"]],
+            whole["heights"],
+        )
 
 
 def test_rows_of_finalisation_are_proved_by_the_next_header(played: tuple[DecidedNode, Scene], chain: Chain) -> None:

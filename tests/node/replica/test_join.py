@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from concento.encoding import decode, encode
-from concento.errors import Rejected
+from concento.errors import Damaged, Rejected
 from concento.messages.tokens import Transfer
 from consensus.proposers import Turns
 from node.replica import join, retention, wire
@@ -19,12 +19,13 @@ from node.replica.retention import Retention
 from node.snapshots import SnapshotShelf, take
 from sim.network import Network, Node
 from state import queries_accounts
+from state.modules.tokens import movements_part, part_key
 from state.queries import Chain
 from state.queries_chain import block_at
 from state.queries_tx import tx_get
 from state.store.blockstore import find_block, find_transaction
 from state.store.kept import find_header
-from state.store.kv import MemoryKeyValue
+from state.store.kv import HISTORY, MemoryKeyValue
 from state.store.opening import check_records, open_store
 from state.store.snapshots import FILES, PIECE_BYTES, Manifest
 from support.ledger import account_of
@@ -329,3 +330,7 @@ def test_whoever_moved_only_since_has_a_whole_history_there(consortium: Consorti
     found = queries_accounts.account_history(chain, chain.address(newcomer), None, 1_000)
     assert [item["balance_ubeat"] for item in found["items"]] == ["3", "1"]
     assert found["next"] is None
+    height = found["items"][0]["height"]
+    store.kv.write({HISTORY + part_key(height, movements_part(newcomer)): None})
+    with pytest.raises(Damaged):
+        queries_accounts.account_history(chain, chain.address(newcomer))
