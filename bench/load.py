@@ -31,7 +31,8 @@ BUSY_S: Final = 0.02
 POLL_S: Final = 0.05
 POLL_CLOSE_S: Final = 0.008
 """How often the height is asked for: at full load seldom, where finality is measured often."""
-PATIENCE_S: Final = 120
+QUIET_S: Final = 15
+"""After so long without a transaction in any block the rest is lost, or has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class _Watch:
         self.first = node.height()
         self.seen: dict[int, float] = {}
         self.counted: dict[int, int] = {}
+        self._newest = time.perf_counter()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
         self._thread.start()
@@ -67,6 +69,10 @@ class _Watch:
     @property
     def transactions(self) -> int:
         return sum(self.counted.values())
+
+    @property
+    def is_quiet(self) -> bool:
+        return time.perf_counter() - self._newest > QUIET_S
 
     def stop(self) -> None:
         self._stop.set()
@@ -78,6 +84,8 @@ class _Watch:
             for height, count in self._node.counts(tip):
                 self.seen[height] = time.perf_counter()
                 self.counted[height] = count
+                if count:
+                    self._newest = self.seen[height]
                 tip = height
 
 
@@ -116,13 +124,11 @@ def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
     with ThreadPoolExecutor(len(lanes)) as pool:
         shares = [items[index :: len(lanes)] for index in range(len(lanes))]
         busy = sum(pool.map(lambda url, share: hand_in(target(arm, url), share), lanes, shares))
-    _wait(watch, len(items))
-    seconds = max(watch.seen.values(), default=time.perf_counter()) - began
+    found = _final(target(arm, urls[0]), watch, items)
     watch.stop()
-    found = _committed(target(arm, urls[0]), watch)
-    missing = [item for item in items if item.key not in found]
+    last = max((watch.seen[height] for height in found.values()), default=time.perf_counter())
     blocks = sum(1 for count in watch.counted.values() if count)
-    return Sustained(len(items) - len(missing), seconds, blocks, busy)
+    return Sustained(len(found), last - began, blocks, busy)
 
 
 def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tick_s: float = TICK_S) -> Sustained:
@@ -150,13 +156,12 @@ def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tic
             refused = [job.result() for job in answered]
             busy += sum(map(bool, refused))
             again = [item for some in refused for item in some]
-        _wait(watch, len(items))
+        found = _final(target(arm, urls[0]), watch, items)
     finally:
         watch.stop()
         for door in doors:
             door.close()
-    found = _committed(target(arm, urls[0]), watch)
-    finality = sorted((watch.seen[found[key]] - at) * 1_000 for key, at in due.items() if key in found)
+    finality = sorted((watch.seen[height] - due[key]) * 1_000 for key, height in found.items())
     last = max((watch.seen[height] for height in found.values()), default=time.perf_counter())
     return Sustained(len(finality), last - began, len(watch.counted), busy, tuple(finality))
 
@@ -203,12 +208,23 @@ def hand_in(node: Target, items: Sequence[Item]) -> int:
     return busy
 
 
-def _wait(watch: _Watch, wanted: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while watch.transactions < wanted and time.monotonic() < deadline:
+def _final(node: Target, watch: _Watch, items: Sequence[Item]) -> dict[str, int]:
+    """The height of each item that succeeded: waits for all of them, or until nothing more comes.
+
+    Blocks are read once they count as many transactions as are wanted, which costs the run little. They count those too
+    that find no room and come again in a later one.
+    """
+    wanted = {item.key for item in items}
+    found: dict[str, int] = {}
+    read: set[int] = set()
+    while len(found) < len(wanted):
+        is_over = watch.is_quiet
+        if is_over or watch.transactions >= len(wanted):
+            for height in sorted(watch.counted.keys() - read):
+                if watch.counted[height]:
+                    found.update((key, height) for key in node.committed(height) if key in wanted)
+                read.add(height)
+        if is_over:
+            break
         time.sleep(POLL_S)
-
-
-def _committed(node: Target, watch: _Watch) -> dict[str, int]:
-    """The height of everything that succeeded in the blocks of a run; read afterwards, which costs the run nothing."""
-    return {key: height for height, count in sorted(watch.counted.items()) if count for key in node.committed(height)}
+    return found

@@ -44,6 +44,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Chain:
     chain = Chain()
     monkeypatch.setattr(load, "target", lambda arm, url: chain)
     monkeypatch.setattr(load, "BUSY_S", 0.0)
+    monkeypatch.setattr(load, "QUIET_S", 0.5)
     return chain
 
 
@@ -65,6 +66,25 @@ def test_a_full_run_counts_what_succeeded_in_blocks_and_offers_again_what_was_re
     assert found.transactions == 6
     assert found.busy >= 3
     assert {key for block in chain.blocks for key in block} == {f"item{number}" for number in range(6)}
+
+
+def test_a_run_waits_for_what_found_no_room_in_a_block_that_named_it(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two blocks name one each, and neither ran; the next one comes when somebody has read that."""
+
+    def submit(items: Sequence[Item]) -> list[Item]:
+        chain.blocks.append([])
+        return []
+
+    def committed(height: int) -> list[str]:
+        if len(chain.blocks) == 3:
+            chain.blocks.append(["item0", "item1"])
+        return chain.blocks[height]
+
+    monkeypatch.setattr(chain, "submit", submit)
+    monkeypatch.setattr(chain, "committed", committed)
+    assert sustain("C", ["a"], items(2)).transactions == 2
 
 
 def test_an_open_loop_measures_everything_that_was_due(chain: Chain) -> None:
