@@ -118,6 +118,7 @@ class _Door:
 
 def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
     """Offers everything at once and hands it in as fast as the nodes take it, until all of it is final."""
+    _catch_up([target(arm, url) for url in urls])
     watch = _Watch(target(arm, urls[0]), POLL_S)
     began = time.perf_counter()
     lanes = [url for url in urls for _ in range(LANES)]
@@ -136,6 +137,7 @@ def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tic
 
     Every `tick_s` one node, in turn, is handed what is due; nobody waits for the answer.
     """
+    _catch_up([target(arm, url) for url in urls])
     watch = _Watch(target(arm, urls[0]), POLL_CLOSE_S)
     due: dict[str, float] = {}
     doors = [_Door(arm, url) for url in urls]
@@ -206,6 +208,13 @@ def hand_in(node: Target, items: Sequence[Item]) -> int:
             busy += 1
             time.sleep(BUSY_S)
     return busy
+
+
+def _catch_up(nodes: Sequence[Target]) -> None:
+    """Waits until every node has what the newest one has: what is offered rests on what was made ready there."""
+    tip, until = max(node.height() for node in nodes), time.monotonic() + QUIET_S
+    while min(node.height() for node in nodes) < tip and time.monotonic() < until:
+        time.sleep(POLL_S)
 
 
 def _final(node: Target, watch: _Watch, items: Sequence[Item]) -> dict[str, int]:
