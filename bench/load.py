@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,7 +75,7 @@ class _Watch:
     def is_quiet(self) -> bool:
         return time.perf_counter() - self._newest > QUIET_S
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._stop.set()
         self._thread.join()
 
@@ -119,14 +120,13 @@ class _Door:
 def sustain(arm: str, urls: Sequence[str], items: Sequence[Item]) -> Sustained:
     """Offers everything at once and hands it in as fast as the nodes take it, until all of it is final."""
     _catch_up([target(arm, url) for url in urls])
-    watch = _Watch(target(arm, urls[0]), POLL_S)
-    began = time.perf_counter()
     lanes = [url for url in urls for _ in range(LANES)]
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        shares = [items[index :: len(lanes)] for index in range(len(lanes))]
-        busy = sum(pool.map(lambda url, share: hand_in(target(arm, url), share), lanes, shares))
-    found = _final(target(arm, urls[0]), watch, items)
-    watch.stop()
+    shares = [items[index :: len(lanes)] for index in range(len(lanes))]
+    with closing(_Watch(target(arm, urls[0]), POLL_S)) as watch:
+        began = time.perf_counter()
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            busy = sum(pool.map(lambda url, share: hand_in(target(arm, url), share), lanes, shares))
+        found = _final(target(arm, urls[0]), watch, items)
     last = max((watch.seen[height] for height in found.values()), default=time.perf_counter())
     blocks = sum(1 for count in watch.counted.values() if count)
     return Sustained(len(found), last - began, blocks, busy)
@@ -138,14 +138,14 @@ def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tic
     Every `tick_s` one node, in turn, is handed what is due; nobody waits for the answer.
     """
     _catch_up([target(arm, url) for url in urls])
-    watch = _Watch(target(arm, urls[0]), POLL_CLOSE_S)
     due: dict[str, float] = {}
-    doors = [_Door(arm, url) for url in urls]
     asked: set[Future[list[Item]]] = set()
     again: list[Item] = []
     turn = handed = busy = 0
-    began = time.perf_counter()
-    try:
+    with ExitStack() as opened:
+        watch = opened.enter_context(closing(_Watch(target(arm, urls[0]), POLL_CLOSE_S)))
+        doors = [opened.enter_context(closing(_Door(arm, url))) for url in urls]
+        began = time.perf_counter()
         while handed < len(items) or asked or again:
             turn += 1
             at = began + turn * tick_s
@@ -159,10 +159,6 @@ def offer(arm: str, urls: Sequence[str], items: Sequence[Item], rate: float, tic
             busy += sum(map(bool, refused))
             again = [item for some in refused for item in some]
         found = _final(target(arm, urls[0]), watch, items)
-    finally:
-        watch.stop()
-        for door in doors:
-            door.close()
     finality = sorted((watch.seen[height] - due[key]) * 1_000 for key, height in found.items())
     last = max((watch.seen[height] for height in found.values()), default=time.perf_counter())
     return Sustained(len(finality), last - began, len(watch.counted), busy, tuple(finality))

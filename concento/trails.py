@@ -54,20 +54,19 @@ def trail_at(trail: Trail, height: int, read: Read[S]) -> Trail:
     return trail
 
 
-def newest_first(trail: Trail, read: Read[S]) -> Iterator[tuple[int, S]]:
-    """(height, step) of every block."""
+def newest_first(trail: Trail, read: Read[S]) -> Iterator[S]:
+    """The step of every block."""
     while trail.heights:
-        height = trail.heights[-1]
-        step = read(height)
-        yield height, step
+        step = read(trail.heights[-1])
+        yield step
         trail = step.before
 
 
-def oldest_first(trail: Trail, read: Read[S], after: int = -1) -> Iterator[tuple[int, S]]:
-    """(height, step) of every block above `after`; the first one takes a few steps to find, each is read once."""
+def oldest_first(trail: Trail, read: Read[S], after: int = -1) -> Iterator[S]:
+    """The step of every block above `after`; the first one takes a few steps to find, each is read once."""
     for height in trail.heights:
         if height > after:
             step = read(height)
             yield from oldest_first(step.before, read, after)
-            yield height, step
+            yield step
             after = height

@@ -34,14 +34,12 @@ def blocks_down(chain: Chain, account: bytes, height: int | None = None) -> Iter
     trail = _trail(chain, account)
     if height is not None:
         trail = trail_at(trail, height, lambda at: _read(chain, account, at))
-    for _, block in newest_first(trail, lambda at: _read(chain, account, at)):
-        yield block
+    return newest_first(trail, lambda at: _read(chain, account, at))
 
 
 def blocks_up(chain: Chain, account: bytes, after: int) -> Iterator[AccountBlock]:
     """Every block above a height that moved the account, in order. Raises as `blocks_down`."""
-    for _, block in oldest_first(_trail(chain, account), lambda at: _read(chain, account, at), after):
-        yield block
+    return oldest_first(_trail(chain, account), lambda at: _read(chain, account, at), after)
 
 
 def _trail(chain: Chain, account: bytes) -> Trail:

@@ -44,11 +44,11 @@ def walked(blocks: int, seed: int = 1) -> Walked:
 @pytest.mark.parametrize("blocks", [0, 1, 2, 3, 7, 8, 100, 255, 256])
 def test_both_ways_every_block_comes_once_and_is_read_once(blocks: int) -> None:
     account = walked(blocks)
-    down = [(height, step.height) for height, step in newest_first(account.trail, account.step)]
-    assert down == [(height, height) for height in reversed(account.heights)]
+    down = [step.height for step in newest_first(account.trail, account.step)]
+    assert down == account.heights[::-1]
     assert account.read == blocks
-    up = [(height, step.height) for height, step in oldest_first(account.trail, account.step)]
-    assert up == [(height, height) for height in account.heights]
+    up = [step.height for step in oldest_first(account.trail, account.step)]
+    assert up == account.heights
     assert account.read == 2 * blocks
 
 
@@ -56,7 +56,7 @@ def test_a_walk_up_begins_anywhere_and_reads_nothing_that_it_does_not_give() -> 
     account = walked(150)
     for after in range(-1, account.heights[-1] + 2):
         account.read = 0
-        found = [height for height, _ in oldest_first(account.trail, account.step, after)]
+        found = [step.height for step in oldest_first(account.trail, account.step, after)]
         assert found == [height for height in account.heights if height > after]
         assert account.read == len(found)
 
