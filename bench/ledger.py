@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -21,12 +21,12 @@ from concento.validators import ValidatorSet
 from concento.votes import EMPTY_COMMIT
 from state.modules.identity import ACCOUNTS, Account
 from state.store.blockstore import BlockRecord, StoredBlock
-from state.store.kv import STATE
+from state.store.cache import StateCache
 from state.store.leveldb import LevelDb
 from state.store.opening import OpenStore, advance, create_store
 from state.store.recent import Recent, load_recent
 from state.transition import BlockContext, BlockOutcome, write_genesis
-from state.view import Known, View
+from state.view import View
 
 SENDERS: Final = 2_000
 """Accounts that pay; they are among the others and pay whom they please."""
@@ -44,7 +44,7 @@ class Bench:
     seeds: list[bytes]
     time_ms: int
     recent: Recent
-    known: Known = field(default_factory=dict)
+    state: StateCache
     number: int = 0
 
     @property
@@ -53,9 +53,8 @@ class Bench:
         return self.store.commit.height + 1
 
     def view(self) -> View:
-        """As a node makes it: records read or written before are still decoded."""
-        kv = self.store.kv
-        return View(lambda key: kv.get(STATE + key), self.recent.has, self.known)
+        """As a node makes it: records read or written before are still in memory."""
+        return View(self.state.get, self.recent.has)
 
     def transfers(self, count: int) -> list[bytes]:
         """Signed transfers for the next block, each of another sender as long as there are any."""
@@ -117,12 +116,12 @@ class Bench:
         stored = StoredBlock(record, tuple(outcome.results), tuple(outcome.leaves), outcome.closing_events)
         return advance(self.store, stored, outcome.changes, outcome.history)
 
-    def moved_on(self, outcome: BlockOutcome, view: View) -> None:
-        """The block of this view was written. Raises where anything in it went wrong: such a block measures nothing."""
+    def moved_on(self, outcome: BlockOutcome) -> None:
+        """The block was written. Raises where anything in it went wrong: such a block measures nothing."""
         failed = [result.kind for result in outcome.results if result.status != "ok"]
         if failed:
             raise RuntimeError(f"{len(failed)} transfers of the benchmark did not succeed: {failed[0]}")
-        self.known.update(view.records())
+        self.state.update(outcome.changes)
         self.recent.add(self.time_ms, [result.id for result in outcome.results])
         self.time_ms += 100
 
@@ -141,4 +140,4 @@ def open_bench(path: Path, accounts: int) -> Bench:
     kv = LevelDb.create(path)
     store = create_store(kv, genesis.network, state, view.history())
     recent = load_recent(kv, 0, genesis.params.consensus.replay_window_ms)
-    return Bench(genesis, store, names, seeds, genesis.time_ms + 1_000, recent)
+    return Bench(genesis, store, names, seeds, genesis.time_ms + 1_000, recent, StateCache(kv))

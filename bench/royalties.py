@@ -166,7 +166,7 @@ def _block(market: Market, transactions: list[Transaction]) -> Measured:
     marks.append(process_time())
     bench.store.kv.write(batch)
     marks.append(process_time())
-    bench.moved_on(outcome, view)
+    bench.moved_on(outcome)
     parts = [round((later - earlier) * 1_000, 1) for earlier, later in pairwise(marks)]
     names = ("apply", "tree", "store")
     return Measured({**dict(zip(names, parts, strict=True)), "all": round(sum(parts), 1)}, outcome)

@@ -102,7 +102,7 @@ def _one_block(bench: Bench, raws: list[bytes]) -> Clock:
     batch = clock.time("records", lambda: _records(bench, stored, outcome))
     clock.time("admit", lambda: _admit(bench, transactions))
     clock.time("write", lambda: bench.store.kv.write(batch))
-    bench.moved_on(outcome, view)
+    bench.moved_on(outcome)
     return clock
 
 

@@ -163,7 +163,7 @@ def block(bench: Bench, transactions: Sequence[Transaction]) -> Done:
     applied = thread_time()
     bench.store.kv.write(bench.batch(transactions, outcome))
     written, ended_clock = thread_time(), perf_counter()
-    bench.moved_on(outcome, view)
+    bench.moved_on(outcome)
     rows = [decode_row(row) for row in outcome.rows]
     paid = sum(len(row.payouts) for row in rows if isinstance(row, PayoutRow))
     return Done(applied - began, written - began, ended_clock - began_clock, paid)

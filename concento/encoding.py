@@ -6,10 +6,11 @@ is a hash of the value. There are no floats, maps or extension types.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from threading import Lock
 from types import UnionType
-from typing import Annotated, Any, Final, TypeVar, dataclass_transform, overload
+from typing import Annotated, Any, Final, TypeVar, cast, dataclass_transform, overload
 
 import msgspec
 from msgspec import Meta
@@ -71,6 +72,23 @@ def decode(kind: Any, data: bytes, what: str = "record") -> Any:
     if _ENCODER.encode(value) != data:
         raise Rejected("encoding.not_canonical", what=what)
     return value
+
+
+def reader(kind: type[T]) -> Callable[[bytes], T]:
+    """Decodes bytes that this program encoded itself: what is canonical already need not be encoded again to see that.
+
+    The function raises Rejected where they are malformed.
+    """
+    name: str = kind.__name__
+    decode_own: Callable[[bytes], T] = _decoder(cast(Hashable, kind)).decode
+
+    def read(data: bytes) -> T:
+        try:
+            return decode_own(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise Rejected("encoding.invalid", what=name, reason=_reason(error)) from None
+
+    return read
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -7,10 +7,10 @@ rolled back to its mark. Nothing is written to a store: the block's changes are 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from concento.encoding import Record, decode, encode
+from concento.encoding import Record, encode, reader
 from concento.errors import Broken, Rejected
 from state.store.blockstore import find_transaction
 from state.store.kv import STATE, KeyValueView
@@ -19,9 +19,6 @@ R = TypeVar("R", bound=Record)
 
 Read: TypeAlias = Callable[[bytes], bytes | None]
 """The committed value under a state key (without the store's space prefix)."""
-
-Known: TypeAlias = dict[bytes, Any]
-"""State key -> committed record of the kind that owns the key's prefix, or None where there is none."""
 
 Mark: TypeAlias = tuple[int, int, int]
 """A moment of a block: how much was written, told and noted until then."""
@@ -33,11 +30,12 @@ Included: TypeAlias = Callable[[bytes], bool]
 class Kind(Generic[R]):
     """A table of state records: the prefix of its keys and the type of its values."""
 
-    __slots__ = ("prefix", "record")
+    __slots__ = ("_read", "prefix", "record")
 
     def __init__(self, prefix: bytes, record: type[R]) -> None:
         self.prefix = prefix
         self.record = record
+        self._read = reader(record)
 
     def key(self, key: bytes) -> bytes:
         """The state key of the record named `key`."""
@@ -46,7 +44,7 @@ class Kind(Generic[R]):
     def decode(self, data: bytes) -> R:
         """The record in committed bytes, which are ours: anything else is Broken."""
         try:
-            return decode(self.record, data, self.record.__name__)
+            return self._read(data)
         except Rejected as error:
             raise Broken("a record of the state cannot be read: {reason}", reason=str(error)) from error
 
@@ -62,15 +60,14 @@ class View:
     records are keyed by them. The transition sets them; modules only read.
     """
 
-    def __init__(self, read: Read, included: Included | None = None, known: Known | None = None) -> None:
-        """`known` are records of the same committed state, read before; what this view reads is added to them."""
+    def __init__(self, read: Read, included: Included | None = None) -> None:
         self.height = 0
         self.time_ms = 0
         self.tx = b""
         self._read = read
         self._included = included or _never
-        self._known: Known = {} if known is None else known
-        self._overlay: Known = {}
+        self._records: dict[bytes, Any] = {}
+        self._committed: dict[bytes, Any] = {}
         self._history: dict[bytes, bytes] = {}
         self._notes: defaultdict[str, dict[bytes, list[Any]]] = defaultdict(dict)
         self._noted: list[list[Any]] = []
@@ -79,20 +76,13 @@ class View:
     def find(self, kind: Kind[R], key: bytes) -> R | None:
         """The record as this block has it so far, or None."""
         name = kind.prefix + key
-        record: R | None = self._overlay.get(name, _ABSENT)
-        if record is _ABSENT:
-            record = self._known.get(name, _ABSENT)
-            if record is _ABSENT:
-                record = self._committed(kind, name)
-        return record
+        record: R | None = self._records.get(name, _ABSENT)
+        return self._load(kind, name) if record is _ABSENT else record
 
     def committed(self, kind: Kind[R], key: bytes) -> R | None:
         """The record as it was before this block, or None."""
-        name = kind.prefix + key
-        record: R | None = self._known.get(name, _ABSENT)
-        if record is _ABSENT:
-            record = self._committed(kind, name)
-        return record
+        record: R | None = self._committed.get(kind.prefix + key, _ABSENT)
+        return self.find(kind, key) if record is _ABSENT else record
 
     def get(self, kind: Kind[R], key: bytes) -> R:
         """The record that must be there; its absence is Broken."""
@@ -104,21 +94,17 @@ class View:
     def put(self, kind: Kind[R], key: bytes, record: R | None) -> None:
         """Writes a record; None removes it."""
         name = kind.prefix + key
-        before = self._overlay.get(name, _ABSENT)
+        before = self._records.get(name, _ABSENT)
         if before is _ABSENT:
-            before = self._known.get(name, _ABSENT)
-            if before is _ABSENT:
-                before = self._committed(kind, name)
-        self._journal.append((name, before))
-        self._overlay[name] = record
+            before = self._load(kind, name)
+        self._write(name, before, record)
 
     def add(self, kind: Kind[R], key: bytes, record: R) -> None:
         """Writes a record under a key that names something new, so that nobody can have written it before."""
         name = kind.prefix + key
-        if self._overlay.get(name) is not None:
+        if self._records.get(name) is not None:
             raise Broken("record {key} is new twice", key=name)
-        self._journal.append((name, None))
-        self._overlay[name] = record
+        self._write(name, None, record)
 
     def delete(self, kind: Kind[R], key: bytes) -> None:
         """Removes a record; one that is not there stays so."""
@@ -167,7 +153,7 @@ class View:
         written, told, noted = mark
         while len(self._journal) > written:
             name, before = self._journal.pop()
-            self._overlay[name] = before
+            self._records[name] = before
         while len(self._history) > told:
             self._history.popitem()
         while len(self._noted) > noted:
@@ -175,31 +161,32 @@ class View:
 
     def written(self, kind: Kind[R]) -> list[tuple[R | None, R | None]]:
         """(committed record, record now) of every record of this kind that the block wrote."""
-        prefix, known = kind.prefix, self._known
-        return [(known.get(name), record) for name, record in self._overlay.items() if name.startswith(prefix)]
+        prefix, records = kind.prefix, self._records
+        return [(before, records[name]) for name, before in self._committed.items() if name.startswith(prefix)]
 
     def changes(self) -> dict[bytes, bytes | None]:
         """State key -> new bytes, or None where it goes; a record put back as it was is no change."""
-        known = self._known
+        records = self._records
         return {
             name: None if record is None else encode(record)
-            for name, record in self._overlay.items()
-            if record != known.get(name)
+            for name, before in self._committed.items()
+            if (record := records[name]) != before
         }
-
-    def records(self) -> Mapping[bytes, Record | None]:
-        """State key -> record of everything written: what `known` must learn when the block is committed."""
-        return self._overlay
 
     def history(self) -> dict[bytes, bytes]:
         """History key (without the store's space prefix) -> value."""
         return dict(self._history)
 
-    def _committed(self, kind: Kind[R], name: bytes) -> R | None:
-        """Read from the store, and known from now on."""
+    def _load(self, kind: Kind[R], name: bytes) -> R | None:
+        """Reads and decodes what is committed, once a block."""
         data = self._read(name)
-        record = self._known[name] = None if data is None else kind.decode(data)
+        record = self._records[name] = None if data is None else kind.decode(data)
         return record
+
+    def _write(self, name: bytes, before: Record | None, record: Record | None) -> None:
+        self._committed.setdefault(name, before)
+        self._journal.append((name, before))
+        self._records[name] = record
 
 
 def open_view(kv: KeyValueView) -> View:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from concento.blocks import Block, Header, commit_root, content_root, evidence_root, results_root
@@ -35,19 +34,16 @@ from state.store.blockstore import (
     find_results,
     find_transaction,
 )
+from state.store.cache import StateCache
 from state.store.kept import find_base, find_header
 from state.store.kv import REPLICA, STATE, KeyValue, KeyValueView
 from state.store.opening import OpenStore, advance, create_store, is_empty, open_store
 from state.store.recent import load_recent
 from state.transition import BlockContext, BlockOutcome
 from state.validators import DEPARTURES, PUNISHMENTS, SETS, SUSPENSIONS, SetRecord, height_key, left_unpunished
-from state.view import Known, View
+from state.view import View
 
 TURNS_KEY: Final = REPLICA + b"turns"
-KNOWN_MAX: Final = 1 << 18
-"""Decoded records of the state kept from block to block, some 75 MB: the same accounts pay again and again."""
-_FORGOTTEN: Final = KNOWN_MAX // 8
-"""How many of them go at a time, those known longest: a few milliseconds, once in many blocks."""
 _GOVERNANCE_EVENTS: Final = ("observers.", "protocol.", "validators.")
 """Kinds of events after which who may connect, or what is spoken, must be read again."""
 
@@ -101,7 +97,7 @@ class Chain:
         self.network = genesis.network
         self.store = store
         self.records = Pending(store.kv)
-        self._known: Known = {}
+        self._state = StateCache(self.records)
         self._recent = load_recent(self.records, store.commit.height, genesis.params.consensus.replay_window_ms)
         self._crypto = crypto
         self.retention = ARCHIVE
@@ -179,7 +175,7 @@ class Chain:
 
     def view(self) -> View:
         """A fresh view of the state after the newest block."""
-        return View(lambda key: self.records.get(STATE + key), self.is_recent, self._known)
+        return View(self._state.get, self.is_recent)
 
     def is_recent(self, transaction_id: bytes) -> bool:
         """Whether the chain has this transaction, which has not expired."""
@@ -370,7 +366,7 @@ class Chain:
         batch[MARKS_KEY] = encode(marks)
         self.records.add(batch)
         self._move_on(stored, outcome, turns, marks)
-        self._remember(view)
+        self._state.update(outcome.changes)
         if any(event.kind.startswith(_GOVERNANCE_EVENTS) for event in outcome.closing):
             self._read_governance()
         return Applied(stored, outcome, batch)
@@ -394,13 +390,6 @@ class Chain:
         self._order = None
         self._previous, self.validators = self.validators, self.next_validators
         self.next_validators = outcome.validators
-
-    def _remember(self, view: View) -> None:
-        """Keeps the records of an applied block decoded for the next; what is forgotten is read again."""
-        self._known.update(view.records())
-        if len(self._known) > KNOWN_MAX:
-            for name in list(islice(self._known, _FORGOTTEN)):
-                del self._known[name]
 
     def _read_governance(self) -> None:
         view = self.view()
