@@ -6,11 +6,10 @@ is a hash of the value. There are no floats, maps or extension types.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from functools import lru_cache
 from threading import Lock
 from types import UnionType
-from typing import Annotated, Any, Final, TypeVar, cast, dataclass_transform, overload
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform, overload
 
 import msgspec
 from msgspec import Meta
@@ -63,10 +62,7 @@ def decode(kind: UnionType, data: bytes, what: str = "record") -> Any: ...
 
 def decode(kind: Any, data: bytes, what: str = "record") -> Any:
     """The value of type `kind` in these bytes. Raises Rejected where they are malformed or not canonical."""
-    try:
-        value = _decoder(kind).decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise Rejected("encoding.invalid", what=what, reason=_reason(error)) from None
+    value = _decoded(kind, data, what)
     if kind is Any and not _is_plain(value):
         raise Rejected("encoding.invalid", what=what, reason="maps, extensions and so long arrays have no form")
     if _ENCODER.encode(value) != data:
@@ -74,21 +70,20 @@ def decode(kind: Any, data: bytes, what: str = "record") -> Any:
     return value
 
 
-def reader(kind: type[T]) -> Callable[[bytes], T]:
-    """Decodes bytes that this program encoded itself: what is canonical already need not be encoded again to see that.
+def decode_own(kind: type[T], data: bytes) -> T:
+    """The record in bytes that this program encoded itself, or that a trusted root covers: canonical, so not checked.
 
-    The function raises Rejected where they are malformed.
+    Raises Rejected where they are malformed.
     """
-    name: str = kind.__name__
-    decode_own: Callable[[bytes], T] = _decoder(cast(Hashable, kind)).decode
+    record: T = _decoded(kind, data, kind.__name__)
+    return record
 
-    def read(data: bytes) -> T:
-        try:
-            return decode_own(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise Rejected("encoding.invalid", what=name, reason=_reason(error)) from None
 
-    return read
+def _decoded(kind: Any, data: bytes, what: str) -> Any:
+    try:
+        return _decoder(kind).decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Rejected("encoding.invalid", what=what, reason=_reason(error)) from None
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from concento.encoding import Record, encode, reader
+from concento.encoding import Record, decode_own, encode
 from concento.errors import Broken, Rejected
 from state.store.blockstore import find_transaction
 from state.store.kv import STATE, KeyValueView
@@ -30,12 +30,11 @@ Included: TypeAlias = Callable[[bytes], bool]
 class Kind(Generic[R]):
     """A table of state records: the prefix of its keys and the type of its values."""
 
-    __slots__ = ("_read", "prefix", "record")
+    __slots__ = ("prefix", "record")
 
     def __init__(self, prefix: bytes, record: type[R]) -> None:
         self.prefix = prefix
         self.record = record
-        self._read = reader(record)
 
     def key(self, key: bytes) -> bytes:
         """The state key of the record named `key`."""
@@ -44,7 +43,7 @@ class Kind(Generic[R]):
     def decode(self, data: bytes) -> R:
         """The record in committed bytes, which are ours: anything else is Broken."""
         try:
-            return self._read(data)
+            return decode_own(self.record, data)
         except Rejected as error:
             raise Broken("a record of the state cannot be read: {reason}", reason=str(error)) from error
 

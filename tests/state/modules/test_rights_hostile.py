@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import astuple
 
-from concento.encoding import Record
+from concento.encoding import Record, encode
 from concento.errors import Rejected
 from concento.messages.assets import AddMembers, RetireAsset, SealDataset, UpdateMetadata
 from concento.messages.licences import CloseOffer, RevokeLicence, TopUpLicence, WithdrawDeposit
@@ -132,4 +132,4 @@ def test_a_strange_message_is_refused_or_done(seed: int) -> None:
     for key, value in ledger.state().items():
         for kind in KINDS:
             if key.startswith(kind.prefix):
-                kind.decode(value)
+                assert encode(kind.decode(value)) == value
