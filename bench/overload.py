@@ -49,7 +49,7 @@ EARLY_MS: Final = 35_000
 early, a slower one late."""
 LATE_S: Final = 35.0
 """Who comes later than this has made another one: what waits in pools and batches for half a minute must not expire."""
-POOLS_COUNT: Final = 60_000
+POOLS_COUNT: Final = 40_000
 """What waits in the pools and in the line at the end."""
 SIGNING_US_MAX: Final = 180
 """What signing one takes at most, to know when the load can begin."""

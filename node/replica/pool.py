@@ -17,12 +17,12 @@ from concento.limits import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, MIB
 from concento.transactions import Transaction
 from state.modules.tokens import balance_low
 
-POOL_COUNT_MAX: Final = 10_000
-"""Four such pools are some ten seconds of the fastest network's work: beyond that a client should hear "busy" rather
-than wait."""
+POOL_COUNT_MAX: Final = 5_000
+"""Four such pools are some five seconds of the fastest network's work: beyond that a client should hear "busy" rather
+than wait. What waits longer also costs more: it is in no cache any more when its turn comes."""
 POOL_BYTES_MAX: Final = 64 * MIB
 """Memory that strangers' bytes may take; decoded they are some four times as large."""
-POOL_SENDER_COUNT_MAX: Final = 5_000
+POOL_SENDER_COUNT_MAX: Final = POOL_COUNT_MAX // 2
 """No one account may take more than half of the pool."""
 EXPIRED_BYTES_MAX: Final = 8 * MIB
 """Expired transactions that are still known, so that whoever waits for one learns its fate: as many as a pool holds."""

@@ -26,7 +26,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "paranoid_checks": True,
     # Hashes and signatures: packing them takes half as much time again as writing them and saves a fifth of the disk.
     "compression": None,
-    # Decoded blocks of the tables; the ledger keeps its own records decoded above this.
+    # Decoded blocks of the tables; the ledger keeps its own records above this.
     "lru_cache_size": 16 * 1024 * 1024,
     # Most look-ups of transaction ids are for ids that are not there: ten bits answer 99 in 100 from memory.
     "bloom_filter_bits": 10,
