@@ -66,7 +66,7 @@ money-long: setup ## thousands of random histories of payments against a second,
 	@CONCENTO_HISTORIES=$(HISTORIES) CI= $(BIN)/python -m pytest -q -n auto --durations=0 tests/state/modules/test_royalties_model.py \
 	  tests/state/modules/test_lineage_histories.py tests/state/test_statements.py tests/state/test_histories.py
 
-crash-long: setup ## kill a real node at every write and sync of its disk, in every way, 50 times; goes on where it was stopped
+crash-long: setup ## kill a real node at its first 40 writes and syncs and three of each kind, in every way, 50 times; goes on where it was stopped
 	@$(BIN)/python -m bench.crashes --times 50
 
 soak: setup ## a network under mixed load and faults for HOURS; memory, descriptors, disk, rate and latency must not grow

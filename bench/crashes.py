@@ -1,4 +1,4 @@
-"""A real node killed at every write and sync it makes, one after the other, on a real disk.
+"""A real node killed at its first writes and syncs, one after the other and each kind, on a real disk.
 
     python -m bench.crashes                    every kind of place and every number up to 40, in every way: once
     python -m bench.crashes --times 50         `make crash-long`; goes on where it was stopped

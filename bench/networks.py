@@ -28,6 +28,7 @@ from bench.prepared import put_in
 from concento.development import validator_names
 from concento.errors import Rejected
 from concento.genesis import Genesis, genesis_json
+from concento.limits import BLOCK_BYTES_MAX
 from node.comet.home import PROFILES, find_binary
 from node.config import NodeConfig
 
@@ -156,7 +157,7 @@ def _kvstore(start: Start) -> Iterator[Running]:
 
 
 def _write_kvstore_files(binary: str, homes: list[Path], base_port: int) -> None:
-    """One genesis with all validators, and settings equal to those of arm B-tuned."""
+    """One genesis with all validators, blocks as large as ours, and settings equal to those of arm B-tuned."""
     keys = [json.loads((home / "config" / "priv_validator_key.json").read_text()) for home in homes]
     shown = [
         subprocess.run([binary, "show-node-id", "--home", str(home)], check=True, capture_output=True, text=True)
@@ -165,6 +166,7 @@ def _write_kvstore_files(binary: str, homes: list[Path], base_port: int) -> None
     ids = [done.stdout.strip() for done in shown]
     genesis: dict[str, Any] = json.loads((homes[0] / "config" / "genesis.json").read_text())
     genesis["genesis_time"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
+    genesis["consensus_params"]["block"]["max_bytes"] = str(BLOCK_BYTES_MAX)
     genesis["validators"] = [
         {"address": key["address"], "pub_key": key["pub_key"], "power": "1", "name": home.name}
         for key, home in zip(keys, homes, strict=True)

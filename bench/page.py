@@ -62,9 +62,10 @@ def page(records: list[dict[str, Any]]) -> str:
             "",
             f"## {mix.capitalize()}",
             "",
-            "| arm | of the limit | tx/s | CPU of the busiest node, us/tx | of its processes | memory, MB "
+            "| arm | of the limit | tx/s | final, of offered, in blocks "
+            "| CPU of the busiest node, us/tx | of its processes | memory, MB "
             "| disk, B/tx and node | idle p50 / p99 ms | finality p50 / p95 / p99 ms at 20 % | at 50 % | at 80 % |",
-            "|---|---|---|---|---|---|---|---|---|---|---|",
+            "|---|---|---|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [_row(record) for record in records if record["mix"] == mix]
     return "\n".join(lines) + "\n"
@@ -78,6 +79,7 @@ def _row(record: dict[str, Any]) -> str:
         f"{record['arm']}: {TITLES[record['arm']]}",
         share(record["ratio"]),
         f"{record['tx_s']:,}",
+        f"{record['committed']:,} of {record['offered']:,} in {record['blocks']}",
         f"{max(record['cpu_us_per_tx']):,}",
         ", ".join(f"{one['program']} {one['cpu_us_per_tx']:,}" for one in record.get("processes", ())),
         str(max(record["memory_mb"])),

@@ -1,7 +1,7 @@
 """`python -m bench.royalties`: blocks of payments over a deep graph of derivations, in one process.
 
 By default 2,000 purchases a block, of the younger half of 1,000 assets, which have hundreds of ancestors each and 1,000
-holders. The chain goes on from block to block as a node's does, with what it read before still decoded; the first block
+holders. The chain goes on from block to block as a node's does, with what it read before in memory; the first block
 reads everything from disk. Prints the CPU of applying a block, of the tree, of the write to the store and of all three;
 of payments and pass alone, with no transactions around them; and of the same purchases 16 to a transaction.
 """

@@ -291,7 +291,7 @@ KINDS: Final[dict[str, tuple[str, str | None]]] = {
         "the offer for asset {asset} does not permit {purpose}",
         "find one that does: concento asset search --purpose {purpose}",
     ),
-    "node.config_invalid": ("setting {field}: {reason}", "see: concento node run --help"),
+    "node.config_invalid": ("setting {field}: {reason}", "see: concento node run --help, docs/settings.md"),
     "node.genesis_missing": (
         "the genesis {path} cannot be read: {reason}",
         "copy the network's genesis.json there, or name it in node.toml: genesis",

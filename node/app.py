@@ -100,6 +100,8 @@ def run_node(
         gc.set_threshold(*GC_THRESHOLDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if config.engine == "comet":
+                if sign_from is not None:
+                    raise Rejected("node.config_invalid", field="sign_from", reason="CometBFT keeps a guard of its own")
                 return runner.run(CometNode(config, genesis, key).run())
             return runner.run(_Node(config, genesis, key, core_factory, sign_from, verify, disk_factory).run())
 
@@ -225,7 +227,6 @@ class _Node:
         try:
             runner.post(Started())
             if self._sign_from is not None:
-                log.warning("signer.overridden", height=self._sign_from)
                 runner.post(OverrideGuard(self._sign_from))
             server = await _listening(rpc, serve(backend, rpc.host, rpc.port, hosts=config.rpc_hosts))
             await _listening(listen, peers.start(listen.host, listen.port))
@@ -351,21 +352,14 @@ def _resolve(stop: asyncio.Future[int], code: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`python -m node.app --home DIR`: the same as `concento node run`, without the rest of the command line."""
+    """`python -m node.app --home DIR`: the same as `concento node run`, without its options."""
     parser = argparse.ArgumentParser(prog="python -m node.app", description="Run one node in the foreground.")
     parser.add_argument(
         "--home", type=Path, required=True, help="the folder with node.toml and all of the node's files"
     )
-    parser.add_argument(
-        "--sign-from",
-        type=int,
-        metavar="HEIGHT",
-        help="for a validator whose guard was lost: sign from this height on. DANGER: be sure that its key has signed "
-        "nothing there before; signing twice is punished",
-    )
     try:
         chosen = parser.parse_args(arguments)
-        return run_node(read_config(chosen.home), sign_from=chosen.sign_from)
+        return run_node(read_config(chosen.home))
     except ConcentoError as error:
         return complain(error, chosen.home)
 

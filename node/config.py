@@ -74,6 +74,7 @@ class NodeConfig:
     snapshots_kept: int = 2
     """How many of them are kept; each is as large as the state."""
     log_level: str = "info"
+    """From here on up: debug, info, warning or error."""
     log_format: str = "auto"
     """json, text, or auto: text on a terminal, JSON lines elsewhere."""
     log_file: bool = False
@@ -142,7 +143,7 @@ def read_config(
 
 def write_config(config: NodeConfig) -> None:
     """Writes what differs from the defaults, so that the file says what the operator decided."""
-    lines = ["# Settings of this node; every one of them: concento node run --help\n"]
+    lines = ["# Settings of this node; every one of them: docs/settings.md\n"]
     for field in fields(NodeConfig):
         value = getattr(config, field.name)
         if field.name != "home" and (value != field.default or field.name in ("name", "rpc_listen", "p2p_listen")):

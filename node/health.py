@@ -19,6 +19,8 @@ from node.replica.sync import NOBODY_HAS_HINT
 _log = logging.getLogger(__name__)
 
 LAG_S_MAX: Final = 1.0
+TOLD_BY_OTHERS_MIN: Final = 3
+"""Of more validators than these the tips of the others tell when it is safe to sign without a guard."""
 """Above it, the event loop counts as not answering."""
 LAG_PERIOD_S: Final = 0.25
 DAMAGES_TOLD: Final = 20
@@ -72,7 +74,7 @@ def readiness(facts: Facts) -> list[Check]:
         ),
     ]
     if facts.is_validator:
-        why = "the signing guard allows this node to vote" if facts.may_sign else "this validator only observes for now"
+        why = "the signing guard allows this node to vote" if facts.may_sign else _no_guard(facts)
         checks.append(Check("signer", facts.may_sign, why))
     return checks
 
@@ -82,6 +84,13 @@ def _blocks(facts: Facts) -> str:
     if facts.nobody_has is None:
         return behind
     return f"{behind}, and none has block {facts.nobody_has} any more; {NOBODY_HAS_HINT}"
+
+
+def _no_guard(facts: Facts) -> str:
+    said = "without a usable guard this validator only observes"
+    if facts.validators > TOLD_BY_OTHERS_MIN:
+        return f"{said}, until the network is past what it may have signed"
+    return f"{said}; if its key has signed nothing there: concento node run --sign-from {facts.height + 1}"
 
 
 def disk_free_bps(path: Path) -> int:

@@ -2,9 +2,12 @@
 
 import importlib.util
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from node.config import NodeConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.parts[1:]))
@@ -29,6 +32,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_setting_of_a_node_is_told() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `.*` \| (.*) \|$", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE)
+    assert {name for name, said in rows if said} == {field.name for field in fields(NodeConfig)} - {"home"}
 
 
 def test_every_constant_argues() -> None:

@@ -73,18 +73,34 @@ def init(
 
 @node.command()
 @_folder
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of node.toml, for this run.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of node.toml (docs/settings.md), for this run.",
+)
 @click.option(
     "--sync",
     type=click.Choice(["blocks", "snapshot"]),
     help="How to begin without a state: with every block, or with a snapshot of the peers [the setting sync].",
 )
+@click.option(
+    "--sign-from",
+    type=click.IntRange(min=1),
+    metavar="HEIGHT",
+    help="For a validator whose guard is lost: sign from this height on. DANGER: be sure that its key has signed "
+    "nothing there, here or elsewhere; who signs twice is punished.",
+)
 @with_context
-def run(context: Context, node_home: Path | None, settings: Sequence[str], sync: str | None) -> int:
+def run(
+    context: Context, node_home: Path | None, settings: Sequence[str], sync: str | None, sign_from: int | None
+) -> int:
     """Run the node in the foreground until Ctrl-C or SIGTERM."""
     from node.app import run_node
 
-    return run_node(_config(context, node_home, (*settings, *([f"sync={sync}"] if sync else ()))))
+    config = _config(context, node_home, (*settings, *([f"sync={sync}"] if sync else ())))
+    return run_node(config, sign_from=sign_from)
 
 
 @node.command()

@@ -18,6 +18,7 @@ from typing import Any, Final
 from concento.cometlight import POWER, address_of, chain_id_of
 from concento.errors import Rejected
 from concento.genesis import Genesis
+from concento.limits import BLOCK_BYTES_MAX
 from node.config import NodeConfig, peer_targets
 from node.signer import NodeKey, read_key, write_private
 
@@ -25,8 +26,6 @@ BINARY: Final = "cometbft"
 VERSION: Final = "v0.38.25"
 INSTALL: Final = f"go install github.com/cometbft/cometbft/cmd/cometbft@{VERSION}"
 RELEASES: Final = "0.38."
-BLOCK_BYTES_MAX: Final = 4 << 20
-"""As large as a block of the own engine."""
 PROFILES: Final[dict[str, dict[str, dict[str, object]]]] = {
     "default": {"mempool": {"size": 5_000, "cache_size": 10_000}},
     "tuned": {

@@ -15,6 +15,7 @@ def record(arm: str, run: str = "b", **changes: Any) -> dict[str, Any]:
     level = {"p50": 10.0, "p95": 20.0, "p99": 30.0}
     fields: dict[str, Any] = {
         "run": run, "machine": "m", "disk_sync_ms": 0.1, "arm": arm, "mix": "transfers", "ratio": 0.5, "tx_s": 1_000,
+        "offered": 9_000, "committed": 8_990, "blocks": 7,
         "cpu_us_per_tx": [100], "processes": [
             {"program": "python", "cpu_us_per_tx": 60, "memory_mb": 50},
             {"program": "cometbft", "cpu_us_per_tx": 40, "memory_mb": 40},
@@ -36,7 +37,7 @@ def test_the_newest_run_is_shown_and_older_lines_of_any_form_are_not() -> None:
 def test_the_page_has_a_table_for_each_mix_and_a_row_for_each_arm() -> None:
     text = page([record("C"), record("B", ratio=0.123), record("C", mix="access", finality_ms={})])
     assert text.count("\n## ") == 2
-    assert "| 0.12 | 1,000 | 100 | python 60, cometbft 40 | 90 | 800 |" in text
+    assert "| 0.12 | 1,000 | 8,990 of 9,000 in 7 | 100 | python 60, cometbft 40 | 90 | 800 |" in text
     assert "10 / 20 / 30" in text
 
 

@@ -51,7 +51,11 @@ def test_a_node_in_good_order_is_ready() -> None:
         ({"validators_reached": 2}, "peers", "2 of 4 validators in reach, 3 are needed"),
         ({"store_fault": "a table is damaged"}, "store", "a table is damaged"),
         ({"disk_free_bps": 499}, "disk", "5.0 % of the disk is free"),
-        ({"may_sign": False}, "signer", "this validator only observes for now"),
+        (
+            {"may_sign": False},
+            "signer",
+            "without a usable guard this validator only observes, until the network is past what it may have signed",
+        ),
     ],
 )
 def test_one_thing_out_of_order_makes_the_node_not_ready_and_says_why(
@@ -60,6 +64,12 @@ def test_one_thing_out_of_order_makes_the_node_not_ready_and_says_why(
     facts = replace(GOOD, **change)
     assert failing(facts) == [check]
     assert text in [found.text for found in readiness(facts)]
+
+
+def test_a_validator_without_a_guard_and_with_too_few_others_is_told_the_command() -> None:
+    facts = replace(GOOD, may_sign=False, validators=3, quorum=3)
+    told = next(found.text for found in readiness(facts) if found.name == "signer")
+    assert told.endswith(f"; if its key has signed nothing there: concento node run --sign-from {GOOD.height + 1}")
 
 
 def test_bounds_are_inclusive() -> None:

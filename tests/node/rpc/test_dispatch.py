@@ -39,7 +39,7 @@ TABLE = {row.name: row for row in SPECIFIED} | table(
     method("refuse", Nothing, refuse_transaction),
     method("missing", Nothing, raising(Rejected("asset.not_found", text="abc"))),
     method("busy", Nothing, raising(Unavailable("node.busy", count=3))),
-    method("broken", Nothing, raising(Broken("the secret is at /root/{x}", x=1))),
+    method("broken", Nothing, raising(Broken("the secret is at /srv/{x}", x=1))),
     method("bug", Nothing, raising(RuntimeError("/etc/passwd"))),
 )
 
