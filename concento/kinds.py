@@ -588,6 +588,7 @@ UNAVAILABLE: Final[dict[str, tuple[str, str | None]]] = {
     "gateway.unreachable": ("no gateway answers at {url}: {reason}", "see: concento gateway status"),
     "node.unreachable": ("no node answers at {url}: {reason}", "start one with: concento testnet up"),
     "comet.silent": ("CometBFT does not answer ({method})", "try again in a moment; its log is logs/cometbft.log"),
+    "node.stopping": ("the node is being stopped", "ask another node, or this one again in a moment"),
     "node.observer": ("this node does not validate and takes no transactions", "submit to a validator"),
     "node.syncing": (
         "the node is behind and catching up (at height {height})",

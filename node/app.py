@@ -183,6 +183,8 @@ class _Node:
         finally:
             verifier.close()
             files.close()
+            # A thread that still reads is stopped by now, and must be out of the store before that goes.
+            await asyncio.get_running_loop().shutdown_default_executor()
             kv.close()
 
     async def _join(self, kv: LevelDb, verifier: VerifyThread, stop: asyncio.Future[int]) -> int | None:

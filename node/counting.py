@@ -7,10 +7,10 @@ stops the node within seconds to minutes, as the start itself would have after a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from concento.errors import Broken, Rejected
-from state.store.kv import KeyValueView
+from node.stoppable import StoppableView, Stopped
 from state.store.opening import CommitRecord, OpenStore, check_records
 
 
@@ -18,7 +18,7 @@ class Counting:
     """Counts the records of a store in a thread; `lost` is called on the loop if any are missing."""
 
     def __init__(self, store: OpenStore, lost: Callable[[Broken], None]) -> None:
-        self._snapshot = _Stoppable(store.kv.snapshot())
+        self._snapshot = StoppableView(store.kv.snapshot())
         self._task = asyncio.ensure_future(self._run(store.commit, store.kv.name, lost))
 
     async def wait(self) -> None:
@@ -33,7 +33,7 @@ class Counting:
     async def _run(self, commit: CommitRecord, name: str, lost: Callable[[Broken], None]) -> None:
         try:
             await asyncio.to_thread(check_records, self._snapshot, commit, name)
-        except _Stopped:
+        except Stopped:
             return
         except Broken as error:
             lost(error)
@@ -41,27 +41,3 @@ class Counting:
             lost(Broken("{reason} {hint}", reason=str(error), hint=error.hint or ""))
         finally:
             self._snapshot.close()
-
-
-class _Stopped(Exception):
-    """The node goes, and its store with it."""
-
-
-class _Stoppable:
-    """A view whose scans end when they are told to."""
-
-    def __init__(self, view: KeyValueView) -> None:
-        self._view = view
-        self.is_stopped = False
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._view.get(key)
-
-    def scan(self, prefix: bytes, after: bytes | None = None, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        for pair in self._view.scan(prefix, after, reverse):
-            if self.is_stopped:
-                raise _Stopped
-            yield pair
-
-    def close(self) -> None:
-        self._view.close()

@@ -23,7 +23,7 @@ _GAUGES: Final[dict[str, str]] = {
     "consensus_tip_age_seconds": "Age of the newest block by this machine's clock.",
     "blocksync_syncing": "1 while the node catches up with blocks of its peers.",
     "snapshot_files": "Files that are here of the snapshot that the node begins with, of 258.",
-    "blocksync_behind_blocks": "Blocks between this node and its furthest peer.",
+    "blocksync_behind_blocks": "Blocks between this node and the newest that is believed to be decided.",
     "mempool_size": "Transactions waiting in the pool.",
     "mempool_bytes": "Bytes waiting in the pool.",
     "p2p_peers": "Connected peers.",

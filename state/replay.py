@@ -67,6 +67,12 @@ def span_of(view: View) -> Span:
     return view.find(SPANS, SPAN_KEY) or Span(0, 0)
 
 
+def is_remembered(view: View, height: int) -> bool:
+    """Whether the state still binds the ids of a height that brought some."""
+    span = span_of(view)
+    return span.first < span.next and view.get(REMEMBERED, number_key(span.first)).height <= height
+
+
 def number_key(number: int) -> bytes:
     return number.to_bytes(8, "big")
 

@@ -85,6 +85,8 @@ class CometNode:
             return EXIT_BROKEN
         finally:
             verifier.close()
+            # A thread that still reads is stopped by now, and must be out of the store before that goes.
+            await asyncio.get_running_loop().shutdown_default_executor()
             kv.close()
             if is_temporary:
                 shutil.rmtree(sockets, ignore_errors=True)

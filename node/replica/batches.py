@@ -274,10 +274,10 @@ class Batches:
             del self._checking[identity]
             if any(index is not None for index in bad):
                 self._spoil(identity, author, "a batch with a bad signature")
-            elif identity in self._wanted or not all(map(self._is_past, transactions)):
+            elif identity in self._wanted or not (identity in self._decided or all(map(self._is_past, transactions))):
                 self._keep(identity, author, raw, transactions, now.mono_ms)
             else:
-                # It comes after the block that decided it.
+                # It comes, or its signatures were checked, after the block that decided it.
                 self._acknowledge(author, identity)
 
         self._verifier.verify(transactions, checked, of_batch=True)

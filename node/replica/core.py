@@ -211,6 +211,7 @@ class Replica:
             next_validators=chain.next_validators,
             observers=chain.observers,
             peer_heights={peer: tip for peer in self._peers if (tip := self._sync.tip_of(peer)) is not None},
+            believed_height=self._sync.believed_tip,
             guard_usable=self._guard is not None and self._guard.may_sign(chain.height),
         )
 

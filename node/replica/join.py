@@ -75,7 +75,7 @@ PIECE_MS: Final = 5_000
 LEFT_ALONE_MS: Final = 30_000
 """How long a peer that did not deliver is not asked, while there are others."""
 STALE_MS: Final = 60_000
-"""After so long without anybody who still has the snapshot begun with, another one is begun."""
+"""After so long with peers of whom none has the snapshot begun with any more, another one is begun."""
 FORGOTTEN_RECORDS: Final = 5_000
 """Records deleted at a time where a snapshot is given up."""
 
@@ -138,6 +138,9 @@ class Joining:
             case Started():
                 self._begin(now)
             case PeerUp(peer):
+                if not self._sources and self._manifest is None:
+                    # As long as nobody is there nobody can be waited for.
+                    self._started_ms = now.mono_ms
                 self._sources[peer] = _Source()
                 self._ask_for_offers(now)
             case PeerDown(peer):
@@ -199,9 +202,9 @@ class Joining:
     def _give_up_where_stale(self, now: Now) -> None:
         if self._manifest is None:
             return
-        if any(self._serves(source) for source in self._sources.values()):
+        if not self._sources or any(self._serves(source) for source in self._sources.values()):
             self._seen_ms = now.mono_ms
-        elif now.mono_ms - self._seen_ms > STALE_MS and self._sources:
+        elif now.mono_ms - self._seen_ms > STALE_MS:
             self._out.log("snapshot.gone", "warning", height=self._manifest.height)
             self._out.emit(Write({_MANIFEST: None, **{_DONE + number_key(file): None for file in self._done}}))
             self._manifest, self._done, self._is_clearing = None, {}, True

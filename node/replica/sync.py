@@ -103,9 +103,21 @@ class Sync:
         return sum(key in validators and tip > height for key, tip in self._tips.items()) >= validators.minority
 
     @property
+    def believed_tip(self) -> int:
+        """The highest block that so many validators claim that one of them is honest; where fewer are connected, the
+        highest that anybody does."""
+        validators = self._chain.validators
+        claims = sorted((tip for key, tip in self._tips.items() if key in validators), reverse=True)
+        if len(claims) >= validators.minority:
+            return claims[validators.minority - 1]
+        return max(self._tips.values(), default=0)
+
+    @property
     def nobody_has(self) -> int | None:
         """The block that is needed next, where every peer may have dropped it, was asked for it, and gave none."""
         height = self._chain.height
+        if self.believed_tip < height:
+            return None
         ahead = [peer for peer, tip in self._tips.items() if tip >= height]
         if any(self._tips[peer] < height + BLOCKS_KEPT_MIN for peer in ahead):
             return None
@@ -113,8 +125,9 @@ class Sync:
 
     @property
     def is_catching_up(self) -> bool:
-        """Whether several blocks are being fetched."""
-        return self._download is not None and self._download.last > self._chain.height
+        """Whether several blocks are being fetched, and are there."""
+        height = self._chain.height
+        return self._download is not None and min(self._download.last, self.believed_tip) > height
 
     # Asking
 

@@ -18,8 +18,8 @@ from state.store.blockstore import find_block
 class ReplicaStatus(Struct, frozen=True):
     """Where a replica stands. `height` and what belongs to it are of the newest decided block; `round`, `step` and
     `proposer` of the height being decided, as is the version `protocol`. `peer_heights` are the newest heights that
-    connected peers told. `nobody_has` is the block that this node needs next where no peer
-    has it any more. `observers` may connect though they do not vote."""
+    connected peers told, and `believed_height` what is to be believed of that. `nobody_has` is the block that this node
+    needs next where no peer has it any more. `observers` may connect though they do not vote."""
 
     height: int
     block_id: bytes
@@ -38,6 +38,7 @@ class ReplicaStatus(Struct, frozen=True):
     next_validators: ValidatorSet
     observers: tuple[Observer, ...]
     peer_heights: dict[bytes, int]
+    believed_height: int
     guard_usable: bool
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from concento.errors import Unavailable
 from node.backend import Backend
 from node.rpc.feed import Feed
+from node.stoppable import StoppableView, Stopped
 from state.queries import Chain
 from state.queries_chain import stream_events
 
@@ -45,6 +46,8 @@ class Desk:
         self.feed = Feed(_Source(backend))
         self.waits = 0
         self._aside = asyncio.Semaphore(ASIDE_MAX)
+        self._reading: dict[StoppableView, None] = {}
+        self._is_stopped = False
 
     @property
     def chain(self) -> Chain:
@@ -52,19 +55,34 @@ class Desk:
         return _chain(self.backend)
 
     async def aside(self, query: Callable[[Chain], T]) -> T:
-        """What a query that may read a lot finds in the store of this moment; off the event loop, a few at a time."""
+        """What a query that may read a lot finds in the store of this moment; off the event loop, a few at a time.
+
+        Raises Unavailable where the node is stopped meanwhile.
+        """
         async with self._aside:
+            if self._is_stopped:
+                raise Unavailable("node.stopping")
             backend = self.backend
-            snapshot = backend.store.snapshot()
+            snapshot = StoppableView(backend.store.snapshot())
+            self._reading[snapshot] = None
 
             def run() -> T:
                 # Closed by whoever reads it: a caller who goes away must not pull it from under the query.
                 try:
                     return query(Chain(snapshot, None, backend.genesis))
+                except Stopped:
+                    raise Unavailable("node.stopping") from None
                 finally:
                     snapshot.close()
+                    del self._reading[snapshot]
 
             return await asyncio.to_thread(run)
+
+    def stop(self) -> None:
+        """Ends what is read aside, and lets nothing more begin. The threads themselves are to be waited for."""
+        self._is_stopped = True
+        for snapshot in list(self._reading):
+            snapshot.is_stopped = True
 
 
 class _Source:

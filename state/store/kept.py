@@ -13,6 +13,7 @@ from concento.blocks import Block, Header, block_id
 from concento.encoding import Bytes32, Natural, Record, decode, encode
 from concento.errors import Broken, Damaged, Rejected
 from concento.votes import Commit
+from state.replay import is_remembered
 from state.store.blockstore import (
     PARTS,
     SKIPPED,
@@ -24,6 +25,7 @@ from state.store.blockstore import (
 )
 from state.store.kv import BLOCK, BLOCK_HEIGHT, REPLICA, STATE, TRANSACTION, KeyValueView, number_key
 from state.validators import SETS, height_key
+from state.view import View
 
 _HEADERS: Final = REPLICA + b"header/"
 _COMMITS: Final = REPLICA + b"commit/"
@@ -124,17 +126,20 @@ def prune_changes(view: KeyValueView, height: int) -> tuple[dict[bytes, bytes | 
     at = BLOCK + number_key(height)
     changes: dict[bytes, bytes | None] = dict.fromkeys(at + part for part in PARTS)
     changes[BLOCK_HEIGHT + block_id(header)] = None
-    count = 0
+    included = []
     for identity in dict.fromkeys(record.transactions):
         # One that was skipped here may have been included, or skipped again, elsewhere.
         if (place := find_transaction(view, identity)) is not None and place.height == height:
             changes[TRANSACTION + identity] = None
-            count += 1
+            included.append(identity)
         if (place := find_skip(view, identity)) is not None and place.height == height:
             changes[SKIPPED + identity] = None
     if is_handover(view, height):
         changes.update(header_changes(header, record.commit))
-    return changes, count
+    if included and is_remembered(View(lambda key: view.get(STATE + key)), height):
+        # Only blocks with transactions forget: a chain that fell silent binds the ids of its last ones for ever.
+        changes[_IDS + number_key(height)] = encode(IdsOf(height, tuple(included)))
+    return changes, len(included)
 
 
 def _read(kind: type[R], raw: bytes) -> R:

@@ -11,7 +11,9 @@ What is found while opening is `Rejected` and names the command that mends it. O
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +41,9 @@ gathered, the fewer older ones each merge reads and writes again (docs/adr/0022-
 _STAGGER_BYTES: Final = 2 * MIB
 _CURRENT: Final = "CURRENT"
 _LOCK: Final = "LOCK"
+_HELD: Final = "IO error: lock "
+"""How LevelDB's complaint about a lock that somebody holds begins; others name paths, with any words in them."""
+_FORBIDDEN: Final = os.strerror(errno.EACCES)
 
 
 class LevelDb:
@@ -155,10 +160,11 @@ def _opened(path: Path, buffer_bytes: int, **options: bool) -> Any:
         raise Rejected("store.corrupt", path=str(path), reason=_reason(error)) from None
     except plyvel.Error as error:
         reason = _reason(error)
-        if "LOCK" in reason:
+        if reason.startswith(_HELD):
             raise Rejected("store.locked", path=str(path)) from None
         # A table cut short is an "invalid argument" to LevelDB, not corruption.
-        kind = "store.corrupt" if (path / _CURRENT).exists() else "store.unusable"
+        is_there = (path / _CURRENT).exists() and not reason.endswith(_FORBIDDEN)
+        kind = "store.corrupt" if is_there else "store.unusable"
         raise Rejected(kind, path=str(path), reason=reason) from None
 
 

@@ -288,6 +288,25 @@ def test_a_decided_batch_that_comes_again_is_not_kept() -> None:
     assert held.find(batch_id(batch.header)) is None
 
 
+def test_a_batch_whose_signatures_are_checked_after_its_block_is_not_kept() -> None:
+    network = started()
+    paid, skipped = network.transfer("bob", "carol", 1), network.transfer("carol", "bob", 1, max_fee_ubeat=1)
+    batch = batch_of(network, "node1", paid.raw, skipped.raw)
+    core = network.nodes["node2"].core
+    verify, late = core._verifier.verify, []
+    core._verifier.verify = lambda checks, done, *, of_batch: verify(
+        checks, lambda bad: late.append((done, bad)), of_batch=of_batch
+    )
+    for name in ("node2", "node3", "node4"):
+        network.inject("node1", name, batch)
+    network.inject("node2", "node1", batch)
+    network.run_until(network.is_final(paid), 20_000)
+    assert late
+    for done, bad in late:
+        done(bad)
+    assert core._batches.find(batch_id(batch.header)) is None
+
+
 def test_a_node_cuts_no_more_than_the_others_keep_of_one_author(monkeypatch: pytest.MonkeyPatch) -> None:
     network = started()
     network.is_lost = lambda _from, _to, message: isinstance(message, wire.Vote)

@@ -70,13 +70,14 @@ class Consortium:
             network.nodes[name].core._shelf = shelf
         return tip
 
-    def join(self, *names: str, kv: MemoryKeyValue | None = None) -> Joining:
+    def join(self, *names: str, kv: MemoryKeyValue | None = None, alone_ms: int = 0) -> Joining:
         network, node = self.network, self.node
         node.epoch += 1
         node.kv = node.kv if kv is None else kv
         joining = Joining(network.genesis, node.kv)
         node.replica = joining  # type: ignore[assignment]
         network._post(0, node, Started())
+        network.run(alone_ms)
         for name in names or VALIDATORS:
             network.connect(NEW, name)
         return joining
@@ -278,6 +279,43 @@ def test_a_snapshot_that_nobody_has_any_more_is_given_up_for_another(consortium:
     consortium.joined(joining, 200_000)
     assert joining.height == consortium.height
     consortium.goes_on()
+
+
+def test_it_waits_for_offers_from_the_moment_on_at_which_somebody_is_there(consortium: Consortium) -> None:
+    consortium.network.delays = lambda _origin, _to, _payload: (120,)
+    consortium.joined(consortium.join(alone_ms=join.PATIENCE_MS + 5_050))
+
+
+def test_what_it_has_of_a_snapshot_outlives_a_line_that_is_down_for_long(consortium: Consortium) -> None:
+    network = consortium.network
+    joining = consortium.join("node1")
+    network.run_until(lambda: joining.done_count > 100)
+    network.disconnect(NEW, "node1")
+    network.run(join.STALE_MS + 1_000)
+    before = joining.done_count
+    network.delays = lambda _origin, _to, _payload: (120,)
+    network.connect(NEW, "node2")
+    network.run(200)
+    assert (joining.height, joining.done_count >= before) == (consortium.height, True)
+    consortium.joined(joining)
+
+
+def test_a_chain_that_fell_silent_gives_snapshots_though_its_last_payments_are_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BLOCKS_KEPT_MIN", 5)
+    network = Network(4, genesis=short_genesis())
+    network.start()
+    payment = network.transfer("bob", "carol", 1)
+    network.submit("node1", payment)
+    network.run_until(network.is_final(payment))
+    node = network.nodes["node1"]
+    node.core._chain.retention = Retention(1)
+    network.run(500_000)
+    assert find_transaction(node.kv, payment.id) is None
+    view, height = node.kv.snapshot(), node.height
+    network.run(10_000)
+    assert take(network.genesis, node.kv, SnapshotShelf(tmp_path, 2), view, lambda: None) == height
 
 
 def test_where_nobody_has_a_snapshot_the_node_begins_with_the_first_block(consortium: Consortium) -> None:

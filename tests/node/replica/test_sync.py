@@ -188,6 +188,21 @@ def test_tip_that_one_member_invents_stops_nobody() -> None:
     network.run_until(network.is_final(payment), 2_000)
 
 
+def test_tip_that_one_member_invents_makes_no_node_look_behind_or_cut_off() -> None:
+    network = Network(4, observers=1)
+    network.start()
+    network.run_until(network.reached(1))
+    for liar in ("node4", "node5"):
+        network.inject(liar, "node1", Status(2**50, 0, Step.NEW_HEIGHT, -1, ()))
+    node = network.nodes["node1"]
+    for _ in range(100):
+        network.run(300)
+        status = node.core.status()
+        assert status.believed_height <= status.height + 1
+        assert (status.syncing, status.nobody_has) == (False, None)
+    assert "sync.nobody_has" not in {line.name for line in node.logs}
+
+
 def test_peer_that_repeats_old_statuses_is_told_the_height_once_in_a_while() -> None:
     network = Network()
     network.start()

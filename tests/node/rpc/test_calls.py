@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +14,7 @@ from concento.messages.tokens import Transfer
 from node.rpc import calls
 from node.rpc.calls import ASIDE_MAX, Call, Desk, wait_for_height
 from state.queries import Chain
+from state.store.leveldb import LevelDb
 from support.ledger import BEAT, account_of
 from support.node import DecidedNode
 
@@ -63,6 +66,32 @@ def test_only_so_many_long_reads_run_at_the_same_time() -> None:
 
     asyncio.run(run())
     assert most == ASIDE_MAX
+
+
+def test_a_long_read_ends_with_the_node_and_none_begins_after_it(tmp_path: Path) -> None:
+    kv = LevelDb.create(tmp_path / "store")
+    kv.write({b"%d" % number: b"x" for number in range(1_000)})
+    started = threading.Event()
+
+    def read(chain: Chain) -> None:
+        while True:
+            for _ in chain.store.scan(b""):
+                started.set()
+
+    async def run() -> None:
+        desk = Desk(SimpleNamespace(store=kv, genesis=None))
+        reading = asyncio.ensure_future(desk.aside(read))
+        while not started.is_set():
+            await asyncio.sleep(0)
+        reading.cancel()
+        desk.stop()
+        await asyncio.get_running_loop().shutdown_default_executor()
+        kv.close()
+        with pytest.raises(Unavailable) as failure:
+            await desk.aside(read)
+        assert failure.value.kind == "node.stopping"
+
+    asyncio.run(asyncio.wait_for(run(), 30))
 
 
 def test_a_height_that_does_not_come_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

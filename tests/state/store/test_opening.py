@@ -274,6 +274,17 @@ def test_a_second_process_is_refused(folder: Path) -> None:
         other.communicate()
 
 
+def test_a_folder_with_a_telling_name_is_damaged_and_not_in_use(tmp_path: Path) -> None:
+    folder = tmp_path / "BLOCKCHAIN" / "store"
+    LevelDb.create(folder).close()
+    manifest = next(folder.glob("MANIFEST-*"))
+    manifest.unlink()
+    manifest.mkdir()
+    with pytest.raises(Rejected) as caught:
+        LevelDb.open(folder)
+    assert caught.value.kind == "store.corrupt"
+
+
 def test_a_second_opening_in_one_process_is_refused(folder: Path) -> None:
     first = LevelDb.open(folder)
     with pytest.raises(Rejected) as caught:

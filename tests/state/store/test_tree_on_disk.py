@@ -121,6 +121,25 @@ def test_pages_on_disk_are_forgotten_and_those_that_wait_are_not(monkeypatch: py
     assert (tree.root, tree.count) == (plain.root, plain.count)
 
 
+def test_pages_that_cannot_go_yet_are_not_looked_for_with_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_module, "PAGES_MAX", 50)
+    walks = 0
+    forget = Tree._forget
+
+    def counted(tree: Tree, node: object, path: bytes, depth: int) -> int:
+        nonlocal walks
+        walks += depth == 0
+        return forget(tree, node, path, depth)
+
+    monkeypatch.setattr(Tree, "_forget", counted)
+    disk = Disk()
+    tree = Tree.build(state(4_000).items(), disk.read)
+    assert tree.waiting_count > 200
+    for _ in range(20):
+        disk.write(tree.take_piece(1))
+    assert walks == 1
+
+
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_a_lost_or_changed_node_is_our_own_error_and_never_an_empty_place(depth: int) -> None:
     for damage in (None, b"\x00" + bytes(64), b"\x01" + bytes(512 + 128), b""):
