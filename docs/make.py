@@ -214,19 +214,10 @@ def settings() -> str:
             "",
             "| setting | default | what it does |",
             "|---|---|---|",
-            *[f"| `{name}` | `{_default(defaults[name])}` | {_cell(text)} |" for name, text in said.items()],
+            *[f"| `{name}` | `{config.toml_value(defaults[name])}` | {_cell(text)} |" for name, text in said.items()],
             "",
         ]
     )
-
-
-def _default(value: object) -> str:
-    """As it would stand in the file."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return "[]"
-    return str(value) if isinstance(value, int) else f'"{value}"'
 
 
 PAGES_MADE: dict[str, Callable[[], str]] = {

@@ -91,6 +91,8 @@ def run_node(
     key = read_key(config.key_path)
     check_key(config, genesis, key)
     check_guard(config, genesis, key)
+    if sign_from is not None and config.engine == "comet":
+        raise Rejected("node.config_invalid", field="sign_from", reason="CometBFT keeps a guard of its own")
     with ExitStack() as stack:
         stack.enter_context(lock_home(config.home))
         for setting, listen in (("rpc_listen", config.rpc_listen), ("p2p_listen", config.p2p_listen)):
@@ -100,8 +102,6 @@ def run_node(
         gc.set_threshold(*GC_THRESHOLDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if config.engine == "comet":
-                if sign_from is not None:
-                    raise Rejected("node.config_invalid", field="sign_from", reason="CometBFT keeps a guard of its own")
                 return runner.run(CometNode(config, genesis, key).run())
             return runner.run(_Node(config, genesis, key, core_factory, sign_from, verify, disk_factory).run())
 

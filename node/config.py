@@ -147,7 +147,7 @@ def write_config(config: NodeConfig) -> None:
     for field in fields(NodeConfig):
         value = getattr(config, field.name)
         if field.name != "home" and (value != field.default or field.name in ("name", "rpc_listen", "p2p_listen")):
-            lines.append(f"{field.name} = {_toml(value)}\n")
+            lines.append(f"{field.name} = {toml_value(value)}\n")
     write_private(config.home / CONFIG_FILE, "".join(lines).encode())
 
 
@@ -304,7 +304,8 @@ def _key(text: str, setting: str, hint: str = "") -> bytes:
     return key
 
 
-def _toml(value: object) -> str:
+def toml_value(value: object) -> str:
+    """A setting as it stands in the file."""
     match value:
         case bool():
             return "true" if value else "false"

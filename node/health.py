@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from node.backend import Check
+from node.replica.guardfile import VALIDATORS_FOR_OBSERVING_MIN
 from node.replica.sync import NOBODY_HAS_HINT
 
 _log = logging.getLogger(__name__)
 
 LAG_S_MAX: Final = 1.0
-TOLD_BY_OTHERS_MIN: Final = 3
-"""Of more validators than these the tips of the others tell when it is safe to sign without a guard."""
 """Above it, the event loop counts as not answering."""
 LAG_PERIOD_S: Final = 0.25
 DAMAGES_TOLD: Final = 20
@@ -88,7 +87,7 @@ def _blocks(facts: Facts) -> str:
 
 def _no_guard(facts: Facts) -> str:
     said = "without a usable guard this validator only observes"
-    if facts.validators > TOLD_BY_OTHERS_MIN:
+    if facts.validators >= VALIDATORS_FOR_OBSERVING_MIN:
         return f"{said}, until the network is past what it may have signed"
     return f"{said}; if its key has signed nothing there: concento node run --sign-from {facts.height + 1}"
 

@@ -113,7 +113,7 @@ class Joining:
         self._expected: list[Expected] = []
         self._done: dict[int, int] = {}
         self._is_clearing = False
-        self._started_ms: int | None = None
+        self._started_ms = 0
         self._seen_ms = 0
         self.is_done = False
         self.has_joined = False
@@ -138,9 +138,6 @@ class Joining:
             case Started():
                 self._begin(now)
             case PeerUp(peer):
-                if not self._sources and self._manifest is None:
-                    # As long as nobody is there nobody can be waited for.
-                    self._started_ms = now.mono_ms
                 self._sources[peer] = _Source()
                 self._ask_for_offers(now)
             case PeerDown(peer):
@@ -175,6 +172,9 @@ class Joining:
         if self.is_done:
             return
         self._out.emit(ArmTimer(JOIN_TIMER, TICK_MS))
+        if not self._sources:
+            # As long as nobody is there nobody can be waited for.
+            self._started_ms = self._seen_ms = now.mono_ms
         if self._is_clearing:
             self._clear()
             return
@@ -187,7 +187,7 @@ class Joining:
 
     def _choose(self, now: Now) -> None:
         """Takes the highest state that is offered, once there was time for offers."""
-        waited_ms = now.mono_ms - (self._started_ms or 0)
+        waited_ms = now.mono_ms - self._started_ms
         offers = [source.offer for source in self._sources.values() if source.offer is not None]
         if offers and waited_ms >= OFFERS_MS:
             self._manifest = max(offers, key=lambda offer: offer.height)
@@ -202,7 +202,7 @@ class Joining:
     def _give_up_where_stale(self, now: Now) -> None:
         if self._manifest is None:
             return
-        if not self._sources or any(self._serves(source) for source in self._sources.values()):
+        if any(self._serves(source) for source in self._sources.values()):
             self._seen_ms = now.mono_ms
         elif now.mono_ms - self._seen_ms > STALE_MS:
             self._out.log("snapshot.gone", "warning", height=self._manifest.height)

@@ -99,18 +99,20 @@ class Sync:
     @property
     def is_behind(self) -> bool:
         """Whether more than the block of this height is decided: so many say so that one of them is honest."""
-        height, validators = self._chain.height, self._chain.validators
-        return sum(key in validators and tip > height for key, tip in self._tips.items()) >= validators.minority
+        return (self._vouched_tip or 0) > self._chain.height
 
     @property
     def believed_tip(self) -> int:
-        """The highest block that so many validators claim that one of them is honest; where fewer are connected, the
-        highest that anybody does."""
+        """The highest block that enough validators vouch for; where too few are here, that anybody claims."""
+        vouched = self._vouched_tip
+        return max(self._tips.values(), default=0) if vouched is None else vouched
+
+    @property
+    def _vouched_tip(self) -> int | None:
+        """The highest block that so many validators claim that one of them is honest; None where too few are here."""
         validators = self._chain.validators
         claims = sorted((tip for key, tip in self._tips.items() if key in validators), reverse=True)
-        if len(claims) >= validators.minority:
-            return claims[validators.minority - 1]
-        return max(self._tips.values(), default=0)
+        return claims[validators.minority - 1] if len(claims) >= validators.minority else None
 
     @property
     def nobody_has(self) -> int | None:

@@ -47,7 +47,6 @@ class Desk:
         self.waits = 0
         self._aside = asyncio.Semaphore(ASIDE_MAX)
         self._reading: dict[StoppableView, None] = {}
-        self._is_stopped = False
 
     @property
     def chain(self) -> Chain:
@@ -60,7 +59,7 @@ class Desk:
         Raises Unavailable where the node is stopped meanwhile.
         """
         async with self._aside:
-            if self._is_stopped:
+            if self.feed.closed:
                 raise Unavailable("node.stopping")
             backend = self.backend
             snapshot = StoppableView(backend.store.snapshot())
@@ -78,9 +77,9 @@ class Desk:
 
             return await asyncio.to_thread(run)
 
-    def stop(self) -> None:
-        """Ends what is read aside, and lets nothing more begin. The threads themselves are to be waited for."""
-        self._is_stopped = True
+    def close(self) -> None:
+        """Ends the feed and what is read aside, and lets nothing more begin. Threads are to be waited for."""
+        self.feed.close()
         for snapshot in list(self._reading):
             snapshot.is_stopped = True
 

@@ -329,8 +329,7 @@ def _follow(app: web.Application) -> None:
 
     async def stopped(_app: web.Application) -> None:
         stop()
-        app[DESK].stop()
-        feed.close()
+        app[DESK].close()
         await app[STREAMS].close()
 
     app.on_shutdown.append(stopped)

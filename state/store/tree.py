@@ -26,7 +26,7 @@ from concento.proofs import EMPTY_HASH, INNER_TAG, PAGE_KEYS_MAX, PAGE_TAG
 from state.store.kv import TREE
 
 PAGES_MAX: Final = 1 << 17
-"""Pages kept in memory before those that are on disk may go: some 200 MB, all of two million records."""
+"""Pages kept in memory, beside those that wait to be written: some 200 MB, all of two million records."""
 
 _ENTRY_BYTES: Final = 64
 _HASH_BYTES: Final = 32
@@ -73,7 +73,7 @@ _Node: TypeAlias = _Inner | bytes | None
 class Tree:
     """The tree of one state, changed once a block."""
 
-    __slots__ = ("_dirty", "_pages", "_pages_max", "_read", "_top", "root")
+    __slots__ = ("_dirty", "_pages", "_read", "_top", "root")
 
     def __init__(self, read: Read = lambda _key: None, root: bytes = EMPTY_HASH) -> None:
         """The tree with this root, all of it on disk; without a root, an empty one."""
@@ -81,7 +81,6 @@ class Tree:
         self._top: _Node | _Away = None if root == EMPTY_HASH else _AWAY
         self._dirty: dict[bytes, None] = {}
         self._pages = 0
-        self._pages_max = PAGES_MAX
         self.root: bytes = root
 
     @classmethod
@@ -158,10 +157,9 @@ class Tree:
             piece[key] = None if node is None else _record(node)
         for key in piece:
             del self._dirty[key]
-        if self._pages > self._pages_max:
+        # Those that wait cannot go: after a tree was built all do, and a walk as long as the state would find none.
+        if self._pages - len(self._dirty) > PAGES_MAX:
             self._pages = self._forget(self._top, b"", 0)
-            # Where most are dirty few could go: the walk, as long as the state is large, pays again after many pieces.
-            self._pages_max = max(PAGES_MAX, self._pages + self._pages // 8)
         return piece
 
     def _at_top(self) -> _Node:

@@ -7,13 +7,9 @@ They drop what is older than a day at most, so the first blocks are made by proc
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -30,7 +26,7 @@ from concento.messages.governance import AdmitObserver
 from concento.messages.tokens import Transfer
 from node.config import NodeConfig, read_config, write_config
 from node.replica.retention import BLOCKS_KEPT_MIN
-from support.localnetwork import ROOT, Network, wait_for
+from support.localnetwork import Network, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -120,13 +116,13 @@ def test_a_node_that_asks_for_every_block_is_told_what_to_do_and_the_one_that_jo
 ) -> None:
     """An observer that knows the node with the snapshot alone: first it wants blocks that nobody has."""
     config = prepare_observer(network)
-    with running(network, config):
+    with network.running(config.home):
         wait_for(lambda: "any more" in check_of(config, "blocks"))
         assert "none has block 1 any more" in check_of(config, "blocks")
         hint = check_of(config, "blocks").partition("run: ")[2]
         assert hint == "concento node resync, then: concento node run --sync snapshot"
     network.done("node", "resync", "--yes", "--node-home", str(config.home))
-    with running(network, config, "--sync", "snapshot"):
+    with network.running(config.home, "--sync", "snapshot"):
         wait_for(lambda: check_of(config, "blocks").startswith("0 blocks behind"))
         height = network.pay()["height"]
         wait_for(lambda: height_of(network, "node6") > height)
@@ -169,17 +165,6 @@ def prepare_observer(network: Network) -> NodeConfig:
     config = replace(read_config(layout.node("node6")), peers=(only,))
     write_config(config)
     return config
-
-
-@contextmanager
-def running(network: Network, config: NodeConfig, *options: str) -> Iterator[None]:
-    words = [sys.executable, "-m", "cli", "node", "run", "--node-home", str(config.home), *options]
-    process = subprocess.Popen(words, cwd=ROOT, env=network.environment, stdin=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        assert process.wait(20) == 128 + signal.SIGTERM
 
 
 def check_of(config: NodeConfig, name: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,17 @@ class Network:
 
     def heights(self) -> list[int | None]:
         return [node["height"] for node in self.done("testnet", "status")["nodes"]]
+
+    @contextmanager
+    def running(self, home: Path, *options: str) -> Iterator[None]:
+        """One node in the foreground, without the others, until it is told to end."""
+        words = [sys.executable, "-m", "cli", "node", "run", "--node-home", str(home), *options]
+        process = subprocess.Popen(words, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.terminate()
+            assert process.wait(20) == 128 + signal.SIGTERM
 
     def until_level(self, at_least: int) -> list[str]:
         """Wait until all nodes have this height; their app hashes at one common height."""

@@ -84,7 +84,7 @@ def test_a_long_read_ends_with_the_node_and_none_begins_after_it(tmp_path: Path)
         while not started.is_set():
             await asyncio.sleep(0)
         reading.cancel()
-        desk.stop()
+        desk.close()
         await asyncio.get_running_loop().shutdown_default_executor()
         kv.close()
         with pytest.raises(Unavailable) as failure:

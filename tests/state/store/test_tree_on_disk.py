@@ -134,10 +134,11 @@ def test_pages_that_cannot_go_yet_are_not_looked_for_with_every_piece(monkeypatc
     monkeypatch.setattr(Tree, "_forget", counted)
     disk = Disk()
     tree = Tree.build(state(4_000).items(), disk.read)
-    assert tree.waiting_count > 200
-    for _ in range(20):
+    pieces = tree.waiting_count // 2
+    assert pieces > 100
+    for _ in range(pieces):
         disk.write(tree.take_piece(1))
-    assert walks == 1
+    assert 0 < walks <= pieces // 50 + 1
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
